@@ -1,0 +1,224 @@
+//! `launcher run`: every enabled agent, until told to stop.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use launcher_config::{
+    Diagnostic, Loaded, LogFormat as ConfigFormat, ProcessEnvironment, RootConfig, Sources, load,
+};
+use launcher_control::server::ControlSocket;
+use launcher_core::{agent::AgentId, fault::Fault, fleet::Wanted, spec::AgentSpec};
+use launcher_matrix::MatrixConnector;
+use launcher_runtime::{
+    Order, Supervisor,
+    locks::{self, Locks},
+    stop::Stop,
+};
+use tokio::sync::mpsc;
+use tracing::{error, info, level_filters::LevelFilter, warn};
+
+use super::check::sources;
+use crate::{
+    args::{LogFormat, Run},
+    exit::{self, Exit},
+    folder, limits, logging,
+    signals::Signals,
+    watch::Watch,
+};
+
+/// Threads for SQLite's calls, for all agents together. Without a limit, a
+/// hundred agents that start make hundreds of threads.
+const BLOCKING_THREADS: usize = 16;
+
+/// How long the runtime may take to let go of what is left.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(options: &Run) -> anyhow::Result<Exit> {
+    let sources = sources(&options.files);
+    let loaded = load(&sources, &ProcessEnvironment);
+    let Some(root) = &loaded.root else {
+        for problem in &loaded.diagnostics {
+            exit::say(&format!("{problem}\n"));
+        }
+        exit::say(&format!(
+            "{}; no agent was started",
+            launcher_config::summary(&loaded.diagnostics)
+        ));
+        return Ok(Exit::BadConfig);
+    };
+    logging::start(
+        log_format(options, root),
+        root.log.level.as_str().parse().unwrap_or(LevelFilter::INFO),
+    );
+    if let Some(unknown) = options.only.iter().find(|id| !loaded.agents.contains_key(id)) {
+        error!(agent = unknown.as_str(), "--only names an agent that has no folder");
+        return Ok(Exit::Usage);
+    }
+    let own_folder = folder::of_config(&sources.config);
+    let _lock = match locks::lock_folder(&own_folder) {
+        Ok(lock) => lock,
+        Err(fault) => return Ok(refuse(None, &own_folder, &fault)),
+    };
+    let locks = Arc::new(Locks::default());
+    for spec in runnable(&loaded, &options.only) {
+        if let Err(fault @ Fault::StoreLocked { .. }) = locks.acquire(spec) {
+            return Ok(refuse(Some(&spec.id), &own_folder, &fault));
+        }
+    }
+    limits::allow_open_files(loaded.agents.len());
+    report(&loaded.diagnostics);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .context("starting the runtime")?;
+    let root = root.clone();
+    let only = options.only.iter().cloned().collect();
+    let launcher = Launcher { sources, root, only, own_folder, locks };
+    let done = runtime.block_on(launcher.run(loaded));
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
+}
+
+/// Another process owns what this one would have used: nothing was touched.
+fn refuse(agent: Option<&AgentId>, own_folder: &std::path::Path, fault: &Fault) -> Exit {
+    let held = match fault {
+        Fault::StoreLocked { path } => path.as_path(),
+        _ => own_folder,
+    };
+    let holder = locks::holder(held);
+    match fault {
+        Fault::StoreLocked { .. } => error!(
+            event = "store_locked",
+            agent = agent.map(AgentId::as_str),
+            path = %held.display(),
+            holder,
+            "another launcher is running on it; stop that one first"
+        ),
+        other => error!(error = %other, action = other.action(), "cannot start"),
+    }
+    Exit::Failed
+}
+
+fn log_format(options: &Run, root: &RootConfig) -> LogFormat {
+    options.log_format.unwrap_or(match root.log.format {
+        ConfigFormat::Pretty => LogFormat::Pretty,
+        ConfigFormat::Json => LogFormat::Json,
+    })
+}
+
+fn runnable<'a>(loaded: &'a Loaded, only: &'a [AgentId]) -> impl Iterator<Item = &'a AgentSpec> {
+    let chosen = |spec: &&AgentSpec| only.is_empty() || only.contains(&spec.id);
+    loaded.agents.values().flatten().filter(|spec| spec.enabled).filter(chosen)
+}
+
+fn report(problems: &[Diagnostic]) {
+    for problem in problems {
+        warn!("{problem}");
+    }
+}
+
+/// A launcher that holds its locks.
+struct Launcher {
+    sources: Sources,
+    root: RootConfig,
+    only: BTreeSet<AgentId>,
+    own_folder: PathBuf,
+    locks: Arc<Locks>,
+}
+
+impl Launcher {
+    async fn run(self, loaded: Loaded) -> anyhow::Result<Exit> {
+        let stop = Stop::new();
+        let signals = Signals::listen().context("listening to signals")?;
+        let connector = Arc::new(MatrixConnector::new()?);
+        let supervisor =
+            Supervisor::new(connector, Box::new(launcher_behaviors::make), self.locks.clone());
+        let socket = ControlSocket::bind(&self.own_folder).context("making the control socket")?;
+        let board = supervisor.board();
+        let served = {
+            let stop = stop.clone();
+            socket.serve(board, async move { stop.demanded().await })
+        };
+        if self.root.admin.is_some() {
+            warn!("admin.listen is set, but this version serves no health or metrics there");
+        }
+        info!(agents = loaded.agents.len(), version = env!("CARGO_PKG_VERSION"), "starting");
+
+        // Reloads are complete pictures, so a short queue is enough.
+        let (orders, received) = mpsc::channel(4);
+        let (reload, reloads) = mpsc::channel(1);
+        orders.send(self.order(&loaded, BTreeSet::new())).await?;
+        let cut_off = tokio::select! {
+            cut_off = supervisor.run(received, stop.clone()) => cut_off,
+            () = signals.obey(stop.clone(), reload) => Vec::new(),
+            () = self.follow_files(orders, reloads) => Vec::new(),
+            served = served => return Err(anyhow::anyhow!("the control socket ended: {served:?}")),
+        };
+        match cut_off.is_empty() {
+            true => info!("stopped"),
+            false => {
+                let names: Vec<&str> = cut_off.iter().map(AgentId::as_str).collect();
+                error!(cut_off = names.join(", "), "stopped; some agents were cut off");
+            }
+        }
+        drop(fs_err::remove_file(self.own_folder.join("control.sock")));
+        Ok(if cut_off.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+
+    /// Reads the files again whenever they change. Never ends.
+    async fn follow_files(&self, orders: mpsc::Sender<Order>, mut reloads: mpsc::Receiver<()>) {
+        let env_file = self.sources.env_file.clone();
+        let env_file = env_file.unwrap_or_else(|| self.root.directory.join(".env"));
+        let name = self.sources.config.file_name().unwrap_or_default();
+        let root_files = vec![self.root.directory.join(name), env_file];
+        let mut watch = Watch::start(root_files, self.root.agents_dir.clone());
+        loop {
+            let (everything, mut touched) = tokio::select! {
+                touched = watch.changed() => (false, touched),
+                Some(()) = reloads.recv() => (true, BTreeSet::new()),
+            };
+            watch.refresh();
+            let loaded = load(&self.sources, &ProcessEnvironment);
+            report(&loaded.diagnostics);
+            if loaded.root.is_none() {
+                warn!("the root configuration file is not valid; everything stays as it was");
+                continue;
+            }
+            if everything {
+                touched.extend(loaded.agents.keys().cloned());
+            }
+            if orders.send(self.order(&loaded, touched)).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn order(&self, loaded: &Loaded, touched: BTreeSet<AgentId>) -> Order {
+        let chosen = |id: &AgentId| self.only.is_empty() || self.only.contains(id);
+        let agents: BTreeMap<AgentId, Wanted> = loaded
+            .agents
+            .iter()
+            .filter(|(id, _)| chosen(id))
+            .map(|(id, found)| (id.clone(), wanted(found)))
+            .collect();
+        Order::Wanted { agents, touched }
+    }
+}
+
+fn wanted(found: &Result<AgentSpec, Vec<Diagnostic>>) -> Wanted {
+    match found {
+        Ok(spec) if spec.enabled => Wanted::Run(Box::new(spec.clone())),
+        Ok(_) => Wanted::Disabled,
+        Err(problems) => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            let diagnostic = first.lines().next().unwrap_or_default().to_owned();
+            Wanted::Broken(Fault::ConfigInvalid { diagnostic })
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `launcher status`: how the running launcher's agents are.
+
+use std::fmt::Write as _;
+
+use launcher_control::{
+    client,
+    wire::{AgentReply, StatusReply},
+};
+
+use crate::{
+    args::Status,
+    exit::{self, Exit},
+    folder,
+};
+
+pub(crate) fn run(options: &Status) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let reply = runtime.block_on(client::status(&folder::of_config(&options.files.config)))?;
+    let text = match options.json {
+        true => serde_json::to_string(&reply)? + "\n",
+        false => table(&reply)?,
+    };
+    exit::print(&text);
+    Ok(Exit::Done)
+}
+
+fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let width = |of: fn(&AgentReply) -> &str, least: usize| {
+        reply.agents.iter().map(|agent| of(agent).chars().count()).max().unwrap_or(0).max(least)
+    };
+    let id_width = width(|agent| &agent.id, 5);
+    let user_width = width(|agent| agent.user_id.as_deref().unwrap_or("-"), 7);
+    writeln!(
+        text,
+        "{:id_width$}  {:8}  {:user_width$}  {:10}  {:6}  {:>8}  {:>8}",
+        "AGENT", "STATE", "ACCOUNT", "DEVICE", "SIGNED", "RECEIVED", "ANSWERED"
+    )?;
+    for agent in &reply.agents {
+        writeln!(
+            text,
+            "{:id_width$}  {:8}  {:user_width$}  {:10}  {:6}  {:>8}  {:>8}",
+            agent.id,
+            agent.state,
+            agent.user_id.as_deref().unwrap_or("-"),
+            agent.device_id.as_deref().unwrap_or("-"),
+            if agent.cross_signed { "yes" } else { "no" },
+            agent.received,
+            agent.answered,
+        )?;
+        for (label, line) in [("why", &agent.reason), ("do", &agent.action)] {
+            if let Some(line) = line {
+                writeln!(text, "{:id_width$}  {label}: {line}", "")?;
+            }
+        }
+    }
+    Ok(text)
+}

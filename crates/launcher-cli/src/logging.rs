@@ -1,0 +1,68 @@
+//! Where log lines go and what they look like.
+//!
+//! Lines go to standard error. Libraries are never let below `debug`, whatever
+//! `RUST_LOG` says: what they trace includes the content of requests.
+
+mod json;
+
+use std::{io::IsTerminal, panic};
+
+use tracing::{Level, Metadata, error, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::FilterExt, filter::filter_fn, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+use crate::args::LogFormat;
+
+/// Libraries that say more at `info` than an operator wants to read.
+const QUIET: [&str; 8] = [
+    "matrix_sdk",
+    "matrix_sdk_base",
+    "matrix_sdk_crypto",
+    "matrix_sdk_sqlite",
+    "hyper",
+    "reqwest",
+    "notify",
+    "rustls",
+];
+
+/// Starts logging. `level` counts unless `RUST_LOG` is set.
+pub(crate) fn start(format: LogFormat, level: LevelFilter) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default_filter(level));
+    let filter = filter.and(filter_fn(is_harmless));
+    let lines = match format {
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+            .event_format(json::JsonLines)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .boxed(),
+        LogFormat::Pretty => tracing_subscriber::fmt::layer()
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        error!(place, message, "panic");
+    }));
+}
+
+fn default_filter(level: LevelFilter) -> EnvFilter {
+    let mut filter = EnvFilter::new(level.to_string());
+    let library = if level > LevelFilter::WARN { LevelFilter::WARN } else { level };
+    for name in QUIET {
+        if let Ok(directive) = format!("{name}={library}").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    filter
+}
+
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("launcher") || *metadata.level() <= Level::DEBUG
+}

@@ -1,0 +1,37 @@
+//! The `launcher` command: arguments in, exit status out.
+//!
+//! Reading order: [`args`] (what can be typed), [`commands`] (what it does),
+//! and the edges to the operating system.
+
+mod args;
+mod commands;
+mod exit;
+mod folder;
+mod limits;
+mod logging;
+mod signals;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Arguments, Command},
+    exit::Exit,
+};
+
+fn main() -> ExitCode {
+    limits::keep_files_private();
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Run(options) => commands::run::run(&options),
+        Command::Check(options) => commands::check::run(&options),
+        Command::Status(options) => commands::status::run(&options),
+    };
+    done.unwrap_or_else(|error| {
+        exit::say_error(&error);
+        Exit::Failed
+    })
+    .into()
+}

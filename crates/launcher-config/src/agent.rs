@@ -1,0 +1,275 @@
+//! Makes an [`AgentSpec`] out of an agent's file and the defaults.
+//!
+//! The defaults are read by themselves first (see [`check_defaults`]), so a
+//! bad value there is reported once, for the root file. Then each agent is
+//! read with the defaults under it, and only here is anything missed.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use launcher_core::{
+    agent::AgentId,
+    secret::{PickleKey, Secret},
+    spec::{AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+};
+use url::Url;
+
+use crate::{
+    diagnostic::Diagnostic,
+    environment::Variables,
+    merge::merge,
+    reading::{Located, Reading},
+    schema, shape,
+    source::{Place, SourceFile},
+    values::{address, duration::duration, pickle_key::pickle_key, user_id},
+    yaml::{Node, Value},
+};
+
+/// How far back an agent answers when nobody says otherwise.
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is put before an echo when nobody says otherwise.
+const ECHO_PREFIX: &str = "echo: ";
+
+/// What all agents have in common.
+#[derive(Debug)]
+pub(crate) struct Common<'a> {
+    /// The root file's name in messages.
+    pub(crate) root_name: &'a str,
+    /// What is wrong with the root file and `.env`.
+    pub(crate) broken: &'a [Diagnostic],
+    pub(crate) directory: &'a Path,
+    pub(crate) variables: &'a Variables<'a>,
+    pub(crate) homeserver: Option<Url>,
+    pub(crate) defaults: Option<&'a Node>,
+    /// Whether everything that agents could take from the root file is known.
+    /// If not, nothing is reported as missing.
+    pub(crate) complete: bool,
+}
+
+/// An agent's file, read.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// `None` if something is wrong with it.
+    pub(crate) spec: Option<AgentSpec>,
+    pub(crate) found: Vec<Diagnostic>,
+    /// The account, also of a broken agent.
+    pub(crate) user_id: Option<Located<String>>,
+    /// The crypto store, also of a broken agent.
+    pub(crate) store_path: Located<PathBuf>,
+}
+
+/// Reports what is wrong with the values under `defaults`.
+pub(crate) fn check_defaults(defaults: &Node, variables: &Variables<'_>) -> Vec<Diagnostic> {
+    let mut reading = Reading::new(defaults, "defaults", variables);
+    Draft::read(&mut reading);
+    reading.found
+}
+
+/// Reads one agent.
+pub(crate) fn resolve(
+    id: &AgentId,
+    folder: &Path,
+    file: &Rc<SourceFile>,
+    common: &Common<'_>,
+) -> Resolved {
+    let mut found = Vec::new();
+    let own = crate::yaml::parse(file, &mut found);
+    let meant = own
+        .as_ref()
+        .map(|own| shape::check(own, schema::AGENT, "", &mut found))
+        .unwrap_or_default();
+    let parsed = own.is_some();
+    let own = own.unwrap_or_else(|| Node { place: Place::start_of(file), value: Value::Null });
+    let tree = common.defaults.map_or_else(|| own.clone(), |defaults| merge(defaults, &own));
+
+    let mut reading = Reading::new(&tree, "", common.variables);
+    let draft = Draft::read(&mut reading);
+    if parsed && common.complete {
+        let needs = Needs { own: &own, meant: &meant };
+        needs.check(&draft, common.homeserver.is_some(), &mut reading);
+    }
+    found.append(&mut reading.found);
+
+    let user_id = draft.user_id.clone();
+    let store_path = match &draft.store_path {
+        Some(path) => {
+            Located { value: tidy(&common.directory.join(&path.value)), place: path.place.clone() }
+        }
+        None => Located { value: folder.join("data/crypto"), place: Place::start_of(file) },
+    };
+    let spec = match parsed && found.is_empty() {
+        true => draft.into_spec(id, folder, store_path.value.clone(), common.homeserver.as_ref()),
+        false => None,
+    };
+    Resolved { spec, found, user_id, store_path }
+}
+
+/// Without `.` and doubled slashes; `..` stays, as a link may stand before it.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The values of an agent, as far as they are there and good.
+struct Draft {
+    enabled: Option<bool>,
+    homeserver: Option<Url>,
+    user_id: Option<Located<String>>,
+    password: Option<Secret<String>>,
+    access_token: Option<Secret<String>>,
+    store_path: Option<Located<String>>,
+    pickle_key: Option<PickleKey>,
+    recovery_key: Option<Secret<String>>,
+    trust_mode: Option<TrustMode>,
+    invites_from: Option<Vec<String>>,
+    max_age: Option<Duration>,
+    behavior: Option<BehaviorSpec>,
+}
+
+impl Draft {
+    fn read(reading: &mut Reading<'_>) -> Self {
+        let enabled = reading.flag("enabled").map(|flag| flag.value);
+        refuse_plaintext(reading);
+        let text = |text: &str| Ok(Secret::new(text.to_owned()));
+        let modes = [
+            ("tofu", TrustMode::Tofu),
+            ("cross-signing", TrustMode::CrossSigning),
+            ("manual", TrustMode::Manual),
+        ];
+        Self {
+            enabled,
+            homeserver: reading
+                .parsed("matrix.homeserver", address::homeserver)
+                .map(|found| found.value),
+            user_id: reading.parsed("matrix.user_id", user_id::user_id),
+            password: reading.secret("matrix.password", text),
+            access_token: reading.secret("matrix.access_token", text),
+            store_path: reading.parsed("encryption.store_path", address::folder),
+            pickle_key: reading.secret("encryption.pickle_key", pickle_key),
+            recovery_key: reading.secret("encryption.recovery_key", text),
+            trust_mode: reading.choice("encryption.trust_mode", &modes),
+            invites_from: reading.list("invites.from", user_id::user_glob),
+            max_age: reading.parsed("catch_up.max_age", duration).map(|found| found.value),
+            behavior: behavior(reading),
+        }
+    }
+
+    fn into_spec(
+        self,
+        id: &AgentId,
+        folder: &Path,
+        store_path: PathBuf,
+        homeserver: Option<&Url>,
+    ) -> Option<AgentSpec> {
+        let account = MatrixAccount {
+            homeserver: self.homeserver.or_else(|| homeserver.cloned())?,
+            user_id: self.user_id?.value,
+            password: self.password,
+            access_token: self.access_token,
+        };
+        let everyone = format!("@*:{}", account.server_name());
+        Some(AgentSpec {
+            id: id.clone(),
+            enabled: self.enabled.unwrap_or(true),
+            folder: folder.to_owned(),
+            encryption: Encryption {
+                store_path,
+                pickle_key: self.pickle_key?,
+                recovery_key: self.recovery_key,
+                trust_mode: self.trust_mode.unwrap_or(TrustMode::Tofu),
+            },
+            invites: InvitePolicy { from: self.invites_from.unwrap_or_else(|| vec![everyone]) },
+            catch_up: CatchUp { max_age: self.max_age.unwrap_or(MAX_AGE) },
+            behavior: self.behavior?,
+            account,
+        })
+    }
+}
+
+fn refuse_plaintext(reading: &mut Reading<'_>) {
+    let path = "encryption.enabled";
+    let Some(Located { value: false, place }) = reading.flag(path) else {
+        return;
+    };
+    let shown = reading.shown_path(path);
+    reading.found.push(
+        Diagnostic::at(&place, shown, "no agent runs without encryption")
+            .label("write `true`, or remove the key")
+            .hint("to stop the agent, write `enabled: false` at the top of its file"),
+    );
+}
+
+fn behavior(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
+    reading.tree().at("behavior.echo")?;
+    let path = "behavior.echo.prefix";
+    match reading.tree().at(path) {
+        Some(_) => reading.text(path).map(|prefix| prefix.value.value),
+        None => Some(ECHO_PREFIX.to_owned()),
+    }
+    .map(|prefix| BehaviorSpec::Echo { prefix })
+}
+
+/// What an agent cannot do without.
+struct Needs<'a> {
+    /// The agent's own file: that is where something is missing.
+    own: &'a Node,
+    /// Keys that are there under a wrong name.
+    meant: &'a BTreeSet<&'static str>,
+}
+
+impl Needs<'_> {
+    fn check(&self, draft: &Draft, root_homeserver: bool, reading: &mut Reading<'_>) {
+        let absent = |path: &str| reading.tree().at(path).is_none();
+        let mut missing: Vec<(&str, &str)> = Vec::new();
+        if draft.homeserver.is_none() && !root_homeserver && absent("matrix.homeserver") {
+            let label = "write `homeserver: https://…` here, or in the root file for all agents";
+            missing.push(("matrix.homeserver", label));
+        }
+        if absent("matrix.user_id") {
+            missing.push(("matrix.user_id", "write `user_id: \"@name:server\"`"));
+        }
+        let meant_token = self.meant.contains("matrix.access_token");
+        if absent("matrix.password") && absent("matrix.access_token") && !meant_token {
+            let label = "write `password: \"${NAME}\"` or `access_token: \"${NAME}\"`";
+            missing.push(("matrix.password", label));
+        }
+        if absent("encryption.pickle_key") {
+            missing.push(("encryption.pickle_key", "write `pickle_key: \"${NAME}\"`"));
+        }
+        let nothing =
+            reading.tree().at("behavior").is_none_or(|node| matches!(node.value, Value::Null));
+        if nothing {
+            missing.push(("behavior", "write `behavior: { echo: {} }`"));
+        }
+        missing.retain(|(path, _)| !self.meant.contains(path) && self.could_hold(path));
+        for (path, label) in missing {
+            let message = match path {
+                "matrix.password" => "neither this key nor `matrix.access_token` is there",
+                _ => "this key is missing",
+            };
+            reading.report(path, &self.place(path), message, label);
+        }
+    }
+
+    /// Whether the map that should have the key is one. If not, that is the problem.
+    fn could_hold(&self, path: &str) -> bool {
+        let parent = path.split_once('.').map(|(parent, _)| parent);
+        let typo = parent.is_some_and(|parent| self.meant.contains(parent));
+        let section = parent.and_then(|parent| self.own.at(parent));
+        let map = |node: &Node| matches!(node.value, Value::Map(_) | Value::Null);
+        map(self.own) && section.is_none_or(map) && !typo
+    }
+
+    /// The key of the section that should have it, or the start of the file.
+    fn place(&self, path: &str) -> Place {
+        let parent = path.split_once('.').map_or(path, |(parent, _)| parent);
+        match self.own.entry(parent) {
+            Some(entry) => entry.key_place.clone(),
+            None => Place::start_of(self.own.place.file()),
+        }
+    }
+}

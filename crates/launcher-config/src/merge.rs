@@ -1,0 +1,46 @@
+//! Lays an agent's tree over the defaults.
+//!
+//! Every node keeps its own place, so a problem with a merged value is told
+//! where the value was written.
+
+use crate::yaml::{Entry, Node, Value};
+
+/// `over` where it says something, `base` elsewhere. Maps are merged key by
+/// key; everything else is replaced.
+pub(crate) fn merge(base: &Node, over: &Node) -> Node {
+    merge_at("", base, over)
+}
+
+fn merge_at(path: &str, base: &Node, over: &Node) -> Node {
+    match (&base.value, &over.value) {
+        (Value::Map(below), Value::Map(above)) => {
+            // Another behavior is another thing: the default's keys mean nothing to it.
+            let other = path == "behavior" && keys(below) != keys(above) && !above.is_empty();
+            let entries = if other { above.clone() } else { merge_entries(path, below, above) };
+            Node { place: over.place.clone(), value: Value::Map(entries) }
+        }
+        // A section without content says nothing.
+        (Value::Map(below), Value::Null) => {
+            Node { place: over.place.clone(), value: Value::Map(below.clone()) }
+        }
+        _ => over.clone(),
+    }
+}
+
+fn merge_entries(path: &str, below: &[Entry], above: &[Entry]) -> Vec<Entry> {
+    let mut merged = above.to_vec();
+    for entry in below {
+        match merged.iter_mut().find(|own| own.key == entry.key) {
+            Some(own) => {
+                let path = crate::shape::join(path, &entry.key);
+                own.value = merge_at(&path, &entry.value, &own.value);
+            }
+            None => merged.push(entry.clone()),
+        }
+    }
+    merged
+}
+
+fn keys(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| entry.key.as_str()).collect()
+}

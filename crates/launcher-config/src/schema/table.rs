@@ -1,0 +1,222 @@
+//! The keys themselves. `docs/reference/config.md` is made from this.
+
+use super::{
+    Key,
+    Kind::{
+        Address, AgentKeys, Choice, Duration, Flag, Folder, OneOf, Secret, Section, SocketAddress,
+        Text, UserGlobs, UserId,
+    },
+    Presence::{Default, Needed},
+};
+
+/// The keys of the root `config.yaml`.
+pub(crate) static ROOT: &[Key] = &[
+    Key {
+        path: "homeserver",
+        kind: Address,
+        presence: Default("none; then each agent names its own"),
+        about: "The homeserver of every agent that does not name one itself, in its own file or \
+                under `defaults`.",
+        example: "homeserver: https://matrix.example.org",
+    },
+    Key {
+        path: "agents_dir",
+        kind: Folder,
+        presence: Default("`./agents`"),
+        about: "The folder with one folder per agent. A folder without a `config.yaml` is not an \
+                agent. The name of an agent's folder is its id: 1 to 63 of `a-z`, `0-9`, `_` and \
+                `-`, starting with a letter or digit.",
+        example: "agents_dir: ./agents",
+    },
+    Key {
+        path: "log",
+        kind: Section,
+        presence: Default("as below"),
+        about: "What the launcher writes to its standard error.",
+        example: "log: { format: json, level: info }",
+    },
+    Key {
+        path: "log.format",
+        kind: Choice(&["pretty", "json"]),
+        presence: Default("`pretty`"),
+        about: "`pretty` is for people; `json` is one object a line, for machines.",
+        example: "format: json",
+    },
+    Key {
+        path: "log.level",
+        kind: Choice(&["error", "warn", "info", "debug", "trace"]),
+        presence: Default("`info`"),
+        about: "The least important messages that are still written.",
+        example: "level: info",
+    },
+    Key {
+        path: "admin",
+        kind: Section,
+        presence: Default("nothing listens"),
+        about: "Health, metrics and the status page.",
+        example: "admin: { listen: \"127.0.0.1:8470\" }",
+    },
+    Key {
+        path: "admin.listen",
+        kind: SocketAddress,
+        presence: Default("nothing listens"),
+        about: "An IP address and a port. There is no login: keep it on the loopback address or \
+                behind something that asks who is there.",
+        example: "listen: \"127.0.0.1:8470\"",
+    },
+    Key {
+        path: "defaults",
+        kind: AgentKeys,
+        presence: Default("empty"),
+        about: "Any key of an agent, for every agent. What an agent says itself wins: maps are \
+                merged key by key, everything else is replaced. An agent with another `behavior` \
+                takes nothing from the default one.",
+        example: "defaults: { encryption: { trust_mode: tofu } }",
+    },
+];
+
+/// The keys of `agents/<id>/config.yaml`, and of `defaults`.
+pub(crate) static AGENT: &[Key] = &[
+    Key {
+        path: "enabled",
+        kind: Flag,
+        presence: Default("`true`"),
+        about: "Whether the agent is started. The file of a disabled agent is still checked.",
+        example: "enabled: true",
+    },
+    Key {
+        path: "matrix",
+        kind: Section,
+        presence: Needed,
+        about: "The account that the agent speaks as. Needs a `password` or an `access_token`; \
+                both are allowed.",
+        example: "matrix: { user_id: \"@assistant:example.org\", password: \"${MATRIX_PASSWORD_ASSISTANT}\" }",
+    },
+    Key {
+        path: "matrix.homeserver",
+        kind: Address,
+        presence: Default("the root file's `homeserver`; one of the two is needed"),
+        about: "The base of the client-server API: `https` (or `http`), without credentials, \
+                query and fragment.",
+        example: "homeserver: https://matrix.example.org",
+    },
+    Key {
+        path: "matrix.user_id",
+        kind: UserId,
+        presence: Needed,
+        about: "The full user id, in quotes because YAML reserves the `@`. No two agents may \
+                share one.",
+        example: "user_id: \"@assistant:example.org\"",
+    },
+    Key {
+        path: "matrix.password",
+        kind: Secret,
+        presence: Default("none; then `access_token` is needed"),
+        about: "With it the agent logs in by itself, and gets a new device when it needs one.",
+        example: "password: \"${MATRIX_PASSWORD_ASSISTANT}\"",
+    },
+    Key {
+        path: "matrix.access_token",
+        kind: Secret,
+        presence: Default("none; then `password` is needed"),
+        about: "A token that was made elsewhere; its device becomes the agent's.",
+        example: "access_token: \"${MATRIX_TOKEN_ASSISTANT}\"",
+    },
+    Key {
+        path: "encryption",
+        kind: Section,
+        presence: Needed,
+        about: "Where the agent's keys are kept, and who is trusted with messages.",
+        example: "encryption: { pickle_key: \"${PICKLE_KEY_ASSISTANT}\", trust_mode: tofu }",
+    },
+    Key {
+        path: "encryption.enabled",
+        kind: Flag,
+        presence: Default("`true`"),
+        about: "Only `true` is allowed: no agent runs without encryption.",
+        example: "enabled: true",
+    },
+    Key {
+        path: "encryption.store_path",
+        kind: Folder,
+        presence: Default("`data/crypto` in the agent's folder"),
+        about: "The folder of `crypto.db`. No two agents may share one, and none may lie inside \
+                another's.",
+        example: "store_path: \"./agents/assistant/data/crypto/\"",
+    },
+    Key {
+        path: "encryption.pickle_key",
+        kind: Secret,
+        presence: Needed,
+        about: "The key of the crypto store: 64 hex digits, which are 32 bytes. Make one with \
+                `openssl rand -hex 32`, once: without it the store cannot be read again.",
+        example: "pickle_key: \"${PICKLE_KEY_ASSISTANT}\"",
+    },
+    Key {
+        path: "encryption.recovery_key",
+        kind: Secret,
+        presence: Default("none"),
+        about: "Opens the account's secret storage, from which cross-signing keys and the key \
+                backup come.",
+        example: "recovery_key: \"${RECOVERY_KEY_ASSISTANT}\"",
+    },
+    Key {
+        path: "encryption.trust_mode",
+        kind: Choice(&["tofu", "cross-signing", "manual"]),
+        presence: Default("`tofu`"),
+        about: "Who gets the agent's keys and whose messages it acts upon. `tofu`: whoever is \
+                seen first, with a warning when that changes. `cross-signing`: devices that their \
+                owner has signed. `manual`: devices that an operator approved.",
+        example: "trust_mode: tofu",
+    },
+    Key {
+        path: "invites",
+        kind: Section,
+        presence: Default("as below"),
+        about: "Which invitations the agent accepts.",
+        example: "invites: { from: [\"@*:example.org\"] }",
+    },
+    Key {
+        path: "invites.from",
+        kind: UserGlobs,
+        presence: Default("`[\"@*:<server of user_id>\"]`: everyone of the agent's own server"),
+        about: "Who may invite the agent: user ids in which `*` stands for any text and `?` for \
+                one character. An empty list means nobody.",
+        example: "from: [\"@*:example.org\", \"@alice:example.net\"]",
+    },
+    Key {
+        path: "catch_up",
+        kind: Section,
+        presence: Default("as below"),
+        about: "What happens to messages that were sent while the agent was away.",
+        example: "catch_up: { max_age: 1d }",
+    },
+    Key {
+        path: "catch_up.max_age",
+        kind: Duration,
+        presence: Default("`1d`"),
+        about: "Older messages are counted and not answered.",
+        example: "max_age: 12h",
+    },
+    Key {
+        path: "behavior",
+        kind: OneOf,
+        presence: Needed,
+        about: "What the agent does with a message: exactly one of the keys below.",
+        example: "behavior: { echo: {} }",
+    },
+    Key {
+        path: "behavior.echo",
+        kind: Section,
+        presence: Default("not an echo"),
+        about: "Answers with the text that it was sent.",
+        example: "echo: {}",
+    },
+    Key {
+        path: "behavior.echo.prefix",
+        kind: Text,
+        presence: Default("`\"echo: \"`"),
+        about: "Put before the text.",
+        example: "prefix: \"echo: \"",
+    },
+];

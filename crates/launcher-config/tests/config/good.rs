@@ -1,0 +1,199 @@
+//! Files that are right, and what they mean.
+
+use std::{path::Path, time::Duration};
+
+use launcher_config::{LogFormat, LogLevel};
+use launcher_core::spec::{AgentSpec, BehaviorSpec, TrustMode};
+
+use crate::case::Case;
+
+const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+const SMALL: &str = r#"
+=== config.yaml
+homeserver: https://matrix.example.org
+=== .env
+PASS=correct-horse
+KEY=0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
+=== agents/a/config.yaml
+matrix: { user_id: "@a:Example.org:8448", password: "${PASS}" }
+encryption: { pickle_key: "${KEY}" }
+behavior: { echo: }"#;
+
+fn agent(case: &Case, id: &str) -> AgentSpec {
+    let mut loaded = case.load();
+    assert!(loaded.diagnostics.is_empty(), "{}", case.outcome());
+    loaded.agents.remove(&id.parse().unwrap()).unwrap().unwrap()
+}
+
+fn prefix(spec: &AgentSpec) -> &str {
+    let BehaviorSpec::Echo { prefix } = &spec.behavior;
+    prefix
+}
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let case = Case::new(SMALL);
+    let directory = fs_err::canonicalize(case.folder.path()).unwrap();
+    let spec = agent(&case, "a");
+    assert!(spec.enabled);
+    assert_eq!(spec.folder, directory.join("agents/a"));
+    assert_eq!(spec.account.homeserver.as_str(), "https://matrix.example.org/");
+    assert_eq!(spec.account.password.unwrap().expose(), "correct-horse");
+    assert_eq!(spec.account.access_token, None);
+    assert_eq!(spec.encryption.store_path, directory.join("agents/a/data/crypto"));
+    assert_eq!(spec.encryption.pickle_key.expose()[..2], [0x0f, 0x1e]);
+    assert_eq!(spec.encryption.recovery_key, None);
+    assert_eq!(spec.encryption.trust_mode, TrustMode::Tofu);
+    assert_eq!(spec.invites.from, ["@*:Example.org:8448"]);
+    assert_eq!(spec.catch_up.max_age, Duration::from_secs(86_400));
+    assert_eq!(spec.behavior, BehaviorSpec::Echo { prefix: "echo: ".to_owned() });
+
+    let root = case.load().root.unwrap();
+    assert_eq!(root.directory, directory);
+    assert_eq!(root.agents_dir, directory.join("agents"));
+    assert_eq!((root.log.format, root.log.level), (LogFormat::Pretty, LogLevel::Info));
+    assert_eq!(root.admin, None);
+    let names = ["config.yaml", ".env", "agents/a/config.yaml"];
+    assert_eq!(case.load().files, names.map(|name| directory.join(name)));
+}
+
+#[test]
+fn a_full_file_means_what_it_says() {
+    let case = Case::new(&format!(
+        r#"
+=== config.yaml
+agents_dir: bots
+log: {{ format: json, level: debug }}
+admin: {{ listen: "127.0.0.1:8470" }}
+=== environment
+ON=false
+=== bots/full/config.yaml
+enabled: ${{ON}}
+matrix:
+  homeserver: http://127.0.0.1:8008/base
+  user_id: "@full:example.org"
+  password: 1234
+  access_token: syt_token
+encryption:
+  enabled: true
+  store_path: "./stores/./full/"
+  pickle_key: {KEY}
+  recovery_key: "EsTc 1234"
+  trust_mode: cross-signing
+invites: {{ from: ["@alice:*", "@bob:example.net"] }}
+catch_up: {{ max_age: 1h30m }}
+behavior: {{ echo: {{ prefix: 5 }} }}"#
+    ));
+    let directory = fs_err::canonicalize(case.folder.path()).unwrap();
+    let spec = agent(&case, "full");
+    assert!(!spec.enabled);
+    assert_eq!(spec.account.homeserver.as_str(), "http://127.0.0.1:8008/base");
+    assert_eq!(spec.account.password.as_ref().unwrap().expose(), "1234");
+    assert_eq!(spec.account.access_token.as_ref().unwrap().expose(), "syt_token");
+    assert_eq!(spec.encryption.store_path, directory.join("stores/full"));
+    assert_eq!(spec.encryption.recovery_key.as_ref().unwrap().expose(), "EsTc 1234");
+    assert_eq!(spec.encryption.trust_mode, TrustMode::CrossSigning);
+    assert_eq!(spec.invites.from, ["@alice:*", "@bob:example.net"]);
+    assert_eq!(spec.catch_up.max_age, Duration::from_secs(5_400));
+    assert_eq!(prefix(&spec), "5");
+
+    let root = case.load().root.unwrap();
+    assert_eq!(root.agents_dir, directory.join("bots"));
+    assert_eq!((root.log.format, root.log.level), (LogFormat::Json, LogLevel::Debug));
+    assert_eq!(root.admin, Some(([127, 0, 0, 1], 8470).into()));
+}
+
+#[test]
+fn what_an_agent_says_wins_over_the_defaults() {
+    let text = SMALL.replace(
+        "matrix.example.org\n",
+        r#"matrix.example.org
+defaults:
+  matrix: { homeserver: "https://default.example.org" }
+  encryption: { trust_mode: manual, recovery_key: "${PASS}" }
+  invites: { from: ["@x:y", "@z:y"] }
+  catch_up: { max_age: 2h }
+  behavior: { echo: { prefix: "default " } }
+=== agents/b/config.yaml
+matrix: { user_id: "@b:example.org", password: "${PASS}", homeserver: "https://own.example.org" }
+encryption: { pickle_key: "${KEY}", trust_mode: tofu }
+invites: { from: [] }
+catch_up:
+behavior: { echo: { prefix: "own " } }
+"#,
+    );
+    let case = Case::new(&text);
+    let spec = agent(&case, "a");
+    assert_eq!(spec.account.homeserver.as_str(), "https://default.example.org/");
+    assert_eq!(spec.encryption.trust_mode, TrustMode::Manual);
+    assert_eq!(spec.invites.from, ["@x:y", "@z:y"]);
+    // The agent names the behavior but not the prefix.
+    assert_eq!(prefix(&spec), "default ");
+    let spec = agent(&case, "b");
+    assert_eq!(spec.account.homeserver.as_str(), "https://own.example.org/");
+    assert_eq!(spec.encryption.trust_mode, TrustMode::Tofu);
+    assert_eq!(spec.encryption.recovery_key.as_ref().unwrap().expose(), "correct-horse");
+    assert!(spec.invites.from.is_empty());
+    assert_eq!(spec.catch_up.max_age, Duration::from_secs(7_200));
+    assert_eq!(prefix(&spec), "own ");
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let mut case = Case::new(SMALL);
+    case.environment.insert("PASS".to_owned(), "from-outside".to_owned());
+    assert_eq!(agent(&case, "a").account.password.unwrap().expose(), "from-outside");
+}
+
+#[test]
+fn references_and_escapes_are_replaced_in_any_text() {
+    for (written, meant) in [
+        (r#""a${PASS}b${PASS}""#, "acorrect-horsebcorrect-horse"),
+        (r#""$${PASS}""#, "${PASS}"),
+        (r#""$$${PASS}""#, "$${PASS}"),
+        (r#""$PASS $ {PASS}""#, "$PASS $ {PASS}"),
+        (r#""\x24{PASS}""#, "correct-horse"),
+        ("'it''s ${PASS}'", "it's correct-horse"),
+        ("|\n    ${PASS}\n    more", "correct-horse\nmore\n"),
+    ] {
+        let text = SMALL
+            .replace("behavior: { echo: }", &format!("behavior:\n  echo:\n   prefix: {written}"));
+        assert_eq!(prefix(&agent(&Case::new(&text), "a")), meant, "{written}");
+    }
+}
+
+#[test]
+fn anchors_and_a_byte_order_mark_are_no_problem() {
+    let case = Case::new(SMALL);
+    let text = "\u{feff}matrix: { user_id: \"@a:b\", password: &p \"${PASS}\", access_token: *p }\r\n\
+                encryption: { pickle_key: \"${KEY}\" }\r\nbehavior: { echo: { prefix: !!str 5 } }\r\n";
+    case.write("agents/a/config.yaml", text.as_bytes());
+    let spec = agent(&case, "a");
+    assert_eq!(spec.account.access_token, spec.account.password);
+    assert_eq!(prefix(&spec), "5");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_may_be_a_link() {
+    let case = Case::new(&SMALL.replace("agents/a/", "elsewhere/a/"));
+    let folder: &Path = case.folder.path();
+    std::os::unix::fs::symlink(folder.join("elsewhere/a"), folder.join("agents/a")).unwrap();
+    assert_eq!(agent(&case, "a").id.as_str(), "a");
+    // Two names of one folder are two agents with one account and one store.
+    std::os::unix::fs::symlink(folder.join("elsewhere/a"), folder.join("agents/b")).unwrap();
+    let loaded = case.load();
+    let paths: Vec<_> = loaded.diagnostics.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["encryption.store_path", "matrix.user_id"]);
+}
+
+#[test]
+fn a_broken_agent_leaves_the_others_alone() {
+    let case = Case::new(SMALL);
+    case.write("agents/b/config.yaml", b"matrix: [");
+    let loaded = case.load();
+    assert!(loaded.root.is_some());
+    let good: Vec<bool> = loaded.agents.values().map(Result::is_ok).collect();
+    assert_eq!(good, [true, false]);
+}

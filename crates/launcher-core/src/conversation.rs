@@ -1,0 +1,269 @@
+//! Decides which messages an agent answers.
+//!
+//! The rules against endless talk are here and not in the behaviors, so that
+//! no behavior can forget them:
+//!
+//! - An *automated* message is never answered. Everything an agent says by
+//!   itself is marked as such, so agents of any launcher cannot talk in circles.
+//! - Bots that do not mark what they say are recognized by what they do: they
+//!   answer an answer at once, again and again. See [`VOLLEY_LIMIT`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    moment::Moment,
+    names::{EventId, RoomId, UserId},
+};
+
+/// How many answers in a row may each be answered at once by the same sender.
+///
+/// A person who replies to every answer within [`QUICK`] six times running is
+/// hard to imagine; two bots do it in a second.
+pub const VOLLEY_LIMIT: u32 = 5;
+
+/// What counts as "at once". Bots without a language model take milliseconds.
+pub const QUICK: Duration = Duration::from_secs(5);
+
+/// Exchanges that are remembered at most; the oldest are forgotten first.
+const EXCHANGES: usize = 1_000;
+
+/// A message that arrived in a room, decrypted where it was encrypted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The room.
+    pub room: RoomId,
+    /// The event.
+    pub event: EventId,
+    /// Who sent it, as vouched for by the network (and by the encryption, if any).
+    pub sender: UserId,
+    /// What sort of message it is.
+    pub kind: MessageKind,
+    /// Its text.
+    pub body: String,
+    /// How long ago the server got it.
+    pub age: Duration,
+    /// Whether it says of itself that no person wrote it.
+    pub automated: bool,
+    /// The thread it belongs to, by the thread's first event.
+    pub thread: Option<EventId>,
+    /// The event it replies to.
+    pub in_reply_to: Option<EventId>,
+}
+
+/// What sort of message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Something a person would say.
+    Text,
+    /// Something a bot would say, not to be answered by bots (`m.notice`).
+    Notice,
+    /// A new version of an earlier message.
+    Edit,
+    /// Anything else: images, emotes, polls.
+    Other,
+}
+
+/// Why a message is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// The agent's own account sent it.
+    Own,
+    /// It is no text message.
+    NotText,
+    /// It is a notice, or marked as automated.
+    Automated,
+    /// It is older than `catch_up.max_age`.
+    Stale,
+    /// It is one answer too many between two bots.
+    Loop,
+}
+
+/// What one agent remembers of its conversations in order to stay out of loops.
+#[derive(Debug)]
+pub struct Conversations {
+    own: UserId,
+    max_age: Duration,
+    exchanges: BTreeMap<(RoomId, UserId), Exchange>,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    answered: Moment,
+    answer: EventId,
+    /// Hash of the answer's text would do for equality; a quoting bot needs the text.
+    text: String,
+    volleys: u32,
+}
+
+impl Conversations {
+    /// Starts without memories.
+    pub fn new(own: UserId, max_age: Duration) -> Self {
+        Self { own, max_age, exchanges: BTreeMap::new() }
+    }
+
+    /// Whether `message` is to be answered.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn judge(&mut self, message: &Message, now: Moment) -> Result<(), Ignored> {
+        if message.sender == self.own {
+            return Err(Ignored::Own);
+        }
+        match message.kind {
+            MessageKind::Text if message.automated => return Err(Ignored::Automated),
+            MessageKind::Text if message.body.trim().is_empty() => return Err(Ignored::NotText),
+            MessageKind::Text => {}
+            MessageKind::Notice => return Err(Ignored::Automated),
+            MessageKind::Edit | MessageKind::Other => return Err(Ignored::NotText),
+        }
+        if message.age > self.max_age {
+            return Err(Ignored::Stale);
+        }
+        let key = (message.room.clone(), message.sender.clone());
+        if let Some(exchange) = self.exchanges.get_mut(&key) {
+            if exchange.is_volley(message, now) {
+                exchange.volleys += 1;
+                if exchange.volleys > VOLLEY_LIMIT {
+                    return Err(Ignored::Loop);
+                }
+            } else {
+                exchange.volleys = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that `message` was answered with `text` in the event `answer`.
+    pub fn answered(&mut self, message: &Message, answer: EventId, text: String, now: Moment) {
+        let key = (message.room.clone(), message.sender.clone());
+        let volleys = self.exchanges.get(&key).map_or(0, |exchange| exchange.volleys);
+        self.exchanges.insert(key, Exchange { answered: now, answer, text, volleys });
+        if self.exchanges.len() > EXCHANGES {
+            let oldest = self.exchanges.iter().min_by_key(|(_, exchange)| exchange.answered);
+            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+                self.exchanges.remove(&key);
+            }
+        }
+    }
+}
+
+impl Exchange {
+    fn is_volley(&self, message: &Message, now: Moment) -> bool {
+        let returned = message.in_reply_to.as_ref() == Some(&self.answer)
+            || (!self.text.is_empty() && message.body.contains(&self.text));
+        returned && now.since(self.answered) < QUICK
+    }
+}
+
+impl std::fmt::Debug for Message {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Message")
+            .field("room", &self.room)
+            .field("event", &self.event)
+            .field("sender", &self.sender)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn message(sender: &str, body: &str) -> Message {
+        Message {
+            room: RoomId::new("!r:hs"),
+            event: EventId::new("$e"),
+            sender: UserId::new(sender),
+            kind: MessageKind::Text,
+            body: body.into(),
+            age: Duration::ZERO,
+            automated: false,
+            thread: None,
+            in_reply_to: None,
+        }
+    }
+
+    fn conversations() -> Conversations {
+        Conversations::new(UserId::new("@bot:hs"), DAY)
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_person_is_answered() {
+        assert_eq!(conversations().judge(&message("@alice:hs", "hi"), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn own_messages_notices_edits_and_marked_messages_are_not_answered() {
+        let mut talk = conversations();
+        assert_eq!(talk.judge(&message("@bot:hs", "hi"), at(0)), Err(Ignored::Own));
+        for (kind, why) in [
+            (MessageKind::Notice, Ignored::Automated),
+            (MessageKind::Edit, Ignored::NotText),
+            (MessageKind::Other, Ignored::NotText),
+        ] {
+            let message = Message { kind, ..message("@alice:hs", "hi") };
+            assert_eq!(talk.judge(&message, at(0)), Err(why));
+        }
+        let marked = Message { automated: true, ..message("@alice:hs", "hi") };
+        assert_eq!(talk.judge(&marked, at(0)), Err(Ignored::Automated));
+        assert_eq!(talk.judge(&message("@alice:hs", " \n"), at(0)), Err(Ignored::NotText));
+    }
+
+    #[test]
+    fn a_message_older_than_the_limit_is_stale() {
+        let old = Message { age: DAY + Duration::from_secs(1), ..message("@alice:hs", "hi") };
+        assert_eq!(conversations().judge(&old, at(0)), Err(Ignored::Stale));
+    }
+
+    /// Plays a bot that turns each answer into a message, and says how often it was answered.
+    fn play(turn: impl Fn(&str, &EventId) -> Message, pause: u64) -> usize {
+        let mut talk = conversations();
+        let (mut text, mut event) = ("start".to_owned(), EventId::new("$0"));
+        for round in 0..100 {
+            let incoming = turn(&text, &event);
+            let now = at(round * pause);
+            if talk.judge(&incoming, now).is_err() {
+                return usize::try_from(round).unwrap();
+            }
+            text = format!("echo: {}", incoming.body);
+            event = EventId::new(format!("${round}-answer"));
+            talk.answered(&incoming, event.clone(), text.clone(), now);
+        }
+        100
+    }
+
+    #[test]
+    fn a_bot_that_quotes_every_answer_is_soon_ignored() {
+        let quoting = |text: &str, _: &EventId| message("@other:hs", &format!("you said {text}"));
+        assert_eq!(play(quoting, 100), 6);
+    }
+
+    #[test]
+    fn a_bot_that_replies_to_every_answer_is_soon_ignored() {
+        let replying = |_: &str, event: &EventId| Message {
+            in_reply_to: Some(event.clone()),
+            ..message("@other:hs", "and?")
+        };
+        assert_eq!(play(replying, 100), 6);
+    }
+
+    #[test]
+    fn a_person_who_takes_a_while_or_says_new_things_is_always_answered() {
+        let slow = |_: &str, event: &EventId| Message {
+            in_reply_to: Some(event.clone()),
+            ..message("@alice:hs", "and?")
+        };
+        assert_eq!(play(slow, 6_000), 100);
+        assert_eq!(play(|_, event| message("@alice:hs", event.as_str()), 10), 100);
+    }
+}

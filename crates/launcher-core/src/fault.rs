@@ -1,0 +1,262 @@
+//! Why an agent cannot go on, and what helps.
+//!
+//! A *passing* fault is tried again after a wait. A *permanent* one would fail
+//! the same way every time, and each attempt may cost something (a login, a
+//! one-time key), so the agent is parked until a person acts. No match in here
+//! has a wildcard arm: a new fault does not compile until somebody has decided.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{preflight::Mismatch, spec::TrustMode};
+
+/// Why an agent cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Its `config.yaml` is not valid, and no valid one has been seen before.
+    #[error("{diagnostic}")]
+    ConfigInvalid {
+        /// The first problem, `file:line:column: error: path: what`.
+        diagnostic: String,
+    },
+    /// The pickle key does not open the store or the vault.
+    #[error("the pickle key does not open {}", .path.display())]
+    StoreKeyWrong {
+        /// The file that it does not open.
+        path: PathBuf,
+    },
+    /// Another process holds the store or the agent's folder.
+    #[error("{} is held by another process", .path.display())]
+    StoreLocked {
+        /// What is held.
+        path: PathBuf,
+    },
+    /// The store is there, but it is not a crypto store that can be read.
+    #[error("{} cannot be read as a crypto store: {detail}", .path.display())]
+    StoreCorrupt {
+        /// The store.
+        path: PathBuf,
+        /// What was found instead.
+        detail: String,
+    },
+    /// The store's place cannot be read or written.
+    #[error("{} cannot be used: {detail}", .path.display())]
+    StoreUnusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        detail: String,
+    },
+    /// Store, session and server do not describe the same device.
+    #[error("{mismatch}")]
+    Mismatched {
+        /// Which of them disagree.
+        mismatch: Mismatch,
+    },
+    /// The homeserver does not accept the access token.
+    #[error("{homeserver} does not accept the access token of {user}")]
+    TokenInvalid {
+        /// Who was asked.
+        homeserver: String,
+        /// Whose token it is.
+        user: String,
+        /// Whether a password is configured.
+        password: bool,
+    },
+    /// The token belongs to no device, so it cannot have keys.
+    #[error("the access token of {user} belongs to no device")]
+    NoDevice {
+        /// Whose token it is.
+        user: String,
+    },
+    /// The homeserver refused the password.
+    #[error("{homeserver} refused the login of {user}: {detail}")]
+    LoginRefused {
+        /// Who was asked.
+        homeserver: String,
+        /// Who tried to log in.
+        user: String,
+        /// The server's words.
+        detail: String,
+    },
+    /// The homeserver says that the account is locked or deactivated.
+    #[error("{homeserver} does not let {user} in: {detail}")]
+    AccountUnusable {
+        /// Who was asked.
+        homeserver: String,
+        /// The account.
+        user: String,
+        /// The server's words.
+        detail: String,
+    },
+    /// The trust mode needs decisions that this version cannot record.
+    #[error("trust_mode `{}` is not available in this version", mode_word(*.mode))]
+    TrustModeUnavailable {
+        /// The mode.
+        mode: TrustMode,
+    },
+    /// The homeserver could not be reached, or gave an answer of no use.
+    #[error("{homeserver}: {detail}")]
+    ServerUnavailable {
+        /// Who was asked.
+        homeserver: String,
+        /// What happened.
+        detail: String,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The store failed while the agent ran.
+    #[error("the crypto store failed: {detail}")]
+    StoreFailed {
+        /// The store's words.
+        detail: String,
+    },
+    /// Something took longer than its limit.
+    #[error("{what} took longer than {} s", .limit.as_secs())]
+    Stuck {
+        /// What was being done.
+        what: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The agent's task panicked. That is a bug in the launcher.
+    #[error("the agent's task panicked: {detail}")]
+    Panicked {
+        /// The panic's message.
+        detail: String,
+    },
+}
+
+impl Fault {
+    /// The name of the fault, for machines: stable, `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ConfigInvalid { .. } => "config_invalid",
+            Self::StoreKeyWrong { .. } => "store_key_wrong",
+            Self::StoreLocked { .. } => "store_locked",
+            Self::StoreCorrupt { .. } => "store_corrupt",
+            Self::StoreUnusable { .. } => "store_unusable",
+            Self::Mismatched { mismatch } => mismatch.code(),
+            Self::TokenInvalid { .. } => "token_invalid",
+            Self::NoDevice { .. } => "no_device",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::AccountUnusable { .. } => "account_unusable",
+            Self::TrustModeUnavailable { .. } => "trust_mode_unavailable",
+            Self::ServerUnavailable { .. } => "server_unavailable",
+            Self::StoreFailed { .. } => "store_failed",
+            Self::Stuck { .. } => "stuck",
+            Self::Panicked { .. } => "panicked",
+        }
+    }
+
+    /// Whether the same attempt, unchanged, could never succeed.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::ConfigInvalid { .. }
+            | Self::StoreKeyWrong { .. }
+            | Self::StoreLocked { .. }
+            | Self::StoreCorrupt { .. }
+            | Self::Mismatched { .. }
+            | Self::TokenInvalid { .. }
+            | Self::NoDevice { .. }
+            | Self::LoginRefused { .. }
+            | Self::AccountUnusable { .. }
+            | Self::TrustModeUnavailable { .. } => true,
+            Self::StoreUnusable { .. }
+            | Self::ServerUnavailable { .. }
+            | Self::StoreFailed { .. }
+            | Self::Stuck { .. }
+            | Self::Panicked { .. } => false,
+        }
+    }
+
+    /// How long the server asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ServerUnavailable { retry_after, .. } => *retry_after,
+            Self::ConfigInvalid { .. }
+            | Self::StoreKeyWrong { .. }
+            | Self::StoreLocked { .. }
+            | Self::StoreCorrupt { .. }
+            | Self::StoreUnusable { .. }
+            | Self::Mismatched { .. }
+            | Self::TokenInvalid { .. }
+            | Self::NoDevice { .. }
+            | Self::LoginRefused { .. }
+            | Self::AccountUnusable { .. }
+            | Self::TrustModeUnavailable { .. }
+            | Self::StoreFailed { .. }
+            | Self::Stuck { .. }
+            | Self::Panicked { .. } => None,
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn action(&self) -> String {
+        match self {
+            Self::ConfigInvalid { .. } => {
+                "correct the file; `launcher check` shows every problem".to_owned()
+            }
+            Self::StoreKeyWrong { .. } => {
+                "set encryption.pickle_key to the key this agent was first started with".to_owned()
+            }
+            Self::StoreLocked { .. } => {
+                "stop the other process that uses this agent's folder, then touch its config.yaml"
+                    .to_owned()
+            }
+            Self::StoreCorrupt { path, .. } => format!(
+                "put back a readable store, or move {} aside and log the agent in as a new device",
+                path.display()
+            ),
+            Self::StoreUnusable { path, .. } => {
+                format!("give the launcher's user write access and space at {}", path.display())
+            }
+            Self::Mismatched { mismatch } => mismatch.action().to_owned(),
+            Self::TokenInvalid { password: true, .. } => {
+                "if the device was deleted: move the agent's data folder aside, and it logs in \
+                 as a new device"
+                    .to_owned()
+            }
+            Self::TokenInvalid { password: false, .. } => {
+                "move the agent's data folder aside and set matrix.access_token to the token of \
+                 a new login, or set matrix.password"
+                    .to_owned()
+            }
+            Self::NoDevice { .. } => {
+                "set matrix.access_token to a token from a login, or set matrix.password".to_owned()
+            }
+            Self::LoginRefused { .. } => {
+                "correct matrix.user_id or matrix.password (often a variable in .env)".to_owned()
+            }
+            Self::AccountUnusable { .. } => {
+                "have the server's administrator unlock or reactivate the account".to_owned()
+            }
+            Self::TrustModeUnavailable { .. } => {
+                "set encryption.trust_mode to tofu or cross-signing".to_owned()
+            }
+            Self::ServerUnavailable { .. } => {
+                "check matrix.homeserver, the network and the server; the agent retries by itself"
+                    .to_owned()
+            }
+            Self::StoreFailed { .. } => {
+                "check the disk under the agent's data folder; the agent retries by itself"
+                    .to_owned()
+            }
+            Self::Stuck { .. } | Self::Panicked { .. } => {
+                "nothing; the agent retries by itself. Please report it with the log".to_owned()
+            }
+        }
+    }
+
+    /// Code and sentence, as `status` shows it.
+    pub fn reason(&self) -> String {
+        format!("{}: {self}", self.code())
+    }
+}
+
+fn mode_word(mode: TrustMode) -> &'static str {
+    match mode {
+        TrustMode::Tofu => "tofu",
+        TrustMode::CrossSigning => "cross-signing",
+        TrustMode::Manual => "manual",
+    }
+}

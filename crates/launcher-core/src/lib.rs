@@ -1,0 +1,19 @@
+//! Decides what the launcher does next.
+//!
+//! Everything in here follows from its arguments: no task is spawned, no file
+//! or clock is read, no random number drawn, nothing waited for. The shell
+//! around it (`launcher-runtime`) says what happened and when, and carries out
+//! what comes back.
+
+pub mod agent;
+pub mod backoff;
+pub mod conversation;
+pub mod fault;
+pub mod fleet;
+pub mod invite;
+pub mod moment;
+pub mod names;
+pub mod preflight;
+pub mod secret;
+pub mod spec;
+pub mod status;

@@ -1,0 +1,109 @@
+//! What an operator wants: an agent as its `config.yaml` describes it, checked.
+//!
+//! Values of these types are valid by construction; only `launcher-config`
+//! makes them. Two equal specs mean that nothing has to be done.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::{
+    agent::AgentId,
+    secret::{PickleKey, Secret},
+};
+
+/// One agent, ready to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// Its id.
+    pub id: AgentId,
+    /// Whether it should run at all.
+    pub enabled: bool,
+    /// The agent's folder, absolute.
+    pub folder: PathBuf,
+    /// The account it speaks as.
+    pub account: MatrixAccount,
+    /// Where its keys are kept and who may have them.
+    pub encryption: Encryption,
+    /// Whose invites it accepts.
+    pub invites: InvitePolicy,
+    /// What it does about the time it was away.
+    pub catch_up: CatchUp,
+    /// What it does with a message.
+    pub behavior: BehaviorSpec,
+}
+
+impl AgentSpec {
+    /// Where the launcher keeps what it writes for this agent.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+}
+
+/// An account on a Matrix homeserver. At least one of password and token is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixAccount {
+    /// The client-server API's base, `http` or `https`.
+    pub homeserver: Url,
+    /// The full user id, `@localpart:server`.
+    pub user_id: String,
+    /// Lets the agent log in by itself and prove who it is (UIA).
+    pub password: Option<Secret<String>>,
+    /// A token that somebody else obtained; its device becomes the agent's.
+    pub access_token: Option<Secret<String>>,
+}
+
+impl MatrixAccount {
+    /// The server's name: what follows the first colon of the user id.
+    pub fn server_name(&self) -> &str {
+        self.user_id.split_once(':').map_or("", |(_, server)| server)
+    }
+}
+
+/// The crypto store and the policy for its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// The folder of `crypto.db`, absolute.
+    pub store_path: PathBuf,
+    /// The key of the store and of the vault.
+    pub pickle_key: PickleKey,
+    /// Opens the account's secret storage; wins over the one in the vault.
+    pub recovery_key: Option<Secret<String>>,
+    /// Who gets keys and who is obeyed.
+    pub trust_mode: TrustMode,
+}
+
+/// Who gets the agent's keys, and whose messages it acts upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrustMode {
+    /// First-seen identities and devices are accepted, later changes warn.
+    Tofu,
+    /// Only devices that their owner has signed.
+    CrossSigning,
+    /// Only devices that an operator approved.
+    Manual,
+}
+
+/// Whose invites are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitePolicy {
+    /// Globs (`*`, `?`) on user ids; one must match the inviter's whole id.
+    pub from: Vec<String>,
+}
+
+/// How far back an agent answers after an absence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Messages older than this are counted, not answered.
+    pub max_age: Duration,
+}
+
+/// What an agent does with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BehaviorSpec {
+    /// Answers with the text it was sent.
+    Echo {
+        /// Put before the text.
+        prefix: String,
+    },
+}

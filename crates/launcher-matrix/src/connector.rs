@@ -1,0 +1,111 @@
+//! How a Matrix agent comes up.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use launcher_core::{
+    fault::Fault,
+    preflight::{IdentityKeys, Verdict},
+    spec::{AgentSpec, TrustMode},
+};
+use launcher_runtime::{
+    Report,
+    ports::{Connector, Session},
+};
+
+use crate::{
+    client, identity,
+    preflight::{self, VaultFile},
+    rest::{self, Rest},
+    session::{MatrixSession, Parts},
+    store::StorePlace,
+};
+
+/// Connects agents to their homeservers; one for the whole process.
+#[derive(Clone, Debug)]
+pub struct MatrixConnector {
+    http: reqwest::Client,
+}
+
+/// The HTTP client could not be made, so no agent can run.
+#[derive(Debug, thiserror::Error)]
+#[error("making the HTTP client")]
+pub struct HttpClientError(#[from] reqwest::Error);
+
+impl MatrixConnector {
+    /// Makes the HTTP client that all agents share.
+    ///
+    /// # Errors
+    ///
+    /// When the system's root certificates cannot be loaded.
+    pub fn new() -> Result<Self, HttpClientError> {
+        Ok(Self { http: rest::http_client()? })
+    }
+}
+
+#[async_trait]
+impl Connector for MatrixConnector {
+    async fn connect(
+        &self,
+        spec: &AgentSpec,
+        report: Arc<Report>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        // Without a way to approve anybody the agent would be deaf, not careful.
+        if spec.encryption.trust_mode == TrustMode::Manual {
+            return Err(Fault::TrustModeUnavailable { mode: TrustMode::Manual });
+        }
+        let rest = Rest::new(self.http.clone(), spec.account.homeserver.clone());
+        let encryption = &spec.encryption;
+        let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
+        let cleared = preflight::clear(spec, &rest, &place).await?;
+        let mut vault = cleared.vault;
+        let http = self.http.clone();
+        let client = client::build(spec, http, &place, cleared.store, &cleared.login).await?;
+        client.encryption().wait_for_e2ee_initialization_tasks().await;
+        let parts = Parts {
+            spec: spec.clone(),
+            http: self.http.clone(),
+            rest: rest.clone(),
+            place,
+            login: cleared.login,
+            report: report.clone(),
+        };
+        // The first sync uploads the keys; the signature below needs them there.
+        let session = MatrixSession::start(parts, client).await?;
+        let client = session.client().await?;
+        let keys = published(&client, spec, &rest).await?;
+        if cleared.verdict != Verdict::Equal || vault.content.ed25519.is_none() {
+            remember(&mut vault, keys)?;
+        }
+        identity::settle(&client, spec, &rest, &mut vault, &report).await?;
+        Ok(Arc::new(session))
+    }
+}
+
+/// The device's keys as the server now publishes them; they are what the store holds.
+async fn published(
+    client: &matrix_sdk::Client,
+    spec: &AgentSpec,
+    rest: &Rest,
+) -> Result<IdentityKeys, Fault> {
+    let device = client.device_id().map(ToString::to_string).unwrap_or_default();
+    let token = client.access_token().unwrap_or_default();
+    let found = rest
+        .device_keys(&token, &spec.account.user_id, &device)
+        .await
+        .map_err(|error| rest.fault(&spec.account, error))?;
+    let own = client.encryption().ed25519_key().await;
+    match found {
+        Some(keys) if Some(&keys.ed25519) == own.as_ref() => Ok(keys),
+        _ => Err(Fault::ServerUnavailable {
+            homeserver: rest.homeserver(),
+            detail: "the device's keys are not on the server yet".to_owned(),
+            retry_after: None,
+        }),
+    }
+}
+
+fn remember(vault: &mut VaultFile, keys: IdentityKeys) -> Result<(), Fault> {
+    vault.content.set_keys(keys);
+    vault.keep()
+}

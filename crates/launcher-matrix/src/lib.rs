@@ -1,0 +1,26 @@
+//! Matrix accounts as transports.
+//!
+//! The only crate that names matrix-sdk. Its own loop asks the server for news
+//! with a bare long poll and lets the SDK read them; everything about devices
+//! and keys is checked before the SDK exists.
+//!
+//! Reading order: [`connector`] (how an agent comes up), [`session`] (how it
+//! lives), then the parts they are made of.
+
+mod client;
+pub mod connector;
+mod content;
+mod errors;
+mod identity;
+mod invites;
+mod login;
+mod poll;
+mod preflight;
+mod rest;
+mod session;
+mod store;
+mod timeline;
+mod undecryptable;
+mod vault;
+
+pub use connector::MatrixConnector;

@@ -1,0 +1,236 @@
+//! The few requests that are made before, or instead of, the SDK.
+
+use std::time::Duration;
+
+use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+/// How long an ordinary request may take. Logging in is slow on purpose (the
+/// server hashes the password), and slower with many at once.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to be made.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read at most. An initial sync goes through the
+/// SDK; nothing that is asked for here is large.
+const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Makes the HTTP client that all agents share.
+///
+/// HTTP/1.1 only: over HTTP/2 every agent's long poll would share one
+/// connection, and a proxy's limit on streams would cap the number of agents.
+pub(crate) fn http_client() -> reqwest::Result<Client> {
+    Client::builder()
+        .http1_only()
+        .connect_timeout(CONNECT_LIMIT)
+        .tcp_keepalive(Duration::from_secs(60))
+        .user_agent(concat!("launcher/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// A homeserver's client-server API, spoken to by hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    http: Client,
+    base: Url,
+}
+
+/// Why a request had no useful answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestError {
+    /// No answer, or none that is JSON.
+    #[error("{detail}")]
+    Network { detail: String },
+    /// The server's error.
+    #[error("{status} {errcode}: {message}")]
+    Api {
+        status: StatusCode,
+        errcode: String,
+        message: String,
+        retry_after: Option<Duration>,
+        soft_logout: bool,
+    },
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WhoAmI {
+    pub(crate) user_id: String,
+    pub(crate) device_id: Option<String>,
+}
+
+impl Rest {
+    pub(crate) fn new(http: Client, base: Url) -> Self {
+        Self { http, base }
+    }
+
+    /// The server's address, for messages.
+    pub(crate) fn homeserver(&self) -> String {
+        self.base.to_string()
+    }
+
+    pub(crate) async fn whoami(&self, token: &str) -> Result<WhoAmI, RestError> {
+        let answer = self.get("v3/account/whoami", token).await?;
+        Ok(WhoAmI {
+            user_id: text(&answer, "user_id")?,
+            device_id: answer["device_id"].as_str().map(ToOwned::to_owned),
+        })
+    }
+
+    /// Logs in as `device`, and returns the access token.
+    pub(crate) async fn login(
+        &self,
+        user: &str,
+        password: &Secret<String>,
+        device: &str,
+        name: &str,
+    ) -> Result<String, RestError> {
+        let request = self.http.post(self.url("v3/login")).json(&json!({
+            "type": "m.login.password",
+            "identifier": { "type": "m.id.user", "user": user },
+            "password": password.expose(),
+            "device_id": device,
+            "initial_device_display_name": name,
+        }));
+        text(&send(request, REQUEST_LIMIT).await?, "access_token")
+    }
+
+    /// The identity keys that the server publishes for a device of the asker.
+    pub(crate) async fn device_keys(
+        &self,
+        token: &str,
+        user: &str,
+        device: &str,
+    ) -> Result<Option<IdentityKeys>, RestError> {
+        let body = json!({ "device_keys": { user: [device] } });
+        let request = self.http.post(self.url("v3/keys/query")).bearer_auth(token).json(&body);
+        let answer = send(request, REQUEST_LIMIT).await?;
+        let Some(keys) = answer["device_keys"][user][device]["keys"].as_object() else {
+            return Ok(None);
+        };
+        let key = |algorithm: &str| {
+            keys.get(&format!("{algorithm}:{device}"))
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
+        };
+        match (key("ed25519"), key("curve25519")) {
+            (Some(ed25519), Some(curve25519)) => Ok(Some(IdentityKeys { ed25519, curve25519 })),
+            _ => Err(garbled("device keys without an ed25519 or curve25519 key")),
+        }
+    }
+
+    /// The version of the account's key backup, if there is one.
+    pub(crate) async fn backup_version(&self, token: &str) -> Result<Option<String>, RestError> {
+        match self.get("v3/room_keys/version", token).await {
+            Ok(answer) => Ok(answer["version"].as_str().map(ToOwned::to_owned)),
+            Err(RestError::Api { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for news since `since`, waiting up to `wait` for them.
+    pub(crate) async fn poll(
+        &self,
+        token: &str,
+        since: &str,
+        filter: &str,
+        wait: Duration,
+    ) -> Result<Value, RestError> {
+        let request = self.http.get(self.url("v3/sync")).bearer_auth(token).query(&[
+            ("since", since),
+            ("filter", filter),
+            ("timeout", &wait.as_millis().to_string()),
+            ("set_presence", "offline"),
+        ]);
+        send(request, wait + Duration::from_secs(30)).await
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Result<Value, RestError> {
+        send(self.http.get(self.url(path)).bearer_auth(token), REQUEST_LIMIT).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/_matrix/client/{path}", self.base.as_str().trim_end_matches('/'))
+    }
+
+    /// What an error means for the agent.
+    pub(crate) fn fault(&self, account: &MatrixAccount, error: RestError) -> Fault {
+        let homeserver = self.homeserver();
+        let user = account.user_id.clone();
+        let (detail, retry_after) = match error {
+            RestError::Network { detail } => (detail, None),
+            RestError::Api { ref errcode, ref message, retry_after, .. } => {
+                match errcode.as_str() {
+                    "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" => {
+                        let password = account.password.is_some();
+                        return Fault::TokenInvalid { homeserver, user, password };
+                    }
+                    "M_USER_DEACTIVATED" | "M_USER_LOCKED" | "M_USER_SUSPENDED" => {
+                        return Fault::AccountUnusable {
+                            homeserver,
+                            user,
+                            detail: message.clone(),
+                        };
+                    }
+                    _ => (error.to_string(), retry_after),
+                }
+            }
+        };
+        Fault::ServerUnavailable { homeserver, detail, retry_after }
+    }
+}
+
+async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestError> {
+    let mut response = request.timeout(limit).send().await.map_err(network)?;
+    let status = response.status();
+    let header = retry_after(&response);
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(network)? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(garbled("an answer of more than 32 MiB"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let parsed = serde_json::from_slice::<Value>(&body);
+    if status.is_success() {
+        return parsed.map_err(|_| garbled("an answer that is not JSON"));
+    }
+    let parsed = parsed.unwrap_or(Value::Null);
+    Err(RestError::Api {
+        status,
+        errcode: parsed["errcode"].as_str().unwrap_or("(no errcode)").to_owned(),
+        message: parsed["error"].as_str().unwrap_or("(no message)").to_owned(),
+        retry_after: parsed["retry_after_ms"].as_u64().map(Duration::from_millis).or(header),
+        soft_logout: parsed["soft_logout"].as_bool().unwrap_or(false),
+    })
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let header = response.headers().get("retry-after")?.to_str().ok()?;
+    header.parse().ok().map(Duration::from_secs)
+}
+
+/// Errors of the HTTP client name the URL, which is not secret, but carry no
+/// token: it is sent in a header.
+fn network(error: reqwest::Error) -> RestError {
+    let error = error.without_url();
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        detail = format!("{detail}: {cause}");
+        source = cause.source();
+    }
+    RestError::Network { detail }
+}
+
+fn text(answer: &Value, key: &str) -> Result<String, RestError> {
+    let found = answer[key].as_str().map(ToOwned::to_owned);
+    found.ok_or_else(|| garbled(&format!("an answer without {key}")))
+}
+
+fn garbled(what: &str) -> RestError {
+    RestError::Network { detail: format!("{what} from the server") }
+}

@@ -1,0 +1,290 @@
+//! The crypto store's files: `crypto.db`, opened with the raw pickle key.
+//!
+//! matrix-sdk's file name is a constant, so that name is a symbolic link to
+//! `crypto.db`; SQLite resolves it and keeps its side files beside the target.
+//!
+//! Whether the key fits is found out on a read-only connection that changes
+//! nothing, not even the write-ahead log: a wrong key leaves every byte alone.
+
+use std::{
+    io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+use launcher_core::{
+    fault::Fault,
+    preflight::{IdentityKeys, LocalAccount},
+    secret::PickleKey,
+};
+use matrix_sdk_base::crypto::store::CryptoStore;
+use matrix_sdk_sqlite::{OpenStoreError, SqliteCryptoStore, SqliteStateStore, SqliteStoreConfig};
+use matrix_sdk_store_encryption::StoreCipher;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+
+/// The crypto store's file.
+const CRYPTO_DB: &str = "crypto.db";
+
+/// What matrix-sdk calls it.
+const SDK_NAME: &str = "matrix-sdk-crypto.sqlite3";
+
+/// Connections per store: one writes, one reads. An idle agent keeps both open.
+const CONNECTIONS: usize = 2;
+
+/// An agent's store folder and the key to it.
+#[derive(Clone, Debug)]
+pub(crate) struct StorePlace {
+    folder: PathBuf,
+    key: PickleKey,
+}
+
+impl StorePlace {
+    pub(crate) fn new(folder: PathBuf, key: PickleKey) -> Self {
+        Self { folder, key }
+    }
+
+    /// The path of `crypto.db`.
+    pub(crate) fn crypto_db(&self) -> PathBuf {
+        self.folder.join(CRYPTO_DB)
+    }
+
+    /// Whether there is a crypto store. An empty file is none: that is what is
+    /// left of one that was truncated, and SQLite would take it for a new one.
+    pub(crate) fn exists(&self) -> bool {
+        fs::metadata(self.crypto_db()).is_ok_and(|found| found.len() > 0)
+    }
+
+    /// Checks that the key opens the store, changing nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StoreKeyWrong`], [`Fault::StoreCorrupt`] or [`Fault::StoreUnusable`].
+    pub(crate) fn check_key(&self) -> Result<(), Fault> {
+        let path = self.crypto_db();
+        let sealed = read_cipher(&path)?;
+        let corrupt =
+            |detail: &str| Fault::StoreCorrupt { path: path.clone(), detail: detail.to_owned() };
+        let Some(sealed) = sealed else {
+            return Err(corrupt("it is not encrypted with a pickle key"));
+        };
+        match StoreCipher::import_with_key(self.key.expose(), &sealed) {
+            Ok(_) => Ok(()),
+            Err(matrix_sdk_store_encryption::Error::Encryption(_)) => {
+                Err(Fault::StoreKeyWrong { path: path.clone() })
+            }
+            Err(error) => Err(corrupt(&error.to_string())),
+        }
+    }
+
+    /// Opens the crypto store, making it if it is not there.
+    pub(crate) async fn open_crypto(&self) -> Result<SqliteCryptoStore, Fault> {
+        self.link().map_err(|error| unusable(&self.folder, &error))?;
+        SqliteCryptoStore::open_with_config(&self.config())
+            .await
+            .map_err(|error| self.open_fault(self.crypto_db(), error))
+    }
+
+    /// Opens the store of rooms, members and the sync position.
+    pub(crate) async fn open_state(&self) -> Result<SqliteStateStore, Fault> {
+        SqliteStateStore::open_with_config(&self.config())
+            .await
+            .map_err(|error| self.open_fault(self.folder.join("matrix-sdk-state.sqlite3"), error))
+    }
+
+    fn config(&self) -> SqliteStoreConfig {
+        SqliteStoreConfig::with_low_memory_config(&self.folder)
+            .key(Some(self.key.expose()))
+            .pool_max_size(CONNECTIONS)
+    }
+
+    fn link(&self) -> io::Result<()> {
+        let name = self.folder.join(SDK_NAME);
+        match fs::symlink_metadata(&name) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => symlink(CRYPTO_DB, &name),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_fault(&self, path: PathBuf, error: OpenStoreError) -> Fault {
+        match error {
+            OpenStoreError::InitCipher(matrix_sdk_store_encryption::Error::Encryption(_)) => {
+                Fault::StoreKeyWrong { path }
+            }
+            OpenStoreError::CreateDir(error) => unusable(&path, &error),
+            other => match sqlite_cause(&other) {
+                Some(cause) => sqlite_fault(&path, cause),
+                None => Fault::StoreCorrupt { path, detail: other.to_string() },
+            },
+        }
+    }
+}
+
+/// What the crypto store says about itself.
+pub(crate) async fn local_account(
+    place: &StorePlace,
+    store: &SqliteCryptoStore,
+) -> Result<LocalAccount, Fault> {
+    let account = store.load_account().await.map_err(|error| Fault::StoreCorrupt {
+        path: place.crypto_db(),
+        detail: error.to_string(),
+    })?;
+    Ok(match account {
+        None => LocalAccount::Absent,
+        Some(account) => {
+            let keys = account.identity_keys();
+            LocalAccount::Present {
+                user: account.user_id().to_string(),
+                device: account.device_id().to_string(),
+                keys: IdentityKeys {
+                    ed25519: keys.ed25519.to_base64(),
+                    curve25519: keys.curve25519.to_base64(),
+                },
+                shared: account.shared(),
+            }
+        }
+    })
+}
+
+/// Reads the sealed cipher of a store without leaving a trace.
+///
+/// `immutable` keeps SQLite from making side files; it also makes it overlook
+/// a write-ahead log, where the row may still be after a kill in the first
+/// second. Then a copy elsewhere is asked.
+fn read_cipher(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    let wal = path.with_file_name(format!("{CRYPTO_DB}-wal"));
+    let found = match query_cipher(path, "immutable=1") {
+        Ok(Some(sealed)) => return Ok(Some(sealed)),
+        other => other,
+    };
+    if !fs::metadata(&wal).is_ok_and(|found| found.len() > 0) {
+        return found.map_err(|error| sqlite_fault(path, &error));
+    }
+    let copied = (|| {
+        let folder = tempfile::tempdir()?;
+        let copy = folder.path().join(CRYPTO_DB);
+        fs::copy(path, &copy)?;
+        fs::copy(&wal, folder.path().join(format!("{CRYPTO_DB}-wal")))?;
+        io::Result::Ok((folder, copy))
+    })();
+    let (_folder, copy) = copied.map_err(|error| unusable(path, &error))?;
+    query_cipher(&copy, "mode=rw").map_err(|error| sqlite_fault(path, &error))
+}
+
+fn query_cipher(path: &Path, how: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut flags = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags |= if how == "immutable=1" {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    let uri = format!("file:{}?{how}", escape(path));
+    let connection = Connection::open_with_flags(uri, flags)?;
+    let tables: u32 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'kv'",
+        [],
+        |row| row.get(0),
+    )?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    connection
+        .query_row("SELECT value FROM kv WHERE key = 'cipher'", [], |row| row.get(0))
+        .optional()
+}
+
+/// Escapes what has a meaning in an SQLite URI.
+fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
+
+/// SQLite's own error, somewhere among the causes.
+fn sqlite_cause(error: &OpenStoreError) -> Option<&rusqlite::Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<rusqlite::Error>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn sqlite_fault(path: &Path, error: &rusqlite::Error) -> Fault {
+    let detail = error.to_string();
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::StoreLocked { path },
+        Some(
+            ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory,
+        ) => Fault::StoreUnusable { path, detail },
+        _ => Fault::StoreCorrupt { path, detail },
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Fault {
+    Fault::StoreUnusable { path: path.to_owned(), detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use launcher_core::secret::Secret;
+
+    use super::*;
+
+    fn place(folder: &Path, key: u8) -> StorePlace {
+        StorePlace::new(folder.to_owned(), Secret::new([key; 32]))
+    }
+
+    /// Every file below `folder` with its content.
+    fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn crypto_db_is_a_regular_file_of_that_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), 1);
+        assert!(!place.exists());
+        drop(place.open_crypto().await.unwrap());
+        assert!(place.exists());
+        assert!(fs::symlink_metadata(place.crypto_db()).unwrap().is_file());
+        place.check_key().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_wrong_key_changes_no_byte_even_with_an_open_write_ahead_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = place(folder.path(), 1).open_crypto().await.unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        for (path, bytes) in snapshot(folder.path()) {
+            fs::write(copy.path().join(path.file_name().unwrap()), bytes).unwrap();
+        }
+        drop(owner);
+        let before = snapshot(copy.path());
+        let wrong = place(copy.path(), 2).check_key().unwrap_err();
+        assert_eq!(wrong.code(), "store_key_wrong");
+        assert_eq!(snapshot(copy.path()), before);
+        place(copy.path(), 1).check_key().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_store_is_called_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), 1);
+        fs::write(place.crypto_db(), b"this is no database at all, is it").unwrap();
+        assert_eq!(place.check_key().unwrap_err().code(), "store_corrupt");
+    }
+}

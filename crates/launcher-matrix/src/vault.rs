@@ -1,0 +1,191 @@
+//! What must not be lost with the crypto store: session, identity, recovery key.
+//!
+//! One small file beside the store's folder, sealed with a key derived from
+//! the pickle key. Whoever has the file without the pickle key learns nothing;
+//! whoever loses the store still knows which device it was and how to recover.
+//!
+//! The file is replaced as a whole (write, sync, rename), so a kill leaves
+//! either the old one or the new one.
+
+use std::{io, io::Write, path::Path};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt};
+use hkdf::Hkdf;
+use launcher_core::{preflight::IdentityKeys, secret::PickleKey};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The first bytes of the file: what it is, and the version of its form. They
+/// are authenticated together with the content.
+const HEADER: &[u8; 16] = b"launcher vault 1";
+
+const NONCE: usize = 24;
+
+/// The content of the vault. Every field was written down before it was used.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Vault {
+    /// The device this agent is, or is about to log in as.
+    pub(crate) device_id: Option<String>,
+    /// The token of that device, once the login was answered.
+    pub(crate) access_token: Option<Zeroizing<String>>,
+    /// The identity keys this device was seen to have on the server.
+    pub(crate) ed25519: Option<String>,
+    /// See `ed25519`.
+    pub(crate) curve25519: Option<String>,
+    /// Opens the account's secret storage.
+    pub(crate) recovery_key: Option<Zeroizing<String>>,
+    /// Whether secret storage and backup are being made by us: if there is no
+    /// recovery key then, a kill came between, and they are made again.
+    pub(crate) recovery_begun: bool,
+}
+
+/// Why a vault could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it is no vault of a version this launcher knows")]
+    Format,
+    #[error("the pickle key does not open it")]
+    Sealed,
+}
+
+impl Vault {
+    /// Whether `device` ran with keys of its own before.
+    pub(crate) fn knows(&self, device: &str) -> bool {
+        self.device_id.as_deref() == Some(device) && self.ed25519.is_some()
+    }
+
+    pub(crate) fn set_keys(&mut self, keys: IdentityKeys) {
+        self.ed25519 = Some(keys.ed25519);
+        self.curve25519 = Some(keys.curve25519);
+    }
+
+    /// Opens the vault; `None` if there is none yet.
+    pub(crate) fn open(path: &Path, key: &PickleKey) -> Result<Option<Self>, OpenError> {
+        let sealed = match fs::read(path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let content = sealed.strip_prefix(HEADER).ok_or(OpenError::Format)?;
+        let (nonce, content) = content.split_at_checked(NONCE).ok_or(OpenError::Format)?;
+        let payload = Payload { msg: content, aad: HEADER };
+        let mut plain = cipher(key)
+            .decrypt(XNonce::from_slice(nonce), payload)
+            .map_err(|_| OpenError::Sealed)?;
+        let vault = serde_json::from_slice(&plain).map_err(|_| OpenError::Format);
+        plain.zeroize();
+        vault.map(Some)
+    }
+
+    /// Replaces the vault on disk. Done means that it survives a power cut.
+    pub(crate) fn save(&self, path: &Path, key: &PickleKey) -> io::Result<()> {
+        let mut plain = serde_json::to_vec(self).map_err(io::Error::other)?;
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+        let payload = Payload { msg: &plain, aad: HEADER };
+        let sealed = cipher(key)
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| io::Error::other("sealing the vault did not work"))?;
+        plain.zeroize();
+
+        let draft = path.with_extension("new");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(HEADER)?;
+        file.write_all(&nonce)?;
+        file.write_all(&sealed)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        match path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn cipher(key: &PickleKey) -> XChaCha20Poly1305 {
+    let mut derived = [0; 32];
+    // 32 bytes is a length that HKDF-SHA256 can always give.
+    let expanded = Hkdf::<Sha256>::new(None, key.expose()).expand(b"launcher vault", &mut derived);
+    debug_assert!(expanded.is_ok());
+    let cipher = XChaCha20Poly1305::new(&derived.into());
+    derived.zeroize();
+    cipher
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Vault").field("device_id", &self.device_id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use launcher_core::secret::Secret;
+
+    use super::*;
+
+    fn vault() -> Vault {
+        Vault {
+            device_id: Some("DEVICE".into()),
+            access_token: Some("syt_secret_token".to_owned().into()),
+            recovery_key: Some("EsTc recovery".to_owned().into()),
+            ..Vault::default()
+        }
+    }
+
+    #[test]
+    fn a_saved_vault_opens_again_with_its_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault");
+        let key = Secret::new([1; 32]);
+        assert!(Vault::open(&path, &key).unwrap().is_none());
+        vault().save(&path, &key).unwrap();
+        assert_eq!(Vault::open(&path, &key).unwrap(), Some(vault()));
+        assert!(matches!(Vault::open(&path, &Secret::new([2; 32])), Err(OpenError::Sealed)));
+    }
+
+    #[test]
+    fn the_file_is_private_and_shows_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault");
+        vault().save(&path, &Secret::new([1; 32])).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let bytes = fs::read(&path).unwrap();
+        for secret in ["syt_secret", "EsTc", "DEVICE"] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn every_damaged_vault_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault");
+        let key = Secret::new([1; 32]);
+        vault().save(&path, &key).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            assert!(Vault::open(&path, &key).is_err(), "byte {position}");
+            fs::write(&path, &whole[..position]).unwrap();
+            assert!(Vault::open(&path, &key).is_err(), "cut at {position}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = format!("{:?}", vault());
+        assert_eq!(text, r#"Vault { device_id: Some("DEVICE"), .. }"#);
+    }
+}

@@ -1,0 +1,19 @@
+//! Carries out what the core decides: one task per agent, supervised.
+//!
+//! This crate owns every task and every port trait. It knows no chat network
+//! and no behavior; those are handed in as [`ports`]. It decides nothing about
+//! the fleet: [`launcher_core::fleet`] does.
+
+mod clock;
+mod lines;
+pub mod locks;
+pub mod ports;
+mod random;
+pub mod report;
+pub mod stop;
+pub mod supervisor;
+mod task;
+mod worker;
+
+pub use report::{AccountFacts, AgentStatus, Report};
+pub use supervisor::{Order, StatusBoard, Supervisor};

@@ -1,0 +1,163 @@
+//! What the runtime needs from the outside, as traits.
+//!
+//! Chat networks implement [`Connector`] and [`Session`], behaviors implement
+//! [`Behavior`]. Neither sees the other: a behavior gets a message and returns
+//! what it wants done, so encryption, order, retries and limits are in one place.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use launcher_core::{
+    conversation::Message,
+    fault::Fault,
+    names::{EventId, RoomId, UserId},
+    spec::AgentSpec,
+};
+
+use crate::report::Report;
+
+/// Turns an agent's account into a live session.
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// Checks, logs in, and returns once the agent's keys are on the server and
+    /// a message sent now would be answered.
+    ///
+    /// # Errors
+    ///
+    /// The fault that ends this attempt. Nothing is held any more then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is like a kill at that moment: the next attempt
+    /// continues, nothing is made twice.
+    async fn connect(
+        &self,
+        spec: &AgentSpec,
+        report: Arc<Report>,
+    ) -> Result<Arc<dyn Session>, Fault>;
+}
+
+/// A connected account.
+#[async_trait]
+pub trait Session: Send + Sync {
+    /// Waits until there may be something to read.
+    ///
+    /// # Errors
+    ///
+    /// Passing faults may be waited out by calling again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is consumed.
+    async fn wait(&self) -> Result<(), Fault>;
+
+    /// Reads what has arrived, in order, and acts on invites.
+    ///
+    /// # Errors
+    ///
+    /// After [`Fault::StoreFailed`] the session is of no use any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was read would be lost.
+    async fn read(&self) -> Result<Vec<Message>, Fault>;
+
+    /// Sends an answer, encrypted if the room is or ever was.
+    ///
+    /// Returns when the server has accepted it. Sending the same answer again
+    /// (same transaction) cannot make it appear twice.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendFault`].
+    async fn send(&self, answer: &Answer) -> Result<EventId, SendFault>;
+
+    /// Writes down what is left to write and lets go of everything.
+    async fn close(&self);
+}
+
+/// An answer to a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Where it goes.
+    pub room: RoomId,
+    /// What it says.
+    pub text: String,
+    /// The message that it answers.
+    pub in_reply_to: EventId,
+    /// Who wrote that message.
+    pub asker: UserId,
+    /// The thread the message was in.
+    pub thread: Option<EventId>,
+    /// The same for every attempt to send this answer, and for no other.
+    pub transaction: String,
+}
+
+impl fmt::Debug for Answer {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Answer")
+            .field("room", &self.room)
+            .field("in_reply_to", &self.in_reply_to)
+            .field("transaction", &self.transaction)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an answer was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendFault {
+    /// The same attempt may succeed later.
+    #[error("{detail}")]
+    Passing {
+        /// What happened.
+        detail: String,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// It would never succeed: the agent left the room, the answer is too long.
+    #[error("{detail}")]
+    Refused {
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// What an agent does with a message.
+#[async_trait]
+pub trait Behavior: Send + Sync + fmt::Debug {
+    /// Answers one message.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, without the message's text.
+    async fn on_message(&self, message: &Message) -> Result<Vec<Action>, BehaviorFault>;
+}
+
+/// What a behavior wants done.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Say this in answer to the message.
+    Say {
+        /// The text.
+        text: String,
+    },
+}
+
+impl fmt::Debug for Action {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Say { .. } => formatter.debug_struct("Say").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// A behavior could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct BehaviorFault {
+    /// What went wrong, without the message's text.
+    pub detail: String,
+}

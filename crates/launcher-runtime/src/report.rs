@@ -1,0 +1,134 @@
+//! What one agent tells about itself while it runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use launcher_core::{agent::AgentId, fleet::Degradation, status::Standing};
+use tokio::sync::watch;
+
+/// Counters and facts of one agent. They outlive restarts of its task.
+#[derive(Debug, Default)]
+pub struct Report {
+    facts: Mutex<AccountFacts>,
+    degradations: watch::Sender<BTreeMap<&'static str, Degradation>>,
+    last_sync_ms: AtomicU64,
+    received: AtomicU64,
+    answered: AtomicU64,
+    undecryptable: AtomicU64,
+    undecryptable_pending: AtomicU64,
+}
+
+/// What is known about the account an agent speaks as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// The account.
+    pub user_id: Option<String>,
+    /// The agent's device.
+    pub device_id: Option<String>,
+    /// The device's fingerprint key, base64.
+    pub ed25519: Option<String>,
+    /// Whether the account's owner has signed the device.
+    pub cross_signed: bool,
+    /// The key backup in use.
+    pub backup_version: Option<String>,
+}
+
+impl Report {
+    /// Replaces what is known about the account.
+    pub fn set_facts(&self, facts: AccountFacts) {
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    /// What is known about the account.
+    pub fn facts(&self) -> AccountFacts {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that `topic` is not right, or right again.
+    pub fn set_degraded(&self, topic: &'static str, found: Option<Degradation>) {
+        self.degradations.send_if_modified(|all| match found {
+            Some(found) => all.insert(topic, found.clone()).as_ref() != Some(&found),
+            None => all.remove(topic).is_some(),
+        });
+    }
+
+    /// Follows what is not right.
+    pub fn degradations(&self) -> watch::Receiver<BTreeMap<&'static str, Degradation>> {
+        self.degradations.subscribe()
+    }
+
+    /// Notes that the server just answered a sync.
+    pub fn synced(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_sync_ms.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// Counts a message that a person (or bot) sent to the agent.
+    pub fn count_received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an answer that the server accepted.
+    pub fn count_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an event that could not be decrypted when it arrived.
+    pub fn count_undecryptable(&self) {
+        self.undecryptable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how many events wait for their key.
+    pub fn set_undecryptable_pending(&self, count: usize) {
+        self.undecryptable_pending.store(count as u64, Ordering::Relaxed);
+    }
+
+    /// Everything, for `status`.
+    pub fn status(&self, id: &AgentId, standing: Standing) -> AgentStatus {
+        let last_sync_ms = self.last_sync_ms.load(Ordering::Relaxed);
+        AgentStatus {
+            id: id.clone(),
+            standing,
+            facts: self.facts(),
+            last_sync_ms: (last_sync_ms > 0).then_some(last_sync_ms),
+            received: self.received.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
+            undecryptable: self.undecryptable.load(Ordering::Relaxed),
+            undecryptable_pending: self.undecryptable_pending.load(Ordering::Relaxed),
+            resets: 0,
+        }
+    }
+}
+
+/// What an operator sees of one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentStatus {
+    /// The agent.
+    pub id: AgentId,
+    /// Its state, why, and what helps.
+    pub standing: Standing,
+    /// Its account.
+    pub facts: AccountFacts,
+    /// When the server last answered a sync, in milliseconds since 1970.
+    pub last_sync_ms: Option<u64>,
+    /// Messages that arrived since the launcher started.
+    pub received: u64,
+    /// Answers that were accepted since the launcher started.
+    pub answered: u64,
+    /// Events that could not be decrypted on arrival since the launcher started.
+    pub undecryptable: u64,
+    /// Events that still wait for their key.
+    pub undecryptable_pending: u64,
+    /// Times the crypto store was replaced.
+    pub resets: u64,
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

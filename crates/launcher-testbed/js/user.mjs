@@ -1,0 +1,279 @@
+// One logged-in user on the engine of Element, and what a test may ask of it.
+//
+// Every method named in METHODS takes the parameters of one request and
+// answers with its result. To teach users something new, add a method, its
+// name in METHODS, and a Rust method of the same name.
+
+import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
+import { isReadable, Messages, repliesTo, threadOf } from "./messages.mjs";
+import { Waiters } from "./waiting.mjs";
+
+const LOGIN_TIMEOUT_MS = 60_000;
+
+export class User {
+    static METHODS = new Set([
+        "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
+        "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
+        "device_status", "wait_for_device", "user_devices", "discard_session", "logout", "stop",
+    ]);
+
+    #client;
+    #messages;
+    #waiters = new Waiters();
+
+    static async login({ homeserver, user_id, password, device_name, cross_signing, isolation, unverified_devices }) {
+        const credentials = await sdk.createClient({ baseUrl: homeserver, logger: loggerFor(user_id) }).loginRequest({
+            type: "m.login.password",
+            identifier: { type: "m.id.user", user: user_id },
+            password,
+            initial_device_display_name: device_name ?? "testbed",
+        });
+        const client = sdk.createClient({
+            baseUrl: homeserver,
+            userId: credentials.user_id,
+            deviceId: credentials.device_id,
+            accessToken: credentials.access_token,
+            logger: loggerFor(user_id),
+        });
+        const user = new User(client);
+        await user.#start({ password, cross_signing, isolation, unverified_devices });
+        return user;
+    }
+
+    constructor(client) {
+        this.#client = client;
+        this.#messages = new Messages(client);
+        const wake = () => this.#waiters.wake();
+        const remember = (event, roomId) => {
+            this.#messages.add(event, roomId);
+            wake();
+        };
+        client.on(sdk.RoomEvent.Timeline, (event, room) => remember(event, event.getRoomId() ?? room?.roomId));
+        client.on(sdk.RoomEvent.LocalEchoUpdated, (event, room) => remember(event, room.roomId));
+        client.on(sdk.MatrixEventEvent.Decrypted, wake);
+        client.on(sdk.RoomMemberEvent.Membership, wake);
+        client.on(sdk.RoomStateEvent.Events, wake);
+        client.on(sdk.RoomEvent.MyMembership, wake);
+        client.on(sdk.ClientEvent.Room, wake);
+        client.on(sdk.ClientEvent.Sync, wake);
+        client.on(cryptoApi.CryptoEvent.DevicesUpdated, wake);
+        client.on(cryptoApi.CryptoEvent.UserTrustStatusChanged, wake);
+    }
+
+    account() {
+        return {
+            user_id: this.#client.getUserId(),
+            device_id: this.#client.getDeviceId(),
+            access_token: this.#client.getAccessToken(),
+        };
+    }
+
+    async #start({ password, cross_signing, isolation, unverified_devices }) {
+        const client = this.#client;
+        await client.initRustCrypto({ useIndexedDB: false });
+        const crypto = client.getCrypto();
+        crypto.setDeviceIsolationMode(
+            isolation === "only_signed"
+                ? new cryptoApi.OnlySignedDevicesIsolationMode()
+                : new cryptoApi.AllDevicesIsolationMode(false),
+        );
+        crypto.globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
+        // Before the first sync, so that nobody ever sees this device unsigned.
+        if (cross_signing !== "leave") await this.#bootstrapCrossSigning(password, cross_signing === "reset");
+        // Members are not loaded lazily: a test that waits for one must see it.
+        await client.startClient({ initialSyncLimit: 100, lazyLoadMembers: false, disablePresence: true });
+        await this.#waiters.until({
+            awaited: `the first sync of ${client.getUserId()}`,
+            timeoutMs: LOGIN_TIMEOUT_MS,
+            check: () => (["PREPARED", "SYNCING"].includes(client.getSyncState()) ? true : undefined),
+            seen: () => `sync state ${client.getSyncState()}`,
+        });
+    }
+
+    async #bootstrapCrossSigning(password, setupNewCrossSigning) {
+        await this.#client.getCrypto().bootstrapCrossSigning({
+            setupNewCrossSigning,
+            authUploadDeviceSigningKeys: async (makeRequest) => {
+                try {
+                    return await makeRequest(null);
+                } catch (error) {
+                    if (error.httpStatus !== 401 || !error.data?.flows) throw error;
+                    return await makeRequest({
+                        type: "m.login.password",
+                        identifier: { type: "m.id.user", user: this.#client.getUserId() },
+                        password,
+                        session: error.data.session,
+                    });
+                }
+            },
+        });
+    }
+
+    // === Rooms ===
+
+    async create_room({ name, encryption, invite, is_direct, preset, timeout_ms }) {
+        const initial_state = encryption ? [{ type: "m.room.encryption", state_key: "", content: encryption }] : [];
+        const { room_id } = await this.#client.createRoom({ name, invite, is_direct, preset, initial_state });
+        await this.wait_for_room({ room_id, encrypted: Boolean(encryption), timeout_ms });
+        return room_id;
+    }
+
+    async enable_encryption({ room_id, encryption, timeout_ms }) {
+        await this.#client.sendStateEvent(room_id, "m.room.encryption", encryption, "");
+        await this.wait_for_room({ room_id, encrypted: true, timeout_ms });
+    }
+
+    // Until this user is in the room and knows its state. Without that, a
+    // message sent right after a join would go out in the clear.
+    async wait_for_room({ room_id, encrypted, timeout_ms }) {
+        const room = () => this.#client.getRoom(room_id);
+        const isEncrypted = () => this.#client.getCrypto().isEncryptionEnabledInRoom(room_id);
+        await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to be in ${room_id}${encrypted ? " with encryption on" : ""}`,
+            timeoutMs: timeout_ms,
+            check: async () => {
+                if (room()?.getMyMembership() !== "join") return undefined;
+                const state = room().currentState;
+                if (state.getStateEvents("m.room.create", "") === null) return undefined;
+                const wanted = encrypted || state.getStateEvents("m.room.encryption", "") !== null;
+                return !wanted || (await isEncrypted()) ? true : undefined;
+            },
+            seen: async () =>
+                room() === null ? "no such room" : `${room().getMyMembership()}, encrypted: ${await isEncrypted()}`,
+        });
+    }
+
+    async invite({ room_id, user_id }) {
+        await this.#client.invite(room_id, user_id);
+    }
+
+    async join({ room_id, timeout_ms }) {
+        await this.#client.joinRoom(room_id);
+        await this.wait_for_room({ room_id, encrypted: false, timeout_ms });
+    }
+
+    async leave({ room_id }) {
+        await this.#client.leave(room_id);
+    }
+
+    async kick({ room_id, user_id, reason }) {
+        await this.#client.kick(room_id, user_id, reason ?? undefined);
+    }
+
+    async send_state({ room_id, type, state_key, content }) {
+        return (await this.#client.sendStateEvent(room_id, type, content, state_key)).event_id;
+    }
+
+    async wait_for_member({ room_id, user_id, membership, timeout_ms }) {
+        const member = () => this.#client.getRoom(room_id)?.getMember(user_id);
+        await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to see ${user_id} as "${membership}" in ${room_id}`,
+            timeoutMs: timeout_ms,
+            check: () => (member()?.membership === membership ? true : undefined),
+            seen: () => member()?.membership ?? "not a member",
+        });
+    }
+
+    // === Messages ===
+
+    async send_event({ room_id, type, content }) {
+        if (!this.#client.getRoom(room_id)) throw new Error(`${this.#client.getUserId()} knows no room ${room_id}`);
+        return (await this.#client.sendEvent(room_id, type, content)).event_id;
+    }
+
+    async messages({ room_id }) {
+        return await this.#messages.describeAll(room_id);
+    }
+
+    async wait_for_message({ room_id, wanted, timeout_ms }) {
+        return await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to see a message like ${JSON.stringify(wanted)} in ${room_id}`,
+            timeoutMs: timeout_ms,
+            check: () => {
+                const found = this.#messages.in(room_id).find((event) => isLike(event, wanted));
+                return found && this.#messages.describe(found);
+            },
+            seen: () => this.#messages.summary(room_id),
+        });
+    }
+
+    async wait_for_replies({ room_id, event_id, count, timeout_ms }) {
+        const replies = () => this.#messages.in(room_id).filter((e) => isReadable(e) && repliesTo(e) === event_id);
+        return await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to see ${count} replies to ${event_id} in ${room_id}`,
+            timeoutMs: timeout_ms,
+            check: () =>
+                replies().length >= count ? Promise.all(replies().map((e) => this.#messages.describe(e))) : undefined,
+            seen: () => `${replies().length} replies; ${this.#messages.summary(room_id)}`,
+        });
+    }
+
+    // === Devices and keys ===
+
+    async device_status({ user_id, device_id }) {
+        const status = await this.#client.getCrypto().getDeviceVerificationStatus(user_id, device_id);
+        return {
+            known: status !== null,
+            signed_by_owner: status?.signedByOwner ?? false,
+            cross_signing_verified: status?.crossSigningVerified ?? false,
+            locally_verified: status?.localVerified ?? false,
+        };
+    }
+
+    // The SDK knows of a new device only after a later sync, and asking it for
+    // the devices of somebody it tracks does not make it look.
+    async wait_for_device({ user_id, device_id, signed, timeout_ms }) {
+        const status = () => this.device_status({ user_id, device_id });
+        return await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to know ${signed ? "and see signed " : ""}device ${device_id} of ${user_id}`,
+            timeoutMs: timeout_ms,
+            check: async () => {
+                const now = await status();
+                return now.known && (!signed || now.signed_by_owner) ? now : undefined;
+            },
+            seen: async () => JSON.stringify(await status()),
+        });
+    }
+
+    // Straight from the homeserver; what the SDK holds may be older.
+    async user_devices({ user_id }) {
+        const answer = await this.#client.downloadKeysForUsers([user_id]);
+        return Object.entries(answer.device_keys[user_id] ?? {}).map(([device_id, device]) => ({
+            device_id,
+            display_name: device.unsigned?.device_display_name ?? null,
+            ed25519: device.keys[`ed25519:${device_id}`] ?? null,
+            curve25519: device.keys[`curve25519:${device_id}`] ?? null,
+        }));
+    }
+
+    async discard_session({ room_id }) {
+        await this.#client.getCrypto().forceDiscardSession(room_id);
+    }
+
+    // === The end ===
+
+    // Deletes the device on the homeserver as well.
+    async logout() {
+        await this.#client.logout(true);
+    }
+
+    async stop() {
+        this.#client.stopClient();
+    }
+}
+
+// A missing wish is no wish. An undecryptable event is like nothing but its
+// sender and its fate, so it matches only when it was asked for.
+function isLike(event, { event_id, sender, body, body_contains, msgtype, reply_to, thread, undecryptable }) {
+    if (event_id != null && event.getId() !== event_id) return false;
+    if (sender != null && event.getSender() !== sender) return false;
+    if (undecryptable) return event.isDecryptionFailure();
+    if (!isReadable(event) || event.isRedacted()) return false;
+    const content = event.getOriginalContent();
+    if (body != null && content.body !== body) return false;
+    if (body_contains != null && !content.body?.includes(body_contains)) return false;
+    if (msgtype != null && content.msgtype !== msgtype) return false;
+    if (reply_to != null && repliesTo(event) !== reply_to) return false;
+    if (thread != null && threadOf(event) !== thread) return false;
+    return true;
+}
