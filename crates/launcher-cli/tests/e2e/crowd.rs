@@ -1,0 +1,38 @@
+//! Many agents in one room.
+
+use std::collections::BTreeSet;
+
+use launcher_testbed::{DEFAULT_TIMEOUT, RoomOptions};
+
+use crate::{Cases, Outcome, bed::Bed, launcher::Place};
+
+pub(crate) const CASES: Cases =
+    &[("crowd::one_message_to_thirty_agents_gets_thirty_readable_answers", thirty)];
+
+fn thirty(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    let ids: Vec<String> = (0..30).map(|number| format!("agent-{number}")).collect();
+    let mut agents = BTreeSet::new();
+    for id in &ids {
+        agents.insert(place.agent(bed, id)?);
+    }
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let launcher = place.start_ready(&names)?;
+    let alice = bed.person("alice")?;
+    let mut options = RoomOptions::encrypted();
+    for agent in &agents {
+        options = options.invite(agent);
+    }
+    let room = alice.create_room(options)?;
+    for agent in &agents {
+        alice.wait_for_member(&room, agent, "join", DEFAULT_TIMEOUT * 2)?;
+    }
+    let question = alice.send_text(&room, "everybody?")?;
+    let answers = alice.wait_for_replies(&room, &question, 30, DEFAULT_TIMEOUT * 4)?;
+    let senders: BTreeSet<String> = answers.iter().map(|answer| answer.sender.clone()).collect();
+    assert_eq!(senders, agents);
+    assert!(answers.iter().all(|answer| answer.encrypted && answer.body.is_some()));
+    let (ended, _) = launcher.stop()?;
+    assert!(ended.success());
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The launcher as an operator and a user see it: the real binary, a real
+//! homeserver, users on the engine of Element.
+//!
+//! All cases share one homeserver and run side by side, each with folders and
+//! accounts of its own. A case waits for states, never for time to pass.
+
+#![allow(missing_docs, reason = "a test program has no API")]
+
+mod bed;
+mod launcher;
+
+mod config_files;
+mod conversation;
+mod crowd;
+mod files_at_rest;
+mod folders;
+mod lifecycle;
+mod parking;
+mod rooms;
+mod trust;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use bed::Bed;
+
+/// What a case returns: errors are printed with their message.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// The cases of a file: what is promised, and the function that shows it.
+type Cases = &'static [(&'static str, fn(&Bed) -> Outcome)];
+
+const ALL: &[Cases] = &[
+    config_files::CASES,
+    conversation::CASES,
+    crowd::CASES,
+    files_at_rest::CASES,
+    folders::CASES,
+    lifecycle::CASES,
+    parking::CASES,
+    rooms::CASES,
+    trust::CASES,
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // More at once only makes each of them slower on a small machine.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let bed = Arc::new(Bed::default());
+    let trials = ALL.iter().copied().flatten().map(|(name, case)| trial(name, *case, &bed));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    bed.stop();
+    conclusion.exit_code()
+}
+
+fn trial(name: &str, case: fn(&Bed) -> Outcome, bed: &Arc<Bed>) -> Trial {
+    let bed = bed.clone();
+    Trial::test(name, move || case(&bed).map_err(|error| Failed::from(error.to_string())))
+}
