@@ -12,6 +12,9 @@ mod logging;
 mod signals;
 mod watch;
 
+#[cfg(test)]
+mod reference;
+
 use std::process::ExitCode;
 
 use clap::Parser;

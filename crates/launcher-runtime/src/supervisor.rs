@@ -322,3 +322,6 @@ impl StatusBoard {
         self.standings.borrow().values().any(|standing| standing.state == state)
     }
 }
+
+#[cfg(test)]
+mod tests;

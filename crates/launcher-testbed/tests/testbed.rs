@@ -4,6 +4,8 @@
 //! to start than any of them to run, also where a runner gives every test a
 //! process of its own. Each scenario has its own users and rooms.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     thread,
     time::{Duration, Instant},

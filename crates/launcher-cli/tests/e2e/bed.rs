@@ -40,7 +40,11 @@ impl Bed {
         self.person_with(stem, LoginOptions::default())
     }
 
-    pub(crate) fn person_with(&self, stem: &str, options: LoginOptions) -> Result<JsUser, TestbedError> {
+    pub(crate) fn person_with(
+        &self,
+        stem: &str,
+        options: LoginOptions,
+    ) -> Result<JsUser, TestbedError> {
         let homeserver = self.homeserver();
         let user = homeserver.register_without_login(&self.name(stem), PASSWORD)?;
         self.servers().engine.login(homeserver.base_url(), &user, PASSWORD, options)

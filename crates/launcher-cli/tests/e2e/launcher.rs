@@ -212,7 +212,11 @@ impl Running<'_> {
     }
 
     /// Waits until `look` is true; `what` is for the complaint if it never is.
-    pub(crate) fn wait_until(&mut self, what: &str, look: impl Fn(&Self) -> Result<bool>) -> Result<()> {
+    pub(crate) fn wait_until(
+        &mut self,
+        what: &str,
+        look: impl Fn(&Self) -> Result<bool>,
+    ) -> Result<()> {
         let found = self.wait(DEFAULT_TIMEOUT, |running| Ok(look(running)?.then_some(())))?;
         found.ok_or_else(|| format!("{what}: not within {DEFAULT_TIMEOUT:?}").into())
     }

@@ -4,7 +4,7 @@
 //! All cases share one homeserver and run side by side, each with folders and
 //! accounts of its own. A case waits for states, never for time to pass.
 
-#![allow(missing_docs, reason = "a test program has no API")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bed;
 mod launcher;

@@ -1,0 +1,53 @@
+# Verbs only; what they do is in bin/ and in the crates.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help build demo check test test-fast e2e docs reference ci bench install-testbed
+
+help: ## Lists the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+build: ## Builds the release binary that bin/launcher runs
+	cargo build --release --locked -p launcher-cli
+
+demo: ## Starts a homeserver and two agents, and opens a chat with one of them
+	bin/demo
+
+check: ## Checks format and lints, in a minute when warm
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The same packages each time: another choice is another set of features, and
+# everything is built again.
+TEST := cargo test --workspace --exclude launcher-bench --locked
+
+test: install-testbed ## Runs every test, against a real homeserver and real clients
+	$(TEST) --doc
+	$(TEST) --lib --bins --test config --test testbed
+	$(TEST) --test e2e
+
+test-fast: ## Runs the tests that need no homeserver
+	$(TEST) --lib --bins --test config
+
+e2e: install-testbed ## Runs only the end-to-end tests
+	$(TEST) --test e2e
+
+install-testbed:
+	@bin/setup-testbed
+
+docs: ## Builds the API documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+reference: ## Writes docs/reference anew from the code
+	UPDATE_REFERENCE=1 $(TEST) --bins reference
+
+ci: ## What a submission has to pass: format, lints, docs, every test
+	$(MAKE) check
+	$(MAKE) docs
+	$(MAKE) test
+
+bench: install-testbed ## Measures memory, handles and time against a plain matrix-sdk program
+	cargo build --release --locked -p launcher-cli
+	cargo build --release --locked -p launcher-bench
+	$${CARGO_TARGET_DIR:-target}/release/bench

@@ -1,0 +1,45 @@
+//! Keeps docs/reference equal to what the code says.
+//!
+//! `make reference` writes the files; as a test this fails when they are stale.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use clap::CommandFactory;
+
+use crate::args::Arguments;
+
+#[test]
+fn the_reference_says_what_the_code_says() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    for (name, text) in
+        [("config.md", launcher_config::reference_markdown()), ("commands.md", commands())]
+    {
+        let path = folder.join(name);
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            fs_err::create_dir_all(&folder).unwrap();
+            fs_err::write(&path, &text).unwrap();
+        }
+        let found = fs_err::read_to_string(&path).unwrap_or_default();
+        assert!(found == text, "docs/reference/{name} is stale: run `make reference`");
+    }
+}
+
+fn commands() -> String {
+    let mut text = "# Commands\n\nMade from the program's own help; do not edit.\n\n\
+        Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n"
+        .to_owned();
+    let mut root = Arguments::command();
+    root.build();
+    for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        let help = command.render_long_help().to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        write!(
+            text,
+            "\n## launcher {}\n\n```text\n{}\n```\n",
+            command.get_name(),
+            help.join("\n").trim()
+        )
+        .unwrap();
+    }
+    text
+}

@@ -1,0 +1,239 @@
+//! The supervisor with agents that misbehave on purpose. Time is tokio's, and
+//! runs only when everybody waits.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use launcher_core::{
+    conversation::{Message, MessageKind},
+    names::{EventId, RoomId, UserId},
+    secret::Secret,
+    spec::{CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::ports::{Action, Answer, BehaviorFault, SendFault, Session};
+
+/// Agents are told apart by what their name starts with.
+#[derive(Debug, Default)]
+struct Trouble {
+    connects: AtomicU32,
+}
+
+#[async_trait]
+impl Connector for Trouble {
+    async fn connect(
+        &self,
+        spec: &AgentSpec,
+        _report: Arc<Report>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        match spec.id.as_str() {
+            "panics" => panic!("on purpose"),
+            "hangs" => std::future::pending().await,
+            "fails" => Err(Fault::TokenInvalid {
+                homeserver: "hs".into(),
+                user: "@u:hs".into(),
+                password: false,
+            }),
+            name => Ok(Arc::new(Quiet { talks: name == "talks", said: AtomicU32::new(0) })),
+        }
+    }
+}
+
+/// Hears one message, if it `talks`, and then nothing for ever.
+struct Quiet {
+    talks: bool,
+    said: AtomicU32,
+}
+
+#[async_trait]
+impl Session for Quiet {
+    async fn wait(&self) -> Result<(), Fault> {
+        if self.talks && self.said.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        std::future::pending().await
+    }
+
+    async fn read(&self) -> Result<Vec<Message>, Fault> {
+        Ok(vec![Message {
+            room: RoomId::new("!r:hs"),
+            event: EventId::new("$e"),
+            sender: UserId::new("@alice:hs"),
+            kind: MessageKind::Text,
+            body: "hello".into(),
+            age: Duration::ZERO,
+            automated: false,
+            thread: None,
+            in_reply_to: None,
+        }])
+    }
+
+    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$answer"))
+    }
+
+    async fn close(&self) {}
+}
+
+/// Takes its time before it answers.
+#[derive(Debug)]
+struct Slow(Duration);
+
+#[async_trait]
+impl Behavior for Slow {
+    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+        tokio::time::sleep(self.0).await;
+        Ok(vec![Action::Say { text: "done".into() }])
+    }
+}
+
+struct Stage {
+    folder: TempDir,
+    connector: Arc<Trouble>,
+    orders: mpsc::Sender<Order>,
+    stop: Stop,
+    board: StatusBoard,
+    ended: tokio::task::JoinHandle<Vec<AgentId>>,
+}
+
+impl Stage {
+    /// Starts a supervisor with agents of these names, whose answers take `slow`.
+    async fn start(names: &[&str], slow: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let connector = Arc::new(Trouble::default());
+        let make: MakeBehavior = Box::new(move |_| Arc::new(Slow(slow)));
+        let supervisor = Supervisor::new(connector.clone(), make, Arc::default());
+        let board = supervisor.board();
+        let (orders, received) = mpsc::channel(4);
+        let stop = Stop::new();
+        let agents = names.iter().map(|name| {
+            let spec = spec(name, &folder);
+            (spec.id.clone(), Wanted::Run(Box::new(spec)))
+        });
+        let wanted = Order::Wanted { agents: agents.collect(), touched: BTreeSet::new() };
+        orders.send(wanted).await.unwrap();
+        let mut set = JoinSet::new();
+        task::spawn(&mut set, supervisor.run(received, stop.clone()));
+        let ended = async move { set.join_next().await.unwrap().unwrap() };
+        #[expect(clippy::disallowed_methods, reason = "the test owns this task and joins it")]
+        let ended = tokio::spawn(ended);
+        Self { folder, connector, orders, stop, board, ended }
+    }
+
+    fn state(&self, name: &str) -> Option<AgentState> {
+        let snapshot = self.board.snapshot();
+        let found = snapshot.into_iter().find(|status| status.id.as_str() == name);
+        found.map(|status| status.standing.state)
+    }
+
+    async fn wait_for(&self, name: &str, state: AgentState) {
+        self.wait_until(|stage| stage.state(name) == Some(state)).await;
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !reached(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(3_600), waiting).await.unwrap();
+    }
+
+    async fn end(self) -> Vec<AgentId> {
+        self.stop.ask();
+        drop(self.orders);
+        let cut_off = self.ended.await.unwrap();
+        drop(self.folder);
+        cut_off
+    }
+}
+
+fn spec(name: &str, folder: &TempDir) -> AgentSpec {
+    AgentSpec {
+        id: name.parse().unwrap(),
+        enabled: true,
+        folder: folder.path().join(name),
+        account: MatrixAccount {
+            homeserver: "http://hs".parse().unwrap(),
+            user_id: format!("@{name}:hs"),
+            password: None,
+            access_token: Some(Secret::new("token".into())),
+        },
+        encryption: Encryption {
+            store_path: folder.path().join(name).join("data/crypto"),
+            pickle_key: Secret::new([1; 32]),
+            recovery_key: None,
+            trust_mode: TrustMode::Tofu,
+        },
+        invites: InvitePolicy { from: Vec::new() },
+        catch_up: CatchUp { max_age: Duration::from_secs(60) },
+        behavior: BehaviorSpec::Echo { prefix: String::new() },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_a_hang_and_a_fault_leave_the_other_agents_running() {
+    let stage = Stage::start(&["fails", "fine", "hangs", "panics"], Duration::ZERO).await;
+    stage.wait_for("fine", AgentState::Running).await;
+    stage.wait_for("fails", AgentState::Parked).await;
+    stage.wait_for("panics", AgentState::Backoff).await;
+    assert_eq!(stage.state("hangs"), Some(AgentState::Starting));
+    // The one that hangs is cut off in the end, and tried again.
+    stage.wait_for("hangs", AgentState::Backoff).await;
+    assert_eq!(stage.state("fine"), Some(AgentState::Running));
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_panicked_is_started_again() {
+    let stage = Stage::start(&["panics"], Duration::ZERO).await;
+    stage.wait_for("panics", AgentState::Backoff).await;
+    stage.wait_until(|stage| stage.connector.connects.load(Ordering::Relaxed) >= 3).await;
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_answer_that_is_being_made() {
+    let stage = Stage::start(&["talks"], Duration::from_secs(5)).await;
+    stage.wait_for("talks", AgentState::Running).await;
+    let board = stage.board.clone();
+    assert_eq!(stage.end().await, []);
+    assert_eq!(board.snapshot()[0].answered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_finish_in_time_is_cut_off_and_named() {
+    let stage = Stage::start(&["fine", "talks"], Duration::from_secs(600)).await;
+    stage.wait_for("talks", AgentState::Running).await;
+    let asked = tokio::time::Instant::now();
+    let cut_off = stage.end().await;
+    assert_eq!(cut_off, ["talks".parse().unwrap()]);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_cuts_off_at_once() {
+    let stage = Stage::start(&["talks"], Duration::from_secs(600)).await;
+    stage.wait_for("talks", AgentState::Running).await;
+    let asked = tokio::time::Instant::now();
+    stage.stop.demand();
+    assert_eq!(stage.end().await.len(), 1);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_another_process_holds_parks_its_agent() {
+    let stage = Stage::start(&["fine"], Duration::ZERO).await;
+    stage.wait_for("fine", AgentState::Running).await;
+    let other = spec("held", &stage.folder);
+    let _held = crate::locks::lock_folder(&other.data_folder()).unwrap();
+    let fine = spec("fine", &stage.folder);
+    let agents = [fine, other].map(|spec| (spec.id.clone(), Wanted::Run(Box::new(spec))));
+    let order = Order::Wanted { agents: agents.into(), touched: BTreeSet::new() };
+    stage.orders.send(order).await.unwrap();
+    stage.wait_for("held", AgentState::Parked).await;
+    assert_eq!(stage.end().await, []);
+}
