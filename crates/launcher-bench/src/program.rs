@@ -117,7 +117,7 @@ fn write_launcher_folder(stage: &Stage, folder: &Path, users: &[String]) -> Resu
     let root = format!("homeserver: {}\n", stage.base_url());
     fs_err::write(folder.join("config.yaml"), root).map_err(BenchError::files)?;
     let mut variables = String::new();
-    for (number, user) in users.iter().enumerate() {
+    for (number, user) in (1..).zip(users) {
         let agent = folder.join(format!("agents/bot-{number}"));
         fs_err::create_dir_all(&agent).map_err(BenchError::files)?;
         let config = agent_config(number, user);
@@ -127,7 +127,7 @@ fn write_launcher_folder(stage: &Stage, folder: &Path, users: &[String]) -> Resu
     fs_err::write(folder.join(".env"), variables).map_err(BenchError::files)
 }
 
-fn agent_config(number: usize, user: &str) -> String {
+fn agent_config(number: u32, user: &str) -> String {
     format!(
         "matrix:\n  user_id: \"{user}\"\n  password: \"{PASSWORD}\"\n\
          encryption:\n  pickle_key: \"${{{}}}\"\n\
@@ -137,7 +137,7 @@ fn agent_config(number: usize, user: &str) -> String {
 }
 
 /// The name of the variable with the pickle key of an agent.
-fn key_variable(number: usize) -> String {
+fn key_variable(number: u32) -> String {
     format!("BENCH_PICKLE_KEY_{number}")
 }
 

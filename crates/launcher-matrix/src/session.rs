@@ -258,9 +258,14 @@ impl MatrixSession {
         self.position().due.is_some_and(|due| due <= Instant::now())
     }
 
+    /// How long the next poll may last, so that nothing due is slept over.
     fn poll_limit(&self) -> Duration {
-        let due = self.position().due;
-        due.map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL))
+        let awake = self.live.try_read().is_ok_and(|live| live.is_some());
+        let position = self.position();
+        let now = Instant::now();
+        let idle = awake.then(|| position.last_use + IDLE);
+        let next = position.due.into_iter().chain(idle).min();
+        next.map_or(POLL, |next| next.saturating_duration_since(now).min(POLL))
     }
 }
 
@@ -325,8 +330,7 @@ impl Session for MatrixSession {
             if poll::has_news(&answer) || self.is_due() {
                 return Ok(());
             }
-            let idle = self.position().last_use.elapsed();
-            if idle >= IDLE && self.reading.lock().await.waiting.is_empty() {
+            if self.position().last_use.elapsed() >= IDLE {
                 self.hibernate().await;
             }
         }

@@ -8,6 +8,9 @@
 //!
 //! It never stops by itself; whoever started it ends it.
 
+// The futures of the SDK are nested deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
+
 use std::{env, error::Error, path::PathBuf, process::ExitCode};
 
 use matrix_sdk::{

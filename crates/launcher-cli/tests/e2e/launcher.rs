@@ -217,8 +217,29 @@ impl Running<'_> {
         what: &str,
         look: impl Fn(&Self) -> Result<bool>,
     ) -> Result<()> {
-        let found = self.wait(DEFAULT_TIMEOUT, |running| Ok(look(running)?.then_some(())))?;
-        found.ok_or_else(|| format!("{what}: not within {DEFAULT_TIMEOUT:?}").into())
+        self.wait_until_within(DEFAULT_TIMEOUT, what, look)
+    }
+
+    pub(crate) fn wait_until_within(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        look: impl Fn(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        let found = self.wait(limit, |running| Ok(look(running)?.then_some(())))?;
+        found.ok_or_else(|| format!("{what}: not within {limit:?}").into())
+    }
+
+    /// The files that the process has open.
+    pub(crate) fn open_files(&self) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.child.id()))? {
+            // A file can be closed between listing and looking.
+            if let Ok(target) = fs::read_link(entry?.path()) {
+                files.push(target.to_string_lossy().into_owned());
+            }
+        }
+        Ok(files)
     }
 
     fn wait<T>(

@@ -18,6 +18,8 @@ pub(crate) const CASES: Cases = &[
     ("lifecycle::a_second_launcher_with_another_root_on_the_same_store_is_refused", other_root),
     ("lifecycle::a_launcher_that_was_killed_blocks_nobody", killed),
     ("lifecycle::status_without_a_launcher_says_so_and_exits_1", no_launcher),
+    ("lifecycle::an_idle_agent_lets_its_stores_go_and_still_answers", hibernation),
+    ("lifecycle::a_second_signal_ends_a_launcher_at_once", second_signal),
     ("lifecycle::a_homeserver_that_is_away_is_waited_for", server_away),
 ];
 
@@ -128,5 +130,37 @@ fn server_away(bed: &Bed) -> Outcome {
     // The address is corrected while it waits.
     place.agent_for("away", &user, &secret.replace(&nowhere, place.homeserver()), "")?;
     launcher.wait_for_event("agent_ready", "away")?;
+    Ok(())
+}
+
+/// Takes a minute: that is how long an agent keeps its stores without need.
+fn hibernation(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    let agent = place.agent(bed, "sleepy")?;
+    let alice = bed.person("alice")?;
+    let mut launcher = place.start_with(&[], "debug,hyper=info,h2=info")?;
+    launcher.wait_for_event("agent_ready", "sleepy")?;
+    let room = room_with(&alice, &agent)?;
+    ask(&alice, &room, "good night", &agent)?;
+    let limit = DEFAULT_TIMEOUT * 5;
+    for round in ["first", "second"] {
+        launcher.wait_until_within(limit, "the stores are closed", |running| {
+            Ok(!running.open_files()?.iter().any(|file| file.contains("/crypto/crypto.db")))
+        })?;
+        assert_eq!(launcher.agent_status("sleepy")?["state"], "running");
+        alice.discard_session(&room)?;
+        ask(&alice, &room, round, &agent)
+            .map_err(|e| format!("{e}\n{}", launcher.log_text().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn second_signal(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    place.agent(bed, "echo")?;
+    let mut launcher = place.start_ready(&["echo"])?;
+    launcher.signal(Signal::TERM)?;
+    launcher.signal(Signal::INT)?;
+    launcher.wait_for_end(Duration::from_secs(5))?;
     Ok(())
 }

@@ -47,7 +47,8 @@ pub(crate) fn install(interruption: &Interruption) -> Result<(), DemoError> {
             };
         }
         if interruption.is_asked() {
-            drop(kill_process_group(Pid::from_child(&child), Signal::TERM));
+            // Refused only if it has just ended, which is as good.
+            kill_process_group(Pid::from_child(&child), Signal::TERM).unwrap_or_default();
             drop(child.wait());
             return Err(DemoError::Interrupted);
         }
@@ -125,6 +126,8 @@ impl Person {
         password: &str,
         log: PathBuf,
     ) -> Result<Self, DemoError> {
+        // The engine appends, and only this run's is of interest.
+        fs_err::write(&log, "").map_err(DemoError::files)?;
         let engine = JsEngine::start_with_log(log)?;
         let options = LoginOptions {
             device_name: Some(DEVICE_NAME.to_owned()),

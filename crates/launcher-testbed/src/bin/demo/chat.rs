@@ -80,13 +80,10 @@ pub(crate) fn hold(scene: &mut Scene<'_>) -> Result<Outcome, DemoError> {
         let printed = chat.print_new_messages()?;
         chat.offer_prompt(printed);
         match typed.recv_timeout(POLL) {
-            Ok(line) => {
-                chat.prompt = Prompt::Hidden { since: Instant::now() };
-                match Typed::parse(&line) {
-                    Typed::Quit => break,
-                    typed => chat.obey(&typed)?,
-                }
-            }
+            Ok(line) => match Typed::parse(&line) {
+                Typed::Quit => break,
+                typed => chat.obey(&typed)?,
+            },
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -138,22 +135,34 @@ impl<'c, 'a> Chat<'c, 'a> {
     }
 
     fn obey(&mut self, typed: &Typed<'_>) -> Result<(), DemoError> {
+        self.prompt = match typed {
+            Typed::Message(_) => Prompt::Hidden { since: Instant::now() },
+            _ => Prompt::Due,
+        };
         let done = match typed {
-            Typed::Message(text) => return self.send(text),
             Typed::Nothing | Typed::Quit => Ok(()),
-            Typed::Help => Ok(say(HELP)),
-            Typed::Where => Ok(say(self.scene.directions())),
+            Typed::Message(text) => self.send(text),
+            Typed::Invite(name) => self.invite(name).map(say),
             Typed::Status => self.scene.launcher().status().map(say),
-            Typed::Invite(name) => self.invite(name),
+            Typed::Help => {
+                say(HELP);
+                Ok(())
+            }
+            Typed::Where => {
+                say(self.scene.directions());
+                Ok(())
+            }
             Typed::Unknown(line) => {
-                Ok(say(format!("there is no {}; /help says what there is", printable(line))))
+                say(format!("there is no {}; /help says what there is", printable(line)));
+                Ok(())
             }
         };
-        self.prompt = Prompt::Due;
         match done {
             // Whoever mistyped a name wants to try again.
-            Err(DemoError::Testbed(error)) => {
-                Ok(say(format!("that did not work: {}", error::chain(&error))))
+            Err(error @ DemoError::Testbed(_)) => {
+                self.prompt = Prompt::Due;
+                say(format!("that did not work: {}", error::chain(&error)));
+                Ok(())
             }
             done => done,
         }
@@ -166,16 +175,13 @@ impl<'c, 'a> Chat<'c, 'a> {
         Ok(())
     }
 
-    fn invite(&mut self, name: &str) -> Result<(), DemoError> {
+    fn invite(&mut self, name: &str) -> Result<String, DemoError> {
         let user_id = self.scene.account_of(name);
         match self.scene.invite(&user_id) {
-            Err(DemoError::DidNotHappen { .. }) => say(format!("{user_id} did not come")),
-            done => {
-                done?;
-                say(format!("{user_id} is here"));
-            }
+            Ok(()) => Ok(format!("{user_id} is here")),
+            Err(DemoError::DidNotHappen { .. }) => Ok(format!("{user_id} did not come")),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Prints what others have said since the last time, and tells whether

@@ -24,7 +24,7 @@ pub(crate) enum DemoError {
     NoLauncher { source: io::Error },
 
     /// The files belong to a demo that has not ended.
-    #[error("another demo is running{}", holder.map_or_else(String::new, |pid| format!(" (process {pid})")))]
+    #[error("another demo is running{}", .holder.map_or_else(String::new, |pid| format!(" (process {pid})")))]
     Busy { holder: Option<i32> },
 
     /// The launcher could not be started.
@@ -32,19 +32,19 @@ pub(crate) enum DemoError {
     Spawn { source: io::Error },
 
     /// The launcher ended although nobody asked it to.
-    #[error("the launcher ended by itself with {status}; the end of {}:\n{tail}", log.display())]
+    #[error("the launcher ended by itself with {status}; the end of {}:\n{tail}", .log.display())]
     LauncherEnded { status: ExitStatus, log: PathBuf, tail: String },
 
     /// The launcher has given an agent up until an operator acts.
-    #[error("the agent {agent} is parked: {reason}; the whole log is {}", log.display())]
+    #[error("the agent {agent} is parked: {reason}; the whole log is {}", .log.display())]
     Parked { agent: String, reason: String, log: PathBuf },
 
     /// An agent did not become ready.
-    #[error("the agent {agent} was not ready within {waited:?}; the end of {}:\n{tail}", log.display())]
+    #[error("the agent {agent} was not ready within {waited:?}; the end of {}:\n{tail}", .log.display())]
     NotReady { agent: String, waited: Duration, log: PathBuf, tail: String },
 
     /// Something that an agent should do was not done.
-    #[error("{what} did not happen within {waited:?}; the end of {}:\n{tail}", log.display())]
+    #[error("{what} did not happen within {waited:?}; the end of {}:\n{tail}", .log.display())]
     DidNotHappen { what: String, waited: Duration, log: PathBuf, tail: String },
 
     /// A signal asked for the end.

@@ -167,7 +167,7 @@ impl Launcher {
     fn signal(&mut self, signal: Signal) {
         // Once it has been waited for, the number may be that of another process.
         if self.ended().is_none() {
-            drop(kill_process(Pid::from_child(&self.child), signal));
+            kill_process(Pid::from_child(&self.child), signal).unwrap_or_default();
         }
     }
 

@@ -71,10 +71,13 @@ impl Entry {
     }
 }
 
-/// The last lines of a log, for an error; empty if it cannot be read.
+/// The last lines of a log, for an error.
 pub(crate) fn tail(path: &Path) -> String {
     let bytes = fs_err::read(path).unwrap_or_default();
-    for_people(&String::from_utf8_lossy(&bytes))
+    match bytes.is_empty() {
+        true => "  (nothing is in it)".to_owned(),
+        false => for_people(&String::from_utf8_lossy(&bytes)),
+    }
 }
 
 fn for_people(log: &str) -> String {

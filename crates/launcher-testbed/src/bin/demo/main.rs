@@ -33,7 +33,11 @@ use std::{
 use launcher_testbed::testbed_root;
 
 use crate::{
-    error::DemoError, progress::say, scene::Scene, script::Outcome, signals::Interruption,
+    error::DemoError,
+    progress::{complain, say},
+    scene::Scene,
+    script::Outcome,
+    signals::Interruption,
 };
 
 const USAGE: &str = "\
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprintln!("{USAGE}");
+            complain(USAGE);
             return ExitCode::from(2);
         }
     };
@@ -97,9 +101,9 @@ fn launcher_binary() -> Result<PathBuf, DemoError> {
 }
 
 fn fail(error: &DemoError) -> ExitCode {
-    eprintln!("demo: {}", error::chain(error));
+    complain(format!("demo: {}", error::chain(error)));
     if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
+        complain(format!("hint: {hint}"));
     }
     ExitCode::FAILURE
 }

@@ -13,6 +13,8 @@ use std::{
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+use crate::progress::complain;
+
 /// The first argument of a copy that is to become another program.
 pub(crate) const FLAG: &str = "--become";
 
@@ -44,6 +46,6 @@ pub(crate) fn become_program(arguments: &[&str]) -> ExitCode {
         Ok(()) => Command::new(program).args(rest).exec(),
         Err(errno) => errno.into(),
     };
-    eprintln!("running {program}: {error}");
+    complain(format!("running {program}: {error}"));
     ExitCode::from(CANNOT_RUN)
 }

@@ -15,6 +15,11 @@ pub(crate) fn say(line: impl AsRef<str>) {
     drop(writeln!(io::stdout().lock(), "{}", line.as_ref()));
 }
 
+/// Prints a line to standard error.
+pub(crate) fn complain(line: impl AsRef<str>) {
+    drop(writeln!(io::stderr().lock(), "{}", line.as_ref()));
+}
+
 /// Does a step with a line about it.
 pub(crate) fn step<T>(
     what: &str,

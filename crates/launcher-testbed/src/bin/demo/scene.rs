@@ -50,7 +50,7 @@ pub(crate) struct Scene<'a> {
     room: String,
     secrets: Secrets,
     interruption: &'a Interruption,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl<'a> Scene<'a> {
@@ -98,19 +98,11 @@ impl<'a> Scene<'a> {
         interruption.check()?;
 
         let room = memory.room.take().unwrap_or_default();
-        let mut scene = Self {
-            person,
-            launcher,
-            homeserver,
-            agents,
-            room,
-            secrets,
-            interruption,
-            _folder: folder,
-        };
+        let mut scene =
+            Self { person, launcher, homeserver, agents, room, secrets, interruption, folder };
         scene.enter_room()?;
         memory.room = Some(scene.room.clone());
-        scene._folder.remember(&memory)?;
+        scene.folder.remember(&memory)?;
         Ok(scene)
     }
 
@@ -142,11 +134,6 @@ impl<'a> Scene<'a> {
     /// The launcher.
     pub(crate) fn launcher(&self) -> &Launcher {
         &self.launcher
-    }
-
-    /// Whether somebody has asked for the end.
-    pub(crate) fn interruption(&self) -> &Interruption {
-        self.interruption
     }
 
     /// What to type into another client to see the same room.
@@ -208,7 +195,7 @@ impl<'a> Scene<'a> {
         }
         match self.person.invite(&self.room, user_id) {
             // The invitation of an earlier run may still be open.
-            Err(error) if error.code() != Some("M_FORBIDDEN") => return Err(error.into()),
+            Err(error) if error.code() != Some("M_FORBIDDEN") => Err(error.into()),
             _ => self.wait_for_joined(user_id),
         }
     }

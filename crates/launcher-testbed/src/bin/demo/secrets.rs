@@ -4,7 +4,7 @@
 //! again; the passwords are those of accounts that exist. Only the address of
 //! the homeserver may change from run to run.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use crate::error::DemoError;
 
@@ -64,8 +64,7 @@ impl Secrets {
         let variables = [("MATRIX_HOMESERVER", homeserver), ("MATRIX_SERVER_NAME", server_name)];
         let secrets = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in variables.into_iter().chain(secrets) {
-            // Writing to a string cannot fail.
-            drop(writeln!(text, "{name}={value}"));
+            text.push_str(&format!("{name}={value}\n"));
         }
         text
     }

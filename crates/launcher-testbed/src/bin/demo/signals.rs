@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    process::{self, ExitCode},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,10 +16,10 @@ use std::{
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
+    flag, low_level,
 };
 
-use crate::error::DemoError;
+use crate::{error::DemoError, progress::complain};
 
 /// How long an orderly end may take.
 ///
@@ -79,7 +79,7 @@ impl Interruption {
             thread::sleep(POLL);
         }
         thread::sleep(ORDERLY_END);
-        eprintln!("demo: not everything stopped in {ORDERLY_END:?}; leaving it to the system");
-        process::exit(1);
+        complain(format!("demo: not everything stopped within {ORDERLY_END:?}; it is cut off"));
+        low_level::exit(1);
     }
 }
