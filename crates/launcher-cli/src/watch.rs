@@ -52,13 +52,20 @@ impl Watch {
         let watcher = watcher
             .inspect_err(|error| warn!(%error, "watching files does not work; use SIGHUP"))
             .ok();
-        let mut watch = Self { watcher, changes, watched: BTreeSet::new(), agents_dir, root_files };
-        watch.refresh();
+        let mut watch = Self {
+            watcher,
+            changes,
+            watched: BTreeSet::new(),
+            agents_dir: agents_dir.clone(),
+            root_files,
+        };
+        watch.refresh(&agents_dir);
         watch
     }
 
     /// Watches folders that are new, and forgets those that are gone.
-    pub(crate) fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self, agents_dir: &Path) {
+        agents_dir.clone_into(&mut self.agents_dir);
         let mut wanted: BTreeSet<PathBuf> =
             self.root_files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
         wanted.insert(self.agents_dir.clone());

@@ -24,6 +24,10 @@ pub const STARTING_AT_ONCE: usize = 8;
 /// tried again. A first start on a busy server takes seconds, not minutes.
 pub const START_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// How long an agent may take to stop, when its files changed, before its task
+/// is cut off. Longer than an answer that is being made and sent should take.
+pub const STOP_LIMIT: Duration = Duration::from_secs(60);
+
 /// An agent that ran this long has recovered: its next fault starts the
 /// back-off from the beginning.
 pub const RECOVERED_AFTER: Duration = Duration::from_secs(60);
@@ -84,7 +88,7 @@ pub enum Effect {
     Launch(Box<AgentSpec>),
     /// Ask the agent's task to finish what it has in hand and end.
     Stop(AgentId),
-    /// End the agent's task at once; it did not become ready in time.
+    /// End the agent's task at once; it did not become ready, or stop, in time.
     CutOff(AgentId),
     /// Tell that the agent is parked.
     Parked(AgentId, Fault),
@@ -111,14 +115,16 @@ impl Fleet {
     pub fn on_event(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Wanted { agents, touched } => self.on_wanted(agents, &touched, &mut effects),
+            Event::Wanted { agents, touched } => {
+                self.on_wanted(agents, &touched, now, &mut effects)
+            }
             Event::Ready(agent) => self.with(&agent, |member| member.on_ready(now)),
             Event::Health(agent, found) => self.with(&agent, |member| member.on_health(found)),
             Event::Ended { agent, fault, jitter } => {
                 self.on_ended(&agent, fault, jitter, now, &mut effects);
             }
             Event::DeadlineReached => {}
-            Event::StopAsked => self.on_stop_asked(&mut effects),
+            Event::StopAsked => self.on_stop_asked(now, &mut effects),
         }
         self.expire(now, &mut effects);
         self.launch(now, &mut effects);
@@ -155,6 +161,7 @@ impl Fleet {
         &mut self,
         agents: BTreeMap<AgentId, Wanted>,
         touched: &BTreeSet<AgentId>,
+        now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         if self.stopping {
@@ -162,12 +169,12 @@ impl Fleet {
         }
         for (id, member) in &mut self.members {
             if !agents.contains_key(id) {
-                member.on_removed(id, effects);
+                member.on_removed(id, now, effects);
             }
         }
         for (id, wanted) in agents {
             let member = self.members.entry(id.clone()).or_insert_with(Member::new);
-            member.on_wanted(&id, wanted, touched.contains(&id), effects);
+            member.on_wanted(&id, wanted, touched.contains(&id), now, effects);
         }
         self.forget();
     }
@@ -184,10 +191,10 @@ impl Fleet {
         self.forget();
     }
 
-    fn on_stop_asked(&mut self, effects: &mut Vec<Effect>) {
+    fn on_stop_asked(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.stopping = true;
         for (id, member) in &mut self.members {
-            member.on_stop_asked(id, effects);
+            member.on_stop_asked(id, now, effects);
         }
     }
 

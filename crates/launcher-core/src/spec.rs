@@ -76,7 +76,7 @@ pub struct Encryption {
 /// Who gets the agent's keys, and whose messages it acts upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrustMode {
-    /// First-seen identities and devices are accepted, later changes warn.
+    /// Everybody in the room.
     Tofu,
     /// Only devices that their owner has signed.
     CrossSigning,

@@ -146,8 +146,20 @@ async fn recover(client: &Client, spec: &AgentSpec, vault: &VaultFile) {
 /// recovery key in the vault.
 async fn set_up_recovery(client: &Client, vault: &mut VaultFile) -> Result<(), Fault> {
     let recovery = client.encryption().recovery();
-    let enabled = client.encryption().backups().are_enabled().await;
-    if vault.content.recovery_key.is_some() || (enabled && !vault.content.recovery_begun) {
+    let backed_up = client.encryption().backups().are_enabled().await;
+    let stored = match client.encryption().secret_storage().is_enabled().await {
+        Ok(stored) => stored,
+        Err(error) => {
+            warn!(%error, "asking for secret storage failed; looked at again at the next start");
+            return Ok(());
+        }
+    };
+    // Secret storage that exists is never replaced: its key may be somebody's only one. A
+    // backup without it is finished only if a kill came between when we made both.
+    if vault.content.recovery_key.is_some()
+        || stored
+        || (backed_up && !vault.content.recovery_begun)
+    {
         return Ok(());
     }
     vault.content.recovery_begun = true;

@@ -78,7 +78,10 @@ pub(crate) async fn clear(
     let verdict = verdict(&findings).map_err(|mismatch| Fault::Mismatched { mismatch })?;
     debug!(%verdict, device_id = login.device_id, "preflight passed");
     if content.device_id.as_deref() != Some(&login.device_id) {
-        content = Vault { device_id: Some(login.device_id.clone()), ..Vault::default() };
+        // Another device of the same account: what belongs to the account stays.
+        let recovery_key = content.recovery_key.take();
+        let device_id = Some(login.device_id.clone());
+        content = Vault { device_id, recovery_key, ..Vault::default() };
     }
     vault.content = content;
     vault.keep()?;

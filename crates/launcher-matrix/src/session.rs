@@ -12,7 +12,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use launcher_core::{conversation::Message, fault::Fault, names::EventId, spec::AgentSpec};
+use launcher_core::{
+    backoff,
+    conversation::Message,
+    fault::Fault,
+    names::EventId,
+    preflight::{LocalAccount, Mismatch},
+    spec::AgentSpec,
+};
 use launcher_runtime::{
     Report,
     ports::{Answer, SendFault, Session},
@@ -44,7 +51,7 @@ use crate::{
     login::Login,
     poll,
     rest::Rest,
-    store::StorePlace,
+    store::{StorePlace, local_account},
     timeline,
     undecryptable::Waiting,
 };
@@ -55,9 +62,11 @@ const POLL: Duration = Duration::from_secs(50);
 /// How long an agent keeps its client without anything to do.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The wait after news that the SDK did not find: without it, a server that
-/// announces something for ever would be asked without a pause.
-const NO_PROGRESS: Duration = Duration::from_secs(1);
+/// The longest pause after news that the SDK did not find.
+const LONGEST_STALL: Duration = Duration::from_secs(30);
+
+/// A server that has nothing to say and answers sooner does not wait as it was asked to.
+const SHORTEST_POLL: Duration = Duration::from_secs(1);
 
 /// Timeline events per room and sync: the most that homeservers give.
 const TIMELINE: u32 = 100;
@@ -88,10 +97,13 @@ struct Live {
 
 /// Where the agent stands in the server's stream.
 struct Position {
+    /// Up to here the SDK has read.
     since: String,
+    /// Up to here there was no news; at or after `since`.
+    polled: String,
     last_use: Instant,
-    /// Whether the last reading left the position where it was.
-    stalled: bool,
+    /// How often in a row a reading left the position where it was.
+    stalled: u32,
     /// When something is due although the server has no news.
     due: Option<Instant>,
 }
@@ -116,8 +128,9 @@ impl MatrixSession {
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
                 since: String::new(),
+                polled: String::new(),
                 last_use: Instant::now(),
-                stalled: false,
+                stalled: 0,
                 due: None,
             }),
             reading: Mutex::default(),
@@ -142,11 +155,26 @@ impl MatrixSession {
         }
     }
 
+    /// Builds the client again.
+    ///
+    /// The files may have been touched in between: a store that is gone or
+    /// another one must not lead to new keys for the device.
     async fn wake(&self) -> Result<(), Fault> {
         let mut live = self.live.write().await;
         if live.is_none() {
             let parts = &self.parts;
+            let device = parts.login.device_id.clone();
+            if !parts.place.exists() {
+                return Err(Fault::Mismatched { mismatch: Mismatch::StoreLost { device } });
+            }
+            parts.place.check_key()?;
             let crypto = parts.place.open_crypto().await?;
+            let local = local_account(&parts.place, &crypto).await?;
+            let known = parts.report.facts().ed25519;
+            let same = matches!(&local, LocalAccount::Present { keys, .. } if Some(&keys.ed25519) == known.as_ref());
+            if !same {
+                return Err(Fault::Mismatched { mismatch: Mismatch::KeysDiffer { device } });
+            }
             let http = parts.http.clone();
             let built =
                 client::build(&parts.spec, http, &parts.place, crypto, &parts.login).await?;
@@ -212,7 +240,9 @@ impl MatrixSession {
         match live.client.sync_once(settings).await {
             Ok(answer) => {
                 let mut position = self.position();
-                position.stalled = position.since == answer.next_batch;
+                let stalled = position.since == answer.next_batch;
+                position.stalled = if stalled { position.stalled.saturating_add(1) } else { 0 };
+                position.polled.clone_from(&answer.next_batch);
                 position.since = answer.next_batch;
                 Ok(answer.rooms)
             }
@@ -314,11 +344,19 @@ impl Session for MatrixSession {
         if !self.reading.lock().await.early.is_empty() || self.is_due() {
             return Ok(());
         }
-        if self.position().stalled {
-            tokio::time::sleep(NO_PROGRESS).await;
+        // News that the SDK does not find, or keys that it cannot upload: without a
+        // growing pause the server would be asked for ever.
+        let stalled = self.position().stalled;
+        if stalled > 0 {
+            let wait = backoff::wait(stalled - 1, 0.0, None).min(LONGEST_STALL);
+            tokio::time::sleep(wait).await;
         }
         loop {
-            let since = self.position().since.clone();
+            // A homeserver may keep its answer to a request for minutes and give it again
+            // at once, so no request is made twice. Going on from the answer is safe: it
+            // held no news, so there is nothing that the server could forget.
+            let since = self.position().polled.clone();
+            let started = Instant::now();
             let token = self.parts.login.access_token.expose();
             let answer = self
                 .parts
@@ -329,6 +367,12 @@ impl Session for MatrixSession {
             self.parts.report.synced();
             if poll::has_news(&answer) || self.is_due() {
                 return Ok(());
+            }
+            if let Some(next) = answer["next_batch"].as_str() {
+                self.position().polled = next.to_owned();
+            }
+            if started.elapsed() < SHORTEST_POLL {
+                tokio::time::sleep(SHORTEST_POLL).await;
             }
             if self.position().last_use.elapsed() >= IDLE {
                 self.hibernate().await;

@@ -2,7 +2,7 @@
 //!
 //! One small file beside the store's folder, sealed with a key derived from
 //! the pickle key. Whoever has the file without the pickle key learns nothing;
-//! whoever loses the store still knows which device it was and how to recover.
+//! whoever loses the store alone still knows which device it was.
 //!
 //! The file is replaced as a whole (write, sync, rename), so a kill leaves
 //! either the old one or the new one.
@@ -26,7 +26,7 @@ const HEADER: &[u8; 16] = b"launcher vault 1";
 
 const NONCE: usize = 24;
 
-/// The content of the vault. Every field was written down before it was used.
+/// The content of the vault.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Vault {

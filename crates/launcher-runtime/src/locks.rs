@@ -37,6 +37,7 @@ impl Locks {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(files) = held.get(&spec.id)
             && files.iter().map(|(path, _)| path).eq(&paths)
+            && files.iter().all(|(folder, file)| is_in_place(folder, file))
         {
             return Ok(());
         }
@@ -54,6 +55,14 @@ impl Locks {
     pub fn release(&self, agent: &AgentId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
     }
+}
+
+/// Whether a lock is on the file that is there now: somebody may have moved the
+/// folder aside and expects a new one.
+fn is_in_place(folder: &Path, held: &File) -> bool {
+    let inode = |found: std::io::Result<std::fs::Metadata>| found.map(|file| file.ino()).ok();
+    let now = inode(fs::metadata(folder.join(LOCK_FILE)));
+    now.is_some() && now == inode(held.metadata())
 }
 
 /// Locks a folder, making it if need be.

@@ -62,7 +62,7 @@ pub trait Session: Send + Sync {
     /// Not cancel safe: what was read would be lost.
     async fn read(&self) -> Result<Vec<Message>, Fault>;
 
-    /// Sends an answer, encrypted if the room is or ever was.
+    /// Sends an answer, encrypted if the room is.
     ///
     /// Returns when the server has accepted it. Sending the same answer again
     /// (same transaction) cannot make it appear twice.

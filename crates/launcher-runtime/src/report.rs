@@ -12,6 +12,9 @@ use std::{
 use launcher_core::{agent::AgentId, fleet::Degradation, status::Standing};
 use tokio::sync::watch;
 
+/// The topic of [`Report::set_degraded`] for a server that does not answer.
+pub const SERVER: &str = "server";
+
 /// Counters and facts of one agent. They outlive restarts of its task.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -63,8 +66,9 @@ impl Report {
         self.degradations.subscribe()
     }
 
-    /// Notes that the server just answered a sync.
+    /// Notes that the server just answered a sync, so it is well.
     pub fn synced(&self) {
+        self.set_degraded(SERVER, None);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.last_sync_ms.store(millis(now), Ordering::Relaxed);
     }

@@ -19,7 +19,7 @@ use crate::{
     lines::{Crew, Done, Lines},
     ports::{Behavior, Connector, Session},
     random,
-    report::Report,
+    report::{Report, SERVER},
     stop::Stop,
 };
 
@@ -29,6 +29,9 @@ const READ_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long an agent that is still connecting may go on when a stop is asked for.
 const CONNECT_GRACE: Duration = Duration::from_secs(3);
+
+/// How long answers may go on after a fault that ended the session.
+const FAULT_GRACE: Duration = Duration::from_secs(5);
 
 /// Server faults in a row after which `status` shows them: a restart of the
 /// server should not turn every agent yellow.
@@ -71,7 +74,11 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     let mut running = Running::new(&worker, session.clone());
     running.tell(News::Ready(worker.spec.id.clone())).await;
     let ended = running.run().await;
-    running.finish().await;
+    match &ended {
+        Ok(()) => running.finish().await,
+        // What is not sent by now will not be sent with this session.
+        Err(_) => drop(tokio::time::timeout(FAULT_GRACE, running.finish()).await),
+    }
     session.close().await;
     ended
 }
@@ -203,7 +210,6 @@ impl<'a> Running<'a> {
 
     fn on_server_well(&mut self) {
         self.faults = 0;
-        self.worker.report.set_degraded("server", None);
     }
 
     /// Waits out a server that is away; everything else ends the agent.
@@ -214,7 +220,7 @@ impl<'a> Running<'a> {
         warn!(error = %fault, retry_in = ?wait, "the server did not answer a sync");
         if self.faults >= FAULTS_TO_SHOW {
             let found = Degradation { reason: fault.reason(), action: fault.action() };
-            self.worker.report.set_degraded("server", Some(found));
+            self.worker.report.set_degraded(SERVER, Some(found));
             self.on_degradations().await;
         }
         let again = tokio::time::sleep(wait);

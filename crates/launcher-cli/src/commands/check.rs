@@ -16,7 +16,8 @@ pub(crate) fn run(files: &Files) -> anyhow::Result<Exit> {
         writeln!(text, "{problem}\n")?;
     }
     if loaded.diagnostics.is_empty() {
-        writeln!(text, "{} agents, no problems", loaded.agents.len())?;
+        let count = loaded.agents.len();
+        writeln!(text, "{count} agent{}, no problems", if count == 1 { "" } else { "s" })?;
         exit::print(&text);
         return Ok(Exit::Done);
     }

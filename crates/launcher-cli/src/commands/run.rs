@@ -175,6 +175,7 @@ impl Launcher {
     async fn follow_files(&self, orders: mpsc::Sender<Order>, mut reloads: mpsc::Receiver<()>) {
         let env_file = self.sources.env_file.clone();
         let env_file = env_file.unwrap_or_else(|| self.root.directory.join(".env"));
+        let env_file = std::path::absolute(&env_file).unwrap_or(env_file);
         let name = self.sources.config.file_name().unwrap_or_default();
         let root_files = vec![self.root.directory.join(name), env_file];
         let mut watch = Watch::start(root_files, self.root.agents_dir.clone());
@@ -183,13 +184,13 @@ impl Launcher {
                 touched = watch.changed() => (false, touched),
                 Some(()) = reloads.recv() => (true, BTreeSet::new()),
             };
-            watch.refresh();
             let loaded = load(&self.sources, &ProcessEnvironment);
             report(&loaded.diagnostics);
-            if loaded.root.is_none() {
+            let Some(root) = &loaded.root else {
                 warn!("the root configuration file is not valid; everything stays as it was");
                 continue;
-            }
+            };
+            watch.refresh(&root.agents_dir);
             if everything {
                 touched.extend(loaded.agents.keys().cloned());
             }

@@ -1,6 +1,7 @@
 //! The launcher's binary with folders of its own.
 
 use std::{
+    cell::RefCell,
     fs::{self, File, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -16,6 +17,22 @@ use tempfile::TempDir;
 use crate::bed::{Bed, PASSWORD};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+thread_local! {
+    /// Where the case that runs on this thread keeps the logs of its launchers.
+    static KEPT: RefCell<PathBuf> = RefCell::default();
+}
+
+/// Where the logs of a case are after it has run.
+pub(crate) fn log_of_case(name: &str) -> PathBuf {
+    let folder: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(folder)
+}
+
+/// From here on, the launchers of this thread's case keep their logs there.
+pub(crate) fn keep_logs_in(folder: PathBuf) {
+    KEPT.set(folder);
+}
 
 /// A folder with `config.yaml`, `.env` and `agents/`.
 pub(crate) struct Place {
@@ -312,6 +329,11 @@ impl Drop for Running<'_> {
             drop(self.child.kill());
             drop(self.child.wait());
         }
+        // For whoever wants to know why a case failed; a test does not depend on it.
+        KEPT.with_borrow(|folder| {
+            drop(fs::create_dir_all(folder));
+            drop(fs::copy(&self.log, folder.join(self.log.file_name().unwrap_or_default())));
+        });
     }
 }
 

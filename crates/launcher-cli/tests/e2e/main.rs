@@ -56,5 +56,9 @@ fn main() -> ExitCode {
 
 fn trial(name: &str, case: fn(&Bed) -> Outcome, bed: &Arc<Bed>) -> Trial {
     let bed = bed.clone();
-    Trial::test(name, move || case(&bed).map_err(|error| Failed::from(error.to_string())))
+    let log = launcher::log_of_case(name);
+    Trial::test(name, move || {
+        launcher::keep_logs_in(log.clone());
+        case(&bed).map_err(|error| Failed::from(format!("{error}\nlogs: {}", log.display())))
+    })
 }

@@ -53,7 +53,8 @@ pub(crate) static ROOT: &[Key] = &[
         path: "admin",
         kind: Section,
         presence: Default("nothing listens"),
-        about: "Health, metrics and the status page.",
+        about: "Health, metrics and the status page. This version reads the section and serves \
+                nothing yet; it says so when it starts.",
         example: "admin: { listen: \"127.0.0.1:8470\" }",
     },
     Key {
@@ -112,7 +113,7 @@ pub(crate) static AGENT: &[Key] = &[
         path: "matrix.password",
         kind: Secret,
         presence: Default("none; then `access_token` is needed"),
-        about: "With it the agent logs in by itself, and gets a new device when it needs one.",
+        about: "With it the agent logs in by itself, and again if its session expires.",
         example: "password: \"${MATRIX_PASSWORD_ASSISTANT}\"",
     },
     Key {
@@ -164,9 +165,10 @@ pub(crate) static AGENT: &[Key] = &[
         path: "encryption.trust_mode",
         kind: Choice(&["tofu", "cross-signing", "manual"]),
         presence: Default("`tofu`"),
-        about: "Who gets the agent's keys and whose messages it acts upon. `tofu`: whoever is \
-                seen first, with a warning when that changes. `cross-signing`: devices that their \
-                owner has signed. `manual`: devices that an operator approved.",
+        about: "Who gets the agent's keys and whose messages it acts upon. `tofu`: everybody \
+                in the room. `cross-signing`: only devices that their owner has signed. `manual`: \
+                only devices that an operator approved; this version cannot record approvals and \
+                parks the agent.",
         example: "trust_mode: tofu",
     },
     Key {

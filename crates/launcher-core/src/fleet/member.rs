@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Degradation, Effect, RECOVERED_AFTER, Wanted};
+use super::{Degradation, Effect, RECOVERED_AFTER, STOP_LIMIT, Wanted};
 use crate::{
     agent::AgentId,
     backoff,
@@ -28,7 +28,7 @@ pub(super) enum Phase {
     Waiting,
     Starting { limit: Moment, cut_off: bool },
     Running { since: Moment },
-    Stopping { then: Next },
+    Stopping { then: Next, limit: Moment, cut_off: bool },
     Backoff { until: Moment, fault: Fault },
     Parked { fault: Fault },
     Stopped,
@@ -41,6 +41,7 @@ pub(super) enum Next {
     Restart,
     Rest,
     Vanish,
+    Park(Fault),
 }
 
 impl Member {
@@ -66,12 +67,13 @@ impl Member {
 
     pub(super) fn deadline(&self) -> Option<Moment> {
         match self.phase {
-            Phase::Starting { limit, cut_off: false } => Some(limit),
+            Phase::Starting { limit, cut_off: false }
+            | Phase::Stopping { limit, cut_off: false, .. } => Some(limit),
             Phase::Backoff { until, .. } => Some(until),
             Phase::Starting { cut_off: true, .. }
+            | Phase::Stopping { cut_off: true, .. }
             | Phase::Waiting
             | Phase::Running { .. }
-            | Phase::Stopping { .. }
             | Phase::Parked { .. }
             | Phase::Stopped
             | Phase::Gone => None,
@@ -85,6 +87,7 @@ impl Member {
         id: &AgentId,
         wanted: Wanted,
         touched: bool,
+        now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         let parked = matches!(self.phase, Phase::Parked { .. });
@@ -94,25 +97,25 @@ impl Member {
                 if changed || (parked && touched) {
                     self.spec = Some(spec);
                     self.attempt = 0;
-                    self.leave(id, Next::Restart, effects);
+                    self.leave(id, Next::Restart, now, effects);
                 }
             }
             // A broken edit leaves alone what runs, or will run again by itself.
             Wanted::Broken(_) if self.spec.is_some() && !parked => {}
             Wanted::Broken(fault) => {
                 self.spec = None;
-                self.park(id, fault, effects);
+                self.leave(id, Next::Park(fault), now, effects);
             }
             Wanted::Disabled => {
                 self.spec = None;
-                self.leave(id, Next::Rest, effects);
+                self.leave(id, Next::Rest, now, effects);
             }
         }
     }
 
-    pub(super) fn on_removed(&mut self, id: &AgentId, effects: &mut Vec<Effect>) {
+    pub(super) fn on_removed(&mut self, id: &AgentId, now: Moment, effects: &mut Vec<Effect>) {
         self.spec = None;
-        self.leave(id, Next::Vanish, effects);
+        self.leave(id, Next::Vanish, now, effects);
     }
 
     pub(super) fn on_ready(&mut self, now: Moment) {
@@ -139,12 +142,13 @@ impl Member {
             _ => Duration::ZERO,
         };
         match std::mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Stopping { then: Next::Restart } => self.phase = Phase::Waiting,
-            Phase::Stopping { then: Next::Rest } => effects.push(Effect::Stopped(id.clone())),
-            Phase::Stopping { then: Next::Vanish } => {
+            Phase::Stopping { then: Next::Restart, .. } => self.phase = Phase::Waiting,
+            Phase::Stopping { then: Next::Rest, .. } => effects.push(Effect::Stopped(id.clone())),
+            Phase::Stopping { then: Next::Vanish, .. } => {
                 effects.push(Effect::Stopped(id.clone()));
                 self.phase = Phase::Gone;
             }
+            Phase::Stopping { then: Next::Park(fault), .. } => self.park(id, fault, effects),
             Phase::Starting { .. }
             | Phase::Running { .. }
             | Phase::Waiting
@@ -167,15 +171,17 @@ impl Member {
         }
     }
 
-    pub(super) fn on_stop_asked(&mut self, id: &AgentId, effects: &mut Vec<Effect>) {
+    pub(super) fn on_stop_asked(&mut self, id: &AgentId, now: Moment, effects: &mut Vec<Effect>) {
         if !matches!(self.phase, Phase::Parked { .. }) {
-            self.leave(id, Next::Rest, effects);
+            self.leave(id, Next::Rest, now, effects);
         }
     }
 
     pub(super) fn on_deadline(&mut self, id: &AgentId, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.phase {
-            Phase::Starting { limit, cut_off } if *limit <= now && !*cut_off => {
+            Phase::Starting { limit, cut_off } | Phase::Stopping { limit, cut_off, .. }
+                if *limit <= now && !*cut_off =>
+            {
                 *cut_off = true;
                 effects.push(Effect::CutOff(id.clone()));
             }
@@ -214,19 +220,29 @@ impl Member {
     }
 
     /// Ends what the agent does now, and goes on with `next`.
-    fn leave(&mut self, id: &AgentId, next: Next, effects: &mut Vec<Effect>) {
-        if self.has_task() {
-            if !matches!(self.phase, Phase::Stopping { .. }) {
-                effects.push(Effect::Stop(id.clone()));
-            }
-            self.phase = Phase::Stopping { then: next };
+    fn leave(&mut self, id: &AgentId, next: Next, now: Moment, effects: &mut Vec<Effect>) {
+        if let Phase::Stopping { then, .. } = &mut self.phase {
+            *then = next;
             return;
         }
-        self.phase = match next {
-            Next::Restart => Phase::Waiting,
-            Next::Rest => Phase::Stopped,
-            Next::Vanish => Phase::Gone,
-        };
+        if self.has_task() {
+            effects.push(Effect::Stop(id.clone()));
+            let limit = now.later(STOP_LIMIT);
+            self.phase = Phase::Stopping { then: next, limit, cut_off: false };
+            return;
+        }
+        let at_rest = matches!(self.phase, Phase::Stopped | Phase::Gone);
+        match next {
+            Next::Restart => self.phase = Phase::Waiting,
+            Next::Park(fault) => self.park(id, fault, effects),
+            Next::Rest | Next::Vanish => {
+                if !at_rest {
+                    effects.push(Effect::Stopped(id.clone()));
+                }
+                let gone = matches!(next, Next::Vanish);
+                self.phase = if gone { Phase::Gone } else { Phase::Stopped };
+            }
+        }
     }
 }
 

@@ -225,6 +225,40 @@ fn an_agent_that_does_not_become_ready_is_cut_off_and_tried_again() {
 }
 
 #[test]
+fn an_agent_that_does_not_stop_is_cut_off_before_it_is_started_anew() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ready("a");
+    assert_eq!(play.files("a=new"), ["stop a"]);
+    assert_eq!(play.at(STOP_LIMIT.as_secs()).on(Event::DeadlineReached), ["cut off a"]);
+    assert_eq!(play.ended("a", Some(passing())), ["launch a"]);
+}
+
+#[test]
+fn edits_while_an_agent_stops_never_start_a_second_task() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ready("a");
+    assert_eq!(play.files("a-"), ["stop a"]);
+    assert_eq!(play.files("a!"), [""; 0]);
+    assert_eq!(play.files("a=new"), [""; 0]);
+    assert_eq!(play.ended("a", None), ["launch a"]);
+    play.ready("a");
+    play.files("a-");
+    play.files("a!");
+    assert_eq!(play.ended("a", None), ["a parked: config_invalid"]);
+}
+
+#[test]
+fn a_parked_agent_whose_folder_goes_lets_go_of_what_it_holds() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ended("a", Some(permanent()));
+    assert_eq!(play.files(""), ["a stopped"]);
+    assert_eq!(play.state("a"), None);
+}
+
+#[test]
 fn a_stop_waits_for_every_task_and_starts_nothing_more() {
     let mut play = Play::new();
     play.files("a b c!");
