@@ -27,6 +27,16 @@ const QUIET: [&str; 8] = [
     "rustls",
 ];
 
+/// Parts of libraries that warn about what is normal at an agent's first
+/// start: account data that is not there yet, a device whose keys are not
+/// uploaded yet, a backup that is not made yet. What matters among it the
+/// launcher finds out and says itself.
+const FALSE_ALARMS: [&str; 3] = [
+    "matrix_sdk::http_client",
+    "matrix_sdk_crypto::backups",
+    "matrix_sdk_crypto::identities::manager",
+];
+
 /// Starts logging. `level` counts unless `RUST_LOG` is set.
 pub(crate) fn start(format: LogFormat, level: LevelFilter) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default_filter(level));
@@ -54,9 +64,10 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) {
 
 fn default_filter(level: LevelFilter) -> EnvFilter {
     let mut filter = EnvFilter::new(level.to_string());
-    let library = if level > LevelFilter::WARN { LevelFilter::WARN } else { level };
-    for name in QUIET {
-        if let Ok(directive) = format!("{name}={library}").parse() {
+    let quiet = QUIET.iter().map(|name| (name, LevelFilter::WARN.min(level)));
+    let false_alarms = FALSE_ALARMS.iter().map(|name| (name, LevelFilter::ERROR));
+    for (name, level) in quiet.chain(false_alarms) {
+        if let Ok(directive) = format!("{name}={level}").parse() {
             filter = filter.add_directive(directive);
         }
     }

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use launcher_core::{
@@ -33,6 +34,10 @@ const ROOMS_AT_ONCE: usize = 8;
 /// Messages that may wait before the agent stops reading more: what it has not
 /// read, the server keeps.
 const ENOUGH: usize = 1_000;
+
+/// How long one attempt to send may take: sharing a room's key with hundreds of
+/// devices on a busy server takes many requests. The next attempt continues.
+const SEND_LIMIT: Duration = Duration::from_secs(120);
 
 /// What the lines need for their work.
 pub(crate) struct Crew {
@@ -186,7 +191,9 @@ async fn send(crew: &Crew, answer: &Answer) -> Option<EventId> {
         let sent = tokio::select! {
             biased;
             () = crew.stop.demanded() => return None,
-            sent = crew.session.send(answer) => sent,
+            sent = tokio::time::timeout(SEND_LIMIT, crew.session.send(answer)) => {
+                sent.unwrap_or_else(|_| Err(too_long()))
+            }
         };
         let wait = match sent {
             Ok(event) => return Some(event),
@@ -207,6 +214,11 @@ async fn send(crew: &Crew, answer: &Answer) -> Option<EventId> {
         }
     }
     None
+}
+
+fn too_long() -> SendFault {
+    let detail = format!("sending took longer than {} s", SEND_LIMIT.as_secs());
+    SendFault::Passing { detail, retry_after: None }
 }
 
 #[cfg(test)]
