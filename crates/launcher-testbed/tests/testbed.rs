@@ -5,6 +5,7 @@
 //! process of its own. Each scenario has its own users and rooms.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
 use std::{
     thread,
