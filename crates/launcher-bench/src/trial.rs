@@ -21,10 +21,9 @@ const LOGIN: Duration = Duration::from_secs(10);
 
 /// How long nothing is said before a process is looked at.
 ///
-/// The launcher notices that an agent has had nothing to do for a minute when
-/// the long poll ends that it is in then, which takes 50 s at most. The plain
-/// program is given the same time.
-const SILENCE: Duration = Duration::from_secs(120);
+/// The launcher lets an agent's client and stores go when there was nothing to
+/// do for a minute. The plain program is given the same time.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// How long the number of handles has to stay the same after that.
 const REST: Duration = Duration::from_secs(10);

@@ -17,12 +17,19 @@ mod reference;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
 use clap::Parser;
 
 use crate::{
     args::{Arguments, Command},
     exit::Exit,
 };
+
+/// Gives memory back to the system soon after it is freed. The C library's own
+/// allocator keeps most of what an agent used before it went to sleep.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     limits::keep_files_private();

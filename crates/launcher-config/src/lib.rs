@@ -1,6 +1,6 @@
 //! Reads the launcher's files and says everything that is wrong with them.
 //!
-//! [`load`] takes the root `config.yaml`, `.env` and every
+//! [`load()`] takes the root `config.yaml`, `.env` and every
 //! `agents/*/config.yaml`, and gives checked
 //! [`AgentSpec`](launcher_core::spec::AgentSpec)s or [`Diagnostic`]s with
 //! positions. One run finds every problem in every file, so that one edit

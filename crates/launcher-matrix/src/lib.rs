@@ -4,7 +4,7 @@
 //! with a bare long poll and lets the SDK read them; everything about devices
 //! and keys is checked before the SDK exists.
 //!
-//! Reading order: [`connector`] (how an agent comes up), [`session`] (how it
+//! Reading order: [`connector`] (how an agent comes up), `session` (how it
 //! lives), then the parts they are made of.
 
 mod client;
