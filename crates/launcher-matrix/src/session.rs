@@ -106,6 +106,8 @@ struct Position {
     stalled: u32,
     /// When something is due although the server has no news.
     due: Option<Instant>,
+    /// Whether the session was closed: its stores may belong to a successor.
+    closed: bool,
 }
 
 /// What is carried from one reading to the next.
@@ -132,6 +134,7 @@ impl MatrixSession {
                 last_use: Instant::now(),
                 stalled: 0,
                 due: None,
+                closed: false,
             }),
             reading: Mutex::default(),
         };
@@ -161,6 +164,9 @@ impl MatrixSession {
     /// another one must not lead to new keys for the device.
     async fn wake(&self) -> Result<(), Fault> {
         let mut live = self.live.write().await;
+        if self.position().closed {
+            return Err(Fault::StoreFailed { detail: "the session is closed".to_owned() });
+        }
         if live.is_none() {
             let parts = &self.parts;
             let device = parts.login.device_id.clone();
@@ -404,6 +410,7 @@ impl Session for MatrixSession {
     }
 
     async fn close(&self) {
+        self.position().closed = true;
         let live = self.live.write().await.take();
         if let Some(live) = live {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;

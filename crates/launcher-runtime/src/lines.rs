@@ -88,6 +88,11 @@ impl Lines {
         self.tasks.is_empty()
     }
 
+    /// Ends all work at once and waits until it has ended.
+    pub(crate) async fn abandon(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
     /// The next message that was worked on; never while [`Lines::is_idle`].
     ///
     /// Cancel safe.

@@ -79,6 +79,8 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
         // What is not sent by now will not be sent with this session.
         Err(_) => drop(tokio::time::timeout(FAULT_GRACE, running.finish()).await),
     }
+    // Nobody may use the session any more when it is closed: it would open its stores again.
+    running.lines.abandon().await;
     session.close().await;
     ended
 }

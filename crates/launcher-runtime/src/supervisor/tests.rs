@@ -19,6 +19,8 @@ use crate::ports::{Action, Answer, BehaviorFault, SendFault, Session};
 #[derive(Debug, Default)]
 struct Trouble {
     connects: AtomicU32,
+    sending: Arc<AtomicU32>,
+    closed_while_sending: Arc<AtomicU32>,
 }
 
 #[async_trait]
@@ -37,6 +39,11 @@ impl Connector for Trouble {
                 user: "@u:hs".into(),
                 password: false,
             }),
+            "breaks" => Ok(Arc::new(Breaking {
+                waits: AtomicU32::new(0),
+                sending: self.sending.clone(),
+                closed_while_sending: self.closed_while_sending.clone(),
+            })),
             name => Ok(Arc::new(Quiet { talks: name == "talks", said: AtomicU32::new(0) })),
         }
     }
@@ -76,6 +83,48 @@ impl Session for Quiet {
     }
 
     async fn close(&self) {}
+}
+
+/// Hears one message, and breaks while the answer is being sent, which never ends.
+struct Breaking {
+    waits: AtomicU32,
+    sending: Arc<AtomicU32>,
+    closed_while_sending: Arc<AtomicU32>,
+}
+
+/// Counts a send that is under way, until it is dropped.
+struct Sending(Arc<AtomicU32>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Session for Breaking {
+    async fn wait(&self) -> Result<(), Fault> {
+        if self.waits.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Err(Fault::StoreFailed { detail: "on purpose".into() })
+    }
+
+    async fn read(&self) -> Result<Vec<Message>, Fault> {
+        Quiet { talks: true, said: AtomicU32::new(0) }.read().await
+    }
+
+    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
+        self.sending.fetch_add(1, Ordering::Relaxed);
+        let _sending = Sending(self.sending.clone());
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        self.closed_while_sending
+            .fetch_add(self.sending.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// Takes its time before it answers.
@@ -192,6 +241,17 @@ async fn an_agent_that_panicked_is_started_again() {
     let stage = Stage::start(&["panics"], Duration::ZERO).await;
     stage.wait_for("panics", AgentState::Backoff).await;
     stage.wait_until(|stage| stage.connector.connects.load(Ordering::Relaxed) >= 3).await;
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_broke_is_closed_only_when_nobody_uses_it_any_more() {
+    let stage = Stage::start(&["breaks"], Duration::ZERO).await;
+    stage.wait_for("breaks", AgentState::Running).await;
+    stage.wait_until(|stage| stage.connector.sending.load(Ordering::Relaxed) == 1).await;
+    stage.wait_for("breaks", AgentState::Backoff).await;
+    assert_eq!(stage.connector.sending.load(Ordering::Relaxed), 0);
+    assert_eq!(stage.connector.closed_while_sending.load(Ordering::Relaxed), 0);
     assert_eq!(stage.end().await, []);
 }
 
