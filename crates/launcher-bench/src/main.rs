@@ -44,7 +44,8 @@ Usage: bench [FEW MANY]
   FEW MANY  the two numbers of agents to measure with; 10 and 50 without them
 
 Exits 1 if an idle agent of the launcher costs more than 0.7 of what it costs
-in the plain program, 2 if nothing could be measured.";
+in the plain program, or the whole process with MANY of them does; 2 if nothing
+could be measured.";
 
 /// The numbers of agents: far enough apart that what differs from run to run
 /// is small against what the agents between them cost.
