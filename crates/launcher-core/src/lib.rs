@@ -17,3 +17,4 @@ pub mod preflight;
 pub mod secret;
 pub mod spec;
 pub mod status;
+pub mod undecryptable;

@@ -4,6 +4,8 @@
 //! [`Behavior`]. Neither sees the other: a behavior gets a message and returns
 //! what it wants done, so encryption, order, retries and limits are in one place.
 
+pub mod journal;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

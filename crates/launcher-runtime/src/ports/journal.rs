@@ -1,0 +1,223 @@
+//! What has to survive a kill and is not a key.
+//!
+//! The journal decides nothing. It keeps what arrived together with the
+//! position in the server's stream that it arrived at, in one transaction, so
+//! that a kill at any moment leaves either both or neither; and it keeps every
+//! answer with its transaction id from before its first attempt until the
+//! server has it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use launcher_core::{
+    conversation::Message,
+    fault::Fault,
+    names::{EventId, RoomId, UserId},
+    spec::AgentSpec,
+    undecryptable::Cause,
+};
+
+use super::Answer;
+
+/// One agent's journal.
+///
+/// Every method is one transaction. Dropping a future does not undo what it
+/// has begun: the transaction may still be committed.
+#[async_trait]
+pub trait Journal: Send + Sync + fmt::Debug {
+    /// Begins a life of the agent: opens or makes the file, counts the
+    /// generation and marks the journal as in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StoreKeyWrong`] before a byte is changed, [`Fault::StoreCorrupt`],
+    /// [`Fault::StoreUnusable`]. The other methods fail in the same ways and
+    /// with [`Fault::StoreFailed`].
+    async fn begin(&self) -> Result<Life, Fault>;
+
+    /// Marks that this life ended in order: nothing was cut off.
+    async fn end(&self) -> Result<(), Fault>;
+
+    /// Closes the file until it is needed again.
+    async fn rest(&self);
+
+    /// The position up to which everything that arrived is in the journal.
+    async fn position(&self) -> Result<Option<String>, Fault>;
+
+    /// Takes in what arrived, and the position it arrived at.
+    ///
+    /// Returns what was refused, and why.
+    async fn ingest(&self, batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault>;
+
+    /// Messages that wait for their answer, oldest first, with a number above
+    /// `after`; at most `limit`.
+    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Queued>, Fault>;
+
+    /// Notes that the behavior is about to be asked; returns for the how many-th time.
+    async fn attempt(&self, number: Number) -> Result<u32, Fault>;
+
+    /// Keeps the answers to a message before the first of them is sent.
+    async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault>;
+
+    /// Notes that the server has an answer, or refused it for good.
+    async fn answer_done(&self, number: Number, transaction: &str) -> Result<(), Fault>;
+
+    /// Forgets the content of a message and of its answers; nothing is left to do for it.
+    async fn settle(&self, number: Number, outcome: Outcome) -> Result<(), Fault>;
+
+    /// All events that wait for their key, oldest first, without their content.
+    async fn undecryptable(&self) -> Result<Vec<Locked>, Fault>;
+
+    /// The encrypted event as it arrived, if it still waits for its key.
+    async fn locked_event(&self, event: &EventId) -> Result<Option<String>, Fault>;
+
+    /// Changes why an event waits, how often it was tried and when it is tried again.
+    async fn postpone(&self, locked: &Locked) -> Result<(), Fault>;
+
+    /// Notes that people in the room were told about a session whose key is missing.
+    async fn noticed(&self, room: &RoomId, session: &str) -> Result<(), Fault>;
+
+    /// Whether the room was ever seen to be encrypted.
+    async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault>;
+}
+
+/// Knows where each agent's journal is.
+pub trait Journals: Send + Sync + fmt::Debug {
+    /// The agent's journal, not opened yet: no file is touched before [`Journal::begin`].
+    fn journal(&self, spec: &AgentSpec) -> Arc<dyn Journal>;
+}
+
+/// How one life of an agent begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// How many lives there were, with this one.
+    pub generation: u64,
+    /// Whether the one before ended in order. A first life counts as such.
+    pub clean: bool,
+}
+
+/// The place of a message in the journal; later ones are higher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(pub i64);
+
+/// A moment on the wall clock, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(pub u64);
+
+impl Stamp {
+    /// How long ago `earlier` was; zero if it is in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment and `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// This moment less `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// What one reading brought, for [`Journal::ingest`].
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// Where the next reading goes on. `None` leaves the position as it is.
+    pub position: Option<String>,
+    /// Messages in the order in which they are to be answered.
+    pub heard: Vec<Heard>,
+    /// Events that could not be decrypted, each with the encrypted event as JSON.
+    pub locked: Vec<(Locked, String)>,
+    /// Events from before that need not wait for their key any longer.
+    pub unlocked: Vec<EventId>,
+    /// Rooms that are encrypted.
+    pub encrypted_rooms: Vec<RoomId>,
+}
+
+/// A message that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The message.
+    pub message: Message,
+    /// Where its ciphertext stands in its Megolm session, if it was encrypted.
+    pub ciphertext: Option<Ciphertext>,
+    /// Whether it is to be answered. If not, only its ciphertext is noted, so
+    /// that a replay of it is recognized.
+    pub wanted: bool,
+}
+
+/// What makes a Megolm ciphertext unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ciphertext {
+    /// The session's id.
+    pub session: String,
+    /// The index of the message in the session.
+    pub index: u32,
+}
+
+/// Why a message was refused by the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicate {
+    /// The same event came again.
+    SameEvent,
+    /// Its ciphertext was there before, under another event id.
+    Replayed,
+    /// Its session belongs to another sender.
+    OtherSender,
+}
+
+/// A message that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Its place in the journal.
+    pub number: Number,
+    /// The message. Its age is the one it had when it arrived.
+    pub message: Message,
+    /// When it arrived here.
+    pub arrived: Stamp,
+    /// How often the behavior was asked.
+    pub tries: u32,
+    /// The answers that the behavior gave and that are not with the server yet,
+    /// in order; `None` if it has given none so far.
+    pub answers: Option<Vec<Answer>>,
+}
+
+/// How the work on a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that the behavior wanted to say was said, or refused by the server.
+    Done,
+    /// It was not to be answered after all: too old by now, or part of a loop.
+    Skipped,
+    /// The behavior failed too often.
+    GivenUp,
+}
+
+/// An event that waits for its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locked {
+    /// The event.
+    pub event: EventId,
+    /// Its room.
+    pub room: RoomId,
+    /// Who sent it, as the server says.
+    pub sender: UserId,
+    /// The Megolm session, if the event names one.
+    pub session: Option<String>,
+    /// Why it could not be decrypted when it was last tried.
+    pub cause: Cause,
+    /// When the server got it.
+    pub sent: Stamp,
+    /// When it arrived here.
+    pub first_seen: Stamp,
+    /// How often it was tried again.
+    pub tries: u32,
+    /// When it is to be tried again if no key arrives before.
+    pub next_try: Stamp,
+    /// Whether people in the room were told about its session.
+    pub noticed: bool,
+}
