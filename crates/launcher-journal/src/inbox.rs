@@ -1,0 +1,181 @@
+//! The table `inbox`: messages, from their arrival until they are forgotten.
+
+use launcher_core::{
+    conversation::Message,
+    names::{EventId, RoomId, UserId},
+};
+use launcher_runtime::ports::journal::{Number, Outcome, Queued, Stamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    content::MessageContent,
+    outbox,
+    seal::{Place, SealError, Sealer},
+    stamps,
+    trouble::Trouble,
+};
+
+/// Whether the event is there, waiting or not.
+pub(crate) fn contains(connection: &Connection, event: &EventId) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM inbox WHERE event = ?1")?.exists([event.as_str()])
+}
+
+/// Puts a message at the end.
+pub(crate) fn push(
+    connection: &Connection,
+    sealer: &Sealer,
+    message: &Message,
+    now: Stamp,
+) -> Result<(), Trouble> {
+    let (event, room, sender) =
+        (message.event.as_str(), message.room.as_str(), message.sender.as_str());
+    let sealed =
+        sealer.seal(&MessageContent::of(message), &Place::new(&["inbox", event, room, sender]))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO inbox (event, room, sender, state, arrived, sealed)
+             VALUES (?1, ?2, ?3, 'waiting', ?4, ?5)",
+        )?
+        .execute(params![event, room, sender, stamps::to_column(now), sealed])?;
+    Ok(())
+}
+
+/// See [`launcher_runtime::ports::journal::Journal::waiting`].
+///
+/// A message that does not open is given up, so that it holds up no other.
+pub(crate) fn waiting(
+    connection: &Connection,
+    sealer: &Sealer,
+    after: Number,
+    limit: usize,
+) -> Result<Vec<Queued>, Trouble> {
+    let mut queued = Vec::new();
+    let mut damaged = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT number, event, room, sender, tries, answered, arrived, sealed FROM inbox
+         WHERE state = 'waiting' AND number > ?1 ORDER BY number",
+    )?;
+    let mut rows = statement.query([after.0])?;
+    while queued.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let row = WaitingRow::read(row)?;
+        let number = Number(row.number);
+        let event = row.event.clone();
+        match row.open(connection, sealer) {
+            Ok(message) => queued.push(message),
+            Err(Trouble::Seal(SealError::Open)) => {
+                tracing::error!(%event, "a message in the journal is damaged; it is given up");
+                damaged.push(number);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    for number in damaged {
+        settle(connection, number, Outcome::GivenUp)?;
+    }
+    Ok(queued)
+}
+
+/// Counts another try.
+pub(crate) fn attempt(connection: &Connection, number: Number) -> Result<u32, Trouble> {
+    connection
+        .prepare_cached(
+            "UPDATE inbox SET tries = tries + 1 WHERE number = ?1 AND state = 'waiting'
+             RETURNING tries",
+        )?
+        .query_row([number.0], |row| row.get(0))
+        .optional()?
+        .ok_or(Trouble::NotWaiting(number.0))
+}
+
+/// Notes that the behavior has answered; false if it had before.
+pub(crate) fn mark_answered(connection: &Connection, number: Number) -> Result<bool, Trouble> {
+    let answered: bool = connection
+        .prepare_cached("SELECT answered FROM inbox WHERE number = ?1 AND state = 'waiting'")?
+        .query_row([number.0], |row| row.get(0))
+        .optional()?
+        .ok_or(Trouble::NotWaiting(number.0))?;
+    if !answered {
+        connection
+            .prepare_cached("UPDATE inbox SET answered = 1 WHERE number = ?1")?
+            .execute([number.0])?;
+    }
+    Ok(!answered)
+}
+
+/// Forgets what a message and its answers say.
+pub(crate) fn settle(
+    connection: &Connection,
+    number: Number,
+    outcome: Outcome,
+) -> rusqlite::Result<()> {
+    let state = match outcome {
+        Outcome::Done => "done",
+        Outcome::Skipped => "skipped",
+        Outcome::GivenUp => "given_up",
+    };
+    connection
+        .prepare_cached(
+            "UPDATE inbox SET state = ?2, sealed = NULL WHERE number = ?1 AND state = 'waiting'",
+        )?
+        .execute(params![number.0, state])?;
+    outbox::forget(connection, number)
+}
+
+/// Removes messages that were settled and came before `cutoff`; at most `limit`.
+pub(crate) fn prune(connection: &Connection, cutoff: Stamp, limit: u32) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "DELETE FROM inbox WHERE number IN (
+                 SELECT number FROM inbox WHERE state <> 'waiting' AND arrived < ?1
+                 ORDER BY arrived LIMIT ?2
+             )",
+            params![stamps::to_column(cutoff), limit],
+        )
+        .map(drop)
+}
+
+struct WaitingRow {
+    number: i64,
+    event: String,
+    room: String,
+    sender: String,
+    tries: u32,
+    answered: bool,
+    arrived: i64,
+    sealed: Vec<u8>,
+}
+
+impl WaitingRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            number: row.get(0)?,
+            event: row.get(1)?,
+            room: row.get(2)?,
+            sender: row.get(3)?,
+            tries: row.get(4)?,
+            answered: row.get(5)?,
+            arrived: row.get(6)?,
+            sealed: row.get(7)?,
+        })
+    }
+
+    fn open(self, connection: &Connection, sealer: &Sealer) -> Result<Queued, Trouble> {
+        let parts = ["inbox", &self.event, &self.room, &self.sender];
+        let content: MessageContent<'_> = sealer.open(&self.sealed, &Place::new(&parts))?;
+        let number = Number(self.number);
+        let answers = self.answered.then(|| outbox::unsent(connection, sealer, number));
+        Ok(Queued {
+            number,
+            message: content.message(
+                RoomId::new(self.room),
+                EventId::new(self.event),
+                UserId::new(self.sender),
+            ),
+            arrived: stamps::from_column(self.arrived),
+            tries: self.tries,
+            answers: answers.transpose()?,
+        })
+    }
+}

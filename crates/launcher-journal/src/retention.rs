@@ -1,0 +1,43 @@
+//! How long what is settled is remembered.
+
+use std::time::Duration;
+
+use launcher_runtime::ports::journal::Stamp;
+use rusqlite::Connection;
+
+use crate::{inbox, undecryptable};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// So many messages are removed at once, so that nothing waits long for it.
+const AT_ONCE: u32 = 20_000;
+
+/// Removes what need not be remembered any longer.
+///
+/// A message older than `max_age` is not answered, so its id is of no use then;
+/// a day more makes up for clocks that differ.
+pub(crate) fn prune(
+    connection: &Connection,
+    now: Stamp,
+    max_age: Duration,
+) -> rusqlite::Result<()> {
+    let settled = now.minus(max_age.max(DAY).saturating_add(DAY));
+    inbox::prune(connection, settled, AT_ONCE)?;
+    undecryptable::prune(connection, now.minus(max_age.saturating_add(DAY)))
+}
+
+/// Gives the space of removed rows back to the file system. The rows are gone
+/// either way, so it is no fault if that does not work.
+pub(crate) fn shrink(connection: &Connection) {
+    if let Err(error) = vacuum(connection) {
+        tracing::warn!(%error, "the journal could not be made smaller");
+    }
+}
+
+/// Each page that is given back is a step of the statement.
+fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! What the journal promises, tried on real files.
+
+mod damage;
+mod files;
+mod keys;
+mod lives;
+mod messages;
+mod refusals;
+mod retention;
+mod support;
+mod undecryptable;
