@@ -101,6 +101,24 @@ async fn a_resting_journal_holds_no_file_and_still_knows_what_is_asked_often() {
 }
 
 #[tokio::test]
+async fn a_life_that_was_cut_off_at_work_does_not_hurt_the_next() {
+    let place = Place::new();
+    place.begun().await;
+    let mut works = tokio::task::JoinSet::new();
+    for life in 0..30 {
+        let journal = place.begun().await;
+        for number in 0..10 {
+            let journal = journal.clone();
+            works.spawn(async move {
+                journal.ingest(intake([heard(&format!("${life}-{number}"))])).await.unwrap();
+            });
+        }
+    }
+    works.join_all().await;
+    assert_eq!(waiting(&place.journal()).await.len(), 300);
+}
+
+#[tokio::test]
 async fn a_file_that_is_gone_is_not_replaced_within_a_life() {
     let place = Place::new();
     let journal = place.begun().await;
