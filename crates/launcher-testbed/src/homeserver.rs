@@ -36,6 +36,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often a starting Synapse is asked whether it is up.
 const START_POLL: Duration = Duration::from_millis(50);
 
+/// How many events of a room are read at a time.
+const MESSAGES_PAGE: usize = 100;
+
 /// How many ports are tried when somebody else is faster.
 const PORT_TRIES: usize = 3;
 
@@ -185,11 +188,47 @@ impl Homeserver {
         self.http.request(method, path, token, body)
     }
 
+    /// Everything that was sent into a room and every change of its state, as
+    /// the homeserver keeps it for the owner of the token, the oldest first.
+    ///
+    /// What was sent encrypted is here as it was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Refused`], with code `M_FORBIDDEN` for a room that the
+    /// owner of the token has never been in.
+    pub fn room_events(&self, token: &str, room_id: &str) -> Result<Vec<Value>, TestbedError> {
+        let messages =
+            format!("/_matrix/client/v3/rooms/{room_id}/messages?dir=b&limit={MESSAGES_PAGE}");
+        let mut path = messages.clone();
+        let mut events = Vec::new();
+        loop {
+            let mut page = self.http.demand("GET", &path, Some(token), None)?;
+            if let Value::Array(chunk) = page["chunk"].take() {
+                events.extend(chunk);
+            }
+            let Some(next) = page["end"].as_str() else { break };
+            path = format!("{messages}&from={next}");
+        }
+        events.reverse();
+        Ok(events)
+    }
+
     /// Stops Synapse, so that its port refuses connections. Nothing is lost.
     ///
     /// Takes about a second. [`Self::restart`] brings it back.
     pub fn stop(&self) {
         *self.process() = None;
+    }
+
+    /// Kills Synapse with SIGKILL and returns when it is gone: what it had not
+    /// written yet is lost, and whoever waits for an answer gets none.
+    ///
+    /// [`Self::restart`] brings it back.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process().take() {
+            process.kill();
+        }
     }
 
     /// Stops Synapse if it runs, starts it again with the same data on the

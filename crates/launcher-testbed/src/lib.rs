@@ -5,6 +5,9 @@
 //! person with Element could read. Both are programs of their own that end
 //! with the process that started them, however it ends.
 //!
+//! A [`tap::Tap`] between a client and its homeserver logs and disturbs what they
+//! say to each other.
+//!
 //! Everything here blocks; nothing needs a runtime. The first start on a
 //! machine installs both programs, see [`ensure_installed`].
 //!
@@ -41,6 +44,7 @@ mod installation;
 mod message;
 mod process;
 mod room;
+pub mod tap;
 mod user;
 
 use std::time::Duration;

@@ -101,13 +101,17 @@ impl GuardedProcess {
         let deadline = Instant::now() + STOP_GRACE;
         while self.ended().is_none() {
             if Instant::now() > deadline {
-                // An error means that it has just ended, which is as good.
-                drop(self.child.kill());
-                drop(self.child.wait());
-                return;
+                return self.kill();
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// Kills the child, which cannot prepare for it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        // An error means that it has just ended, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -148,6 +152,15 @@ mod tests {
         assert!(child.ended().is_none());
         child.stop();
         assert!(child.ended().unwrap().success());
+    }
+
+    #[test]
+    fn a_child_that_is_killed_is_gone_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut child = GuardedProcess::spawn(&mut Command::new("cat"), &log, Stdout::Log).unwrap();
+        child.kill();
+        assert!(!child.ended().unwrap().success());
     }
 
     #[test]

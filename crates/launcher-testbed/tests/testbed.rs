@@ -7,6 +7,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
+#[path = "testbed/tap.rs"]
+mod tap;
+
 use std::{
     thread,
     time::{Duration, Instant},
