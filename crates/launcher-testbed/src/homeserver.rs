@@ -9,6 +9,7 @@
 
 mod config;
 mod options;
+mod timeline;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,9 +36,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a starting Synapse is asked whether it is up.
 const START_POLL: Duration = Duration::from_millis(50);
-
-/// How many events of a room are read at a time.
-const MESSAGES_PAGE: usize = 100;
 
 /// How many ports are tried when somebody else is faster.
 const PORT_TRIES: usize = 3;
@@ -198,20 +196,7 @@ impl Homeserver {
     /// [`TestbedError::Refused`], with code `M_FORBIDDEN` for a room that the
     /// owner of the token has never been in.
     pub fn room_events(&self, token: &str, room_id: &str) -> Result<Vec<Value>, TestbedError> {
-        let messages =
-            format!("/_matrix/client/v3/rooms/{room_id}/messages?dir=b&limit={MESSAGES_PAGE}");
-        let mut path = messages.clone();
-        let mut events = Vec::new();
-        loop {
-            let mut page = self.http.demand("GET", &path, Some(token), None)?;
-            if let Value::Array(chunk) = page["chunk"].take() {
-                events.extend(chunk);
-            }
-            let Some(next) = page["end"].as_str() else { break };
-            path = format!("{messages}&from={next}");
-        }
-        events.reverse();
-        Ok(events)
+        timeline::read(&self.http, token, room_id)
     }
 
     /// Stops Synapse, so that its port refuses connections. Nothing is lost.

@@ -54,7 +54,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    net::listen,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 
 pub use self::{
     action::{Action, Answer, Hook, Point, Rewrite},
@@ -76,8 +79,12 @@ use crate::TestbedError;
 /// What an error calls the one that waited.
 const NAME: &str = "the tap";
 
-/// How often something that waits looks whether it is time.
-const POLL: Duration = Duration::from_millis(5);
+/// How often something that waits looks whether the tap is still there.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How many clients may connect at the same moment. With the usual 128, some of
+/// a few hundred would be delayed by a second.
+const BACKLOG: i32 = 4096;
 
 /// How much a connection's thread needs. Reading JSON takes the most.
 const STACK: usize = 1024 * 1024;
@@ -221,6 +228,7 @@ impl Tap {
         });
         raise_limit_of_open_files()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(port)?;
+        listen(&listener, BACKLOG).map_err(|error| port(error.into()))?;
         let address = listener.local_addr().map_err(port)?;
         let accepting = Arc::clone(&shared);
         shared.spawn(move || accepting.accept(&listener)).map_err(port)?;
@@ -281,20 +289,25 @@ impl Shared {
     /// Waits, unless the tap is dropped meanwhile.
     fn pause(&self, delay: Duration) -> Result<(), Outcome> {
         let end = Instant::now() + delay;
-        self.wait_until(|| Instant::now() >= end)
+        self.wait_until(|limit| {
+            let left = end.saturating_duration_since(Instant::now());
+            thread::sleep(left.min(limit));
+            left <= limit
+        })
     }
 
     /// Waits for the gate, unless the tap is dropped meanwhile.
     fn hold(&self, gate: &Gate) -> Result<(), Outcome> {
-        self.wait_until(|| gate.is_open())
+        self.wait_until(|limit| gate.wait(limit))
     }
 
-    fn wait_until(&self, done: impl Fn() -> bool) -> Result<(), Outcome> {
-        while !done() {
+    /// Calls `wait`, which gets a limit for one call, until it says that it is
+    /// done.
+    fn wait_until(&self, wait: impl Fn(Duration) -> bool) -> Result<(), Outcome> {
+        while !wait(POLL) {
             if self.sockets.is_closed() {
                 return Err(Outcome::TapGone);
             }
-            thread::sleep(POLL);
         }
         Ok(())
     }

@@ -29,7 +29,8 @@ pub enum Action {
     /// Changes the JSON that the homeserver is given. The log keeps what the
     /// client sent.
     RewriteRequest(Rewrite),
-    /// Holds the request before it is forwarded.
+    /// Holds the request before it is forwarded. It is forwarded also when the
+    /// client is gone by then: it was on its way.
     HoldBefore(Gate),
     /// Forwards, reads the whole answer, and holds that.
     HoldAfter(Gate),

@@ -130,7 +130,7 @@ impl<'a> Exchange<'a> {
         };
         let upstream = self.upstream.insert(upstream);
         upstream.send(self.message, &self.body)?;
-        upstream.receive(&self.request.method, self.client.stream())
+        upstream.receive(&self.request.method, self.client)
     }
 
     /// Applies the rules for the answer and returns what is left for the client.
@@ -171,9 +171,12 @@ impl<'a> Exchange<'a> {
         let end = if self.is_cut { answer.body.len() / 2 } else { answer.body.len() };
         wire.extend_from_slice(&answer.body[..end]);
         let mut client: &TcpStream = self.client.stream();
-        client.write_all(&wire).map_err(|_| {
-            if self.shared.sockets.is_closed() { Outcome::TapGone } else { Outcome::ClientGone }
-        })?;
+        // What is written to a client that was killed in the meantime would
+        // seem to have arrived.
+        if self.client.is_gone() || client.write_all(&wire).is_err() {
+            let is_closed = self.shared.sockets.is_closed();
+            return Err(if is_closed { Outcome::TapGone } else { Outcome::ClientGone });
+        }
         if self.is_cut { Err(Outcome::Cut) } else { Ok(()) }
     }
 

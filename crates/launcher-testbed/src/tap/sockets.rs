@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// All open connections.
 #[derive(Debug)]
 pub(super) struct Sockets {
@@ -63,6 +65,14 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Whether the other side has closed the connection.
+    pub(super) fn is_gone(&self) -> bool {
+        let mut descriptors = [PollFd::new(&*self.stream, PollFlags::IN)];
+        let is_quiet = poll(&mut descriptors, Some(&Timespec::default())) == Ok(0);
+        // Who already sends its next request is still there.
+        !is_quiet && !matches!(self.stream.peek(&mut [0]), Ok(1..))
     }
 
     pub(super) fn reader(&self) -> BufReader<Incoming> {

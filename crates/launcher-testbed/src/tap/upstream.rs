@@ -111,12 +111,8 @@ impl Upstream {
     ///
     /// The homeserver finishes a write whether or not somebody waits for it, so
     /// its answer to one is awaited for the log.
-    pub(super) fn receive(
-        &mut self,
-        method: &str,
-        client: &TcpStream,
-    ) -> Result<Message, NoAnswer> {
-        if method == "GET" && is_first_to_go(client, self.socket.stream())? {
+    pub(super) fn receive(&mut self, method: &str, client: &Socket) -> Result<Message, NoAnswer> {
+        if method == "GET" && is_first_to_go(client, &self.socket)? {
             return Err(NoAnswer::ClientGone);
         }
         Ok(http1::read_response(&mut self.reader, method)?)
@@ -124,20 +120,17 @@ impl Upstream {
 }
 
 /// Waits until the homeserver says something, or the client is gone.
-fn is_first_to_go(client: &TcpStream, upstream: &TcpStream) -> io::Result<bool> {
+fn is_first_to_go(client: &Socket, upstream: &Socket) -> io::Result<bool> {
     loop {
-        let mut descriptors =
-            [PollFd::new(upstream, PollFlags::IN), PollFd::new(client, PollFlags::IN)];
+        let mut descriptors = [
+            PollFd::new(upstream.stream(), PollFlags::IN),
+            PollFd::new(client.stream(), PollFlags::IN),
+        ];
         match poll(&mut descriptors, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
+            Ok(_) => return Ok(descriptors[0].revents().is_empty() && client.is_gone()),
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        if !descriptors[0].revents().is_empty() {
-            return Ok(false);
-        }
-        // A client that already sends its next request is still there.
-        return Ok(!matches!(client.peek(&mut [0]), Ok(1..)));
     }
 }
 

@@ -246,9 +246,7 @@ fn tap_calls_a_hook_before_the_client_has_a_byte() {
         let release = release.clone();
         Action::hook(Point::AfterResponse, move |request| {
             called.send(request.server_answered).unwrap();
-            while !release.is_open() {
-                thread::yield_now();
-            }
+            assert!(release.wait(DEFAULT_TIMEOUT));
         })
     };
     let (server, _tap, rule, mut client) = tapped_with(hook);
@@ -270,9 +268,7 @@ fn tap_calls_a_hook_after_the_client_has_every_byte() {
         let release = release.clone();
         Action::hook(Point::AfterDelivery, move |request| {
             called.send(request.outcome).unwrap();
-            while !release.is_open() {
-                thread::yield_now();
-            }
+            assert!(release.wait(DEFAULT_TIMEOUT));
         })
     };
     let (_server, _tap, rule, mut client) = tapped_with(hook);
@@ -296,6 +292,32 @@ fn tap_calls_a_late_hook_while_the_connection_goes_on() {
     assert!(!called.load(Ordering::SeqCst));
     rule.wait_for_hits(1, DEFAULT_TIMEOUT).unwrap();
     assert!(called.load(Ordering::SeqCst));
+}
+
+#[test]
+fn tap_sees_that_a_client_died_in_a_hook() {
+    let (_server, tap) = tapped();
+    let client = Arc::new(Mutex::new(Some(Client::connect(tap.base_url()))));
+    let kill = {
+        let client = Arc::clone(&client);
+        Action::hook(Point::AfterResponse, move |_| *client.lock().unwrap() = None)
+    };
+    tap.add_rule(Matcher::any(), kill).keep();
+    client.lock().unwrap().as_mut().unwrap().send("PUT", "/x", "{}");
+    assert_eq!(outcome(&tap), Outcome::ClientGone);
+    assert!(tap.requests()[0].server_answered);
+}
+
+#[test]
+fn tap_forwards_what_it_held_also_when_the_client_is_gone() {
+    let gate = Gate::new();
+    let (server, tap, rule, mut client) = tapped_with(Action::HoldBefore(gate.clone()));
+    client.send("PUT", "/x", "{}");
+    rule.wait_for_hits(1, DEFAULT_TIMEOUT).unwrap();
+    drop(client);
+    gate.open();
+    assert_eq!(outcome(&tap), Outcome::ClientGone);
+    assert_eq!(server.requests(), ["PUT /x {}"]);
 }
 
 #[test]
@@ -456,7 +478,14 @@ fn tap_knows_an_owner_by_name_also_for_what_was_before() {
     client.get("/x").unwrap();
     outcome(&tap);
     assert!(tap.requests()[0].owner.as_ref().unwrap().starts_with("token-"));
-    tap.name_owner("t0ken", "the agent");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            tap.wait_for(|request| request.owner.as_deref() == Some("the agent"), DEFAULT_TIMEOUT)
+        });
+        thread::sleep(Duration::from_millis(20));
+        tap.name_owner("t0ken", "the agent");
+        assert_eq!(waiting.join().unwrap().unwrap().number, 1);
+    });
     client.get("/x").unwrap();
     for request in tap.requests() {
         assert_eq!(request.owner.as_deref(), Some("the agent"));
