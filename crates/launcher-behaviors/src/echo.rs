@@ -1,5 +1,7 @@
 //! Says what it was told: for trying out that everything works.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use launcher_core::conversation::Message;
 use launcher_runtime::ports::{Action, Behavior, BehaviorFault};
@@ -8,26 +10,28 @@ use launcher_runtime::ports::{Action, Behavior, BehaviorFault};
 #[derive(Debug)]
 pub struct Echo {
     prefix: String,
+    delay: Duration,
 }
 
 impl Echo {
-    /// An echo that puts `prefix` before the text.
-    pub fn new(prefix: String) -> Self {
-        Self { prefix }
+    /// An echo that puts `prefix` before the text and answers after `delay`.
+    pub fn new(prefix: String, delay: Duration) -> Self {
+        Self { prefix, delay }
     }
 }
 
 #[async_trait]
 impl Behavior for Echo {
     async fn on_message(&self, message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
         Ok(vec![Action::Say { text: format!("{}{}", self.prefix, message.body) }])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use launcher_core::{
         conversation::MessageKind,
         names::{EventId, RoomId, UserId},
@@ -48,7 +52,7 @@ mod tests {
             thread: None,
             in_reply_to: None,
         };
-        let said = Echo::new("echo: ".into()).on_message(&message).await.unwrap();
+        let said = Echo::new("echo: ".into(), Duration::ZERO).on_message(&message).await.unwrap();
         assert!(said == [Action::Say { text: "echo: hello\nworld".into() }]);
     }
 }

@@ -16,6 +16,6 @@ pub use echo::Echo;
 /// Makes the behavior that a config describes.
 pub fn make(spec: &BehaviorSpec) -> Arc<dyn Behavior> {
     match spec {
-        BehaviorSpec::Echo { prefix } => Arc::new(Echo::new(prefix.clone())),
+        BehaviorSpec::Echo { prefix, delay } => Arc::new(Echo::new(prefix.clone(), *delay)),
     }
 }

@@ -14,7 +14,10 @@ use std::{
 use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
-    spec::{AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+    spec::{
+        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy,
+    },
 };
 use url::Url;
 
@@ -25,12 +28,20 @@ use crate::{
     reading::{Located, Reading},
     schema, shape,
     source::{Place, SourceFile},
-    values::{address, duration::duration, pickle_key::pickle_key, user_id},
+    values::{
+        address,
+        duration::{duration, duration_or_off},
+        pickle_key::pickle_key,
+        user_id,
+    },
     yaml::{Node, Value},
 };
 
 /// How far back an agent answers when nobody says otherwise.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an agent waits for a key before it says that it misses it.
+const NOTICE_AFTER: Duration = Duration::from_secs(30);
 
 /// What is put before an echo when nobody says otherwise.
 const ECHO_PREFIX: &str = "echo: ";
@@ -127,6 +138,8 @@ struct Draft {
     trust_mode: Option<TrustMode>,
     invites_from: Option<Vec<String>>,
     max_age: Option<Duration>,
+    /// What is said about notices: nothing, never, or when.
+    notice_after: Option<Option<Duration>>,
     behavior: Option<BehaviorSpec>,
 }
 
@@ -154,6 +167,9 @@ impl Draft {
             trust_mode: reading.choice("encryption.trust_mode", &modes),
             invites_from: reading.list("invites.from", user_id::user_glob),
             max_age: reading.parsed("catch_up.max_age", duration).map(|found| found.value),
+            notice_after: reading
+                .parsed("undecryptable.notice_after", duration_or_off)
+                .map(|found| found.value),
             behavior: behavior(reading),
         }
     }
@@ -184,6 +200,9 @@ impl Draft {
             },
             invites: InvitePolicy { from: self.invites_from.unwrap_or_else(|| vec![everyone]) },
             catch_up: CatchUp { max_age: self.max_age.unwrap_or(MAX_AGE) },
+            undecryptable: UndecryptablePolicy {
+                notice_after: self.notice_after.unwrap_or(Some(NOTICE_AFTER)),
+            },
             behavior: self.behavior?,
             account,
         })
@@ -206,11 +225,12 @@ fn refuse_plaintext(reading: &mut Reading<'_>) {
 fn behavior(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
     reading.tree().at("behavior.echo")?;
     let path = "behavior.echo.prefix";
-    match reading.tree().at(path) {
+    let prefix = match reading.tree().at(path) {
         Some(_) => reading.text(path).map(|prefix| prefix.value.value),
         None => Some(ECHO_PREFIX.to_owned()),
-    }
-    .map(|prefix| BehaviorSpec::Echo { prefix })
+    };
+    let delay = reading.parsed("behavior.echo.delay", duration).map(|found| found.value);
+    prefix.map(|prefix| BehaviorSpec::Echo { prefix, delay: delay.unwrap_or_default() })
 }
 
 /// What an agent cannot do without.

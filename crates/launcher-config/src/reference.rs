@@ -75,6 +75,7 @@ fn type_name(kind: Kind) -> String {
         Kind::UserId => "user id",
         Kind::UserGlobs => "list of user id patterns",
         Kind::Duration => "duration",
+        Kind::DurationOrOff => "duration or `off`",
         Kind::SocketAddress => "IP address and port",
         Kind::Choice(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

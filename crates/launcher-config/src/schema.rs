@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     UserId,
     UserGlobs,
     Duration,
+    /// A duration, or `off`.
+    DurationOrOff,
     SocketAddress,
     Choice(&'static [&'static str]),
 }

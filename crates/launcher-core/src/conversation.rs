@@ -40,7 +40,7 @@ pub struct Message {
     pub kind: MessageKind,
     /// Its text.
     pub body: String,
-    /// How long ago the server got it.
+    /// How long ago the server got it, when it arrived here.
     pub age: Duration,
     /// Whether it says of itself that no person wrote it.
     pub automated: bool,
@@ -48,6 +48,23 @@ pub struct Message {
     pub thread: Option<EventId>,
     /// The event it replies to.
     pub in_reply_to: Option<EventId>,
+}
+
+impl Message {
+    /// Whether any agent would answer it at any time.
+    ///
+    /// # Errors
+    ///
+    /// Why not: [`Ignored::NotText`] or [`Ignored::Automated`].
+    pub fn calls_for_answer(&self) -> Result<(), Ignored> {
+        match self.kind {
+            MessageKind::Text if self.automated => Err(Ignored::Automated),
+            MessageKind::Text if self.body.trim().is_empty() => Err(Ignored::NotText),
+            MessageKind::Text => Ok(()),
+            MessageKind::Notice => Err(Ignored::Automated),
+            MessageKind::Edit | MessageKind::Other => Err(Ignored::NotText),
+        }
+    }
 }
 
 /// What sort of message it is.
@@ -101,23 +118,31 @@ impl Conversations {
         Self { own, max_age, exchanges: BTreeMap::new() }
     }
 
-    /// Whether `message` is to be answered.
+    /// Whether `message` is one that the agent would answer at some time.
+    ///
+    /// # Errors
+    ///
+    /// Why not: [`Ignored::Own`], [`Ignored::NotText`] or [`Ignored::Automated`].
+    pub fn concerns(&self, message: &Message) -> Result<(), Ignored> {
+        if message.sender == self.own {
+            return Err(Ignored::Own);
+        }
+        message.calls_for_answer()
+    }
+
+    /// Whether a message of this age is too old to be answered.
+    pub fn is_stale(&self, age: Duration) -> bool {
+        age > self.max_age
+    }
+
+    /// Whether `message`, which is `age` old, is to be answered now.
     ///
     /// # Errors
     ///
     /// Why not.
-    pub fn judge(&mut self, message: &Message, now: Moment) -> Result<(), Ignored> {
-        if message.sender == self.own {
-            return Err(Ignored::Own);
-        }
-        match message.kind {
-            MessageKind::Text if message.automated => return Err(Ignored::Automated),
-            MessageKind::Text if message.body.trim().is_empty() => return Err(Ignored::NotText),
-            MessageKind::Text => {}
-            MessageKind::Notice => return Err(Ignored::Automated),
-            MessageKind::Edit | MessageKind::Other => return Err(Ignored::NotText),
-        }
-        if message.age > self.max_age {
+    pub fn judge(&mut self, message: &Message, age: Duration, now: Moment) -> Result<(), Ignored> {
+        self.concerns(message)?;
+        if self.is_stale(age) {
             return Err(Ignored::Stale);
         }
         let key = (message.room.clone(), message.sender.clone());
@@ -193,36 +218,40 @@ mod tests {
         Conversations::new(UserId::new("@bot:hs"), DAY)
     }
 
+    fn judge(talk: &mut Conversations, message: &Message, now: Moment) -> Result<(), Ignored> {
+        talk.judge(message, message.age, now)
+    }
+
     fn at(millis: u64) -> Moment {
         Moment::after_start(Duration::from_millis(millis))
     }
 
     #[test]
     fn a_person_is_answered() {
-        assert_eq!(conversations().judge(&message("@alice:hs", "hi"), at(0)), Ok(()));
+        assert_eq!(judge(&mut conversations(), &message("@alice:hs", "hi"), at(0)), Ok(()));
     }
 
     #[test]
     fn own_messages_notices_edits_and_marked_messages_are_not_answered() {
         let mut talk = conversations();
-        assert_eq!(talk.judge(&message("@bot:hs", "hi"), at(0)), Err(Ignored::Own));
+        assert_eq!(judge(&mut talk, &message("@bot:hs", "hi"), at(0)), Err(Ignored::Own));
         for (kind, why) in [
             (MessageKind::Notice, Ignored::Automated),
             (MessageKind::Edit, Ignored::NotText),
             (MessageKind::Other, Ignored::NotText),
         ] {
             let message = Message { kind, ..message("@alice:hs", "hi") };
-            assert_eq!(talk.judge(&message, at(0)), Err(why));
+            assert_eq!(judge(&mut talk, &message, at(0)), Err(why));
         }
         let marked = Message { automated: true, ..message("@alice:hs", "hi") };
-        assert_eq!(talk.judge(&marked, at(0)), Err(Ignored::Automated));
-        assert_eq!(talk.judge(&message("@alice:hs", " \n"), at(0)), Err(Ignored::NotText));
+        assert_eq!(judge(&mut talk, &marked, at(0)), Err(Ignored::Automated));
+        assert_eq!(judge(&mut talk, &message("@alice:hs", " \n"), at(0)), Err(Ignored::NotText));
     }
 
     #[test]
     fn a_message_older_than_the_limit_is_stale() {
         let old = Message { age: DAY + Duration::from_secs(1), ..message("@alice:hs", "hi") };
-        assert_eq!(conversations().judge(&old, at(0)), Err(Ignored::Stale));
+        assert_eq!(judge(&mut conversations(), &old, at(0)), Err(Ignored::Stale));
     }
 
     /// Plays a bot that turns each answer into a message, and says how often it was answered.
@@ -232,7 +261,7 @@ mod tests {
         for round in 0..100 {
             let incoming = turn(&text, &event);
             let now = at(round * pause);
-            if talk.judge(&incoming, now).is_err() {
+            if judge(&mut talk, &incoming, now).is_err() {
                 return usize::try_from(round).unwrap();
             }
             text = format!("echo: {}", incoming.body);

@@ -29,6 +29,8 @@ pub struct AgentSpec {
     pub invites: InvitePolicy,
     /// What it does about the time it was away.
     pub catch_up: CatchUp,
+    /// What it does about messages that it cannot read.
+    pub undecryptable: UndecryptablePolicy,
     /// What it does with a message.
     pub behavior: BehaviorSpec,
 }
@@ -98,6 +100,14 @@ pub struct CatchUp {
     pub max_age: Duration,
 }
 
+/// What an agent does about messages whose key is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UndecryptablePolicy {
+    /// How long after such a message it says in the room that it cannot read
+    /// it; `None`: never.
+    pub notice_after: Option<Duration>,
+}
+
 /// What an agent does with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BehaviorSpec {
@@ -105,5 +115,7 @@ pub enum BehaviorSpec {
     Echo {
         /// Put before the text.
         prefix: String,
+        /// How long it takes.
+        delay: Duration,
     },
 }

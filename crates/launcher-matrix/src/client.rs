@@ -12,6 +12,7 @@ use matrix_sdk::{
     config::{RequestConfig, StoreConfig},
     encryption::{BackupDownloadStrategy, EncryptionSettings},
     ruma::{OwnedDeviceId, UserId},
+    store::StateStoreDataKey,
 };
 use matrix_sdk_base::{
     cross_process_lock::CrossProcessLockConfig,
@@ -74,6 +75,13 @@ pub(crate) async fn build(
     };
     client.restore_session(session).await.map_err(|error| errors::fault(&spec.account, &error))?;
     Ok(client)
+}
+
+/// The position that the SDK has stored, if it ever synced.
+pub(crate) async fn stored_position(client: &Client) -> Option<String> {
+    let key = StateStoreDataKey::SyncToken;
+    let stored = client.state_store().get_kv_data(key).await.ok().flatten()?;
+    stored.into_sync_token()
 }
 
 /// Who gets keys, and whose messages are decrypted.

@@ -10,11 +10,12 @@ use launcher_core::{
 };
 use launcher_runtime::{
     Report,
-    ports::{Connector, Session},
+    ports::{Connector, Session, journal::Journal},
 };
 
 use crate::{
-    client, identity,
+    aftermath, client, identity,
+    notices::Notices,
     preflight::{self, VaultFile},
     rest::{self, Rest},
     session::{MatrixSession, Parts},
@@ -25,6 +26,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct MatrixConnector {
     http: reqwest::Client,
+    notices: Arc<Notices>,
 }
 
 /// The HTTP client could not be made, so no agent can run.
@@ -39,7 +41,7 @@ impl MatrixConnector {
     ///
     /// When the system's root certificates cannot be loaded.
     pub fn new() -> Result<Self, HttpClientError> {
-        Ok(Self { http: rest::http_client()? })
+        Ok(Self { http: rest::http_client()?, notices: Arc::default() })
     }
 }
 
@@ -49,6 +51,7 @@ impl Connector for MatrixConnector {
         &self,
         spec: &AgentSpec,
         report: Arc<Report>,
+        journal: Arc<dyn Journal>,
     ) -> Result<Arc<dyn Session>, Fault> {
         // Without a way to approve anybody the agent would be deaf, not careful.
         if spec.encryption.trust_mode == TrustMode::Manual {
@@ -58,9 +61,26 @@ impl Connector for MatrixConnector {
         let encryption = &spec.encryption;
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
         let cleared = preflight::clear(spec, &rest, &place).await?;
-        let mut vault = cleared.vault;
+        // The key is right, so the journal may be touched.
+        let life = journal.begin().await?;
         let http = self.http.clone();
+        let store = cleared.store.clone();
         let client = client::build(spec, http, &place, cleared.store, &cleared.login).await?;
+        if !life.clean {
+            let since = client::stored_position(&client).await;
+            let login = &cleared.login;
+            aftermath::forget_half_made_sessions(
+                spec,
+                &rest,
+                &place,
+                &store,
+                login,
+                since.as_deref(),
+            )
+            .await?;
+            aftermath::discard_sessions(&client).await?;
+        }
+        drop(store);
         client.encryption().wait_for_e2ee_initialization_tasks().await;
         let parts = Parts {
             spec: spec.clone(),
@@ -69,17 +89,35 @@ impl Connector for MatrixConnector {
             place,
             login: cleared.login,
             report: report.clone(),
+            journal: journal.clone(),
+            notices: self.notices.clone(),
         };
-        // The first sync uploads the keys; the signature below needs them there.
-        let session = MatrixSession::start(parts, client).await?;
-        let client = session.client().await?;
-        let keys = published(&client, spec, &rest).await?;
-        if cleared.verdict != Verdict::Equal || vault.content.ed25519.is_none() {
-            remember(&mut vault, keys)?;
+        let started = finish(parts, client, cleared.vault, cleared.verdict).await;
+        if started.is_err() {
+            // Nothing was cut off, and what an earlier life had left open is closed by now.
+            journal.end().await?;
         }
-        identity::settle(&client, spec, &rest, &mut vault, &report).await?;
-        Ok(Arc::new(session))
+        started
     }
+}
+
+/// The part of connecting after which an agent answers.
+async fn finish(
+    parts: Parts,
+    client: matrix_sdk::Client,
+    mut vault: VaultFile,
+    verdict: Verdict,
+) -> Result<Arc<dyn Session>, Fault> {
+    let (spec, rest, report) = (parts.spec.clone(), parts.rest.clone(), parts.report.clone());
+    // The first sync uploads the keys; the signature below needs them there.
+    let session = MatrixSession::start(parts, client).await?;
+    let client = session.client().await?;
+    let keys = published(&client, &spec, &rest).await?;
+    if verdict != Verdict::Equal || vault.content.ed25519.is_none() {
+        remember(&mut vault, keys)?;
+    }
+    identity::settle(&client, &spec, &rest, &mut vault, &report).await?;
+    Ok(Arc::new(session))
 }
 
 /// The device's keys as the server now publishes them; they are what the store holds.

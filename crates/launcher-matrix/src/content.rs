@@ -1,6 +1,6 @@
 //! What an answer looks like on the wire, before it is encrypted.
 
-use launcher_runtime::ports::Answer;
+use launcher_runtime::ports::{Answer, Notice};
 use serde_json::{Value, json};
 
 /// Marks a message that no person wrote (MSC3955). The stable name is not
@@ -27,6 +27,18 @@ pub(crate) fn answer(answer: &Answer) -> Value {
         "body": answer.text,
         "m.mentions": { "user_ids": [answer.asker.as_str()] },
         "m.relates_to": relation,
+        AUTOMATED[0]: true,
+    })
+}
+
+/// The content of a notice about a message that cannot be read: a reply to
+/// it, which no bot answers.
+pub(crate) fn notice(notice: &Notice) -> Value {
+    json!({
+        "msgtype": "m.notice",
+        "body": notice.text,
+        "m.mentions": { "user_ids": [notice.sender.as_str()] },
+        "m.relates_to": { "m.in_reply_to": { "event_id": notice.about.as_str() } },
         AUTOMATED[0]: true,
     })
 }

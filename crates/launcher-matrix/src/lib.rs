@@ -7,15 +7,20 @@
 //! Reading order: [`connector`] (how an agent comes up), `session` (how it
 //! lives), then the parts they are made of.
 
+mod aftermath;
 mod client;
 pub mod connector;
 mod content;
+mod decrypting;
 mod errors;
+mod feed;
 mod identity;
 mod invites;
 mod login;
+mod notices;
 mod poll;
 mod preflight;
+mod reading;
 mod rest;
 mod session;
 mod store;

@@ -12,10 +12,11 @@ use serde_json::Value;
 const ENOUGH_KEYS: u64 = 40;
 
 /// As little as possible of everything that can be news. State and member
-/// lists are left to the SDK's own sync.
+/// lists are left to the SDK's own sync; the timeline is asked for as it was
+/// sent, because the SDK does not keep ciphertexts.
 pub(crate) const FILTER: &str = concat!(
     r#"{"presence":{"not_types":["*"]},"#,
-    r#""room":{"timeline":{"limit":1},"state":{"not_types":["*"]},"#,
+    r#""room":{"timeline":{"limit":100},"state":{"not_types":["*"]},"#,
     r#""ephemeral":{"not_types":["*"]},"account_data":{"not_types":["*"]}}}"#
 );
 

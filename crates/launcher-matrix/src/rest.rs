@@ -55,6 +55,15 @@ pub(crate) enum RestError {
     },
 }
 
+/// Some events of a room's timeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// The events, newest first.
+    pub(crate) events: Vec<Value>,
+    /// Where the next page begins, if there is one.
+    pub(crate) next: Option<String>,
+}
+
 /// Whose token it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WhoAmI {
@@ -131,7 +140,8 @@ impl Rest {
         }
     }
 
-    /// Asks for news since `since`, waiting up to `wait` for them.
+    /// Asks for news since `since` (everything, if that is empty), waiting up
+    /// to `wait` for them.
     pub(crate) async fn poll(
         &self,
         token: &str,
@@ -139,13 +149,46 @@ impl Rest {
         filter: &str,
         wait: Duration,
     ) -> Result<Value, RestError> {
-        let request = self.http.get(self.url("v3/sync")).bearer_auth(token).query(&[
-            ("since", since),
-            ("filter", filter),
-            ("timeout", &wait.as_millis().to_string()),
-            ("set_presence", "offline"),
-        ]);
+        let timeout = wait.as_millis().to_string();
+        let mut query =
+            vec![("filter", filter), ("timeout", &timeout), ("set_presence", "offline")];
+        if !since.is_empty() {
+            query.push(("since", since));
+        }
+        let request = self.http.get(self.url("v3/sync")).bearer_auth(token).query(&query);
         send(request, wait + Duration::from_secs(30)).await
+    }
+
+    /// One page of a room's timeline backwards from `from` (its end without
+    /// one), not beyond `to`.
+    pub(crate) async fn messages(
+        &self,
+        token: &str,
+        room: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Page, RestError> {
+        let path = format!("v3/rooms/{}/messages", segment(room));
+        let mut query = vec![("dir", "b"), ("limit", "100")];
+        query.extend(from.map(|from| ("from", from)));
+        query.extend(to.map(|to| ("to", to)));
+        let request = self.http.get(self.url(&path)).bearer_auth(token).query(&query);
+        let mut answer = send(request, REQUEST_LIMIT).await?;
+        let events = match answer["chunk"].take() {
+            Value::Array(events) => events,
+            _ => return Err(garbled("a page of a timeline without events")),
+        };
+        Ok(Page { events, next: answer["end"].as_str().map(ToOwned::to_owned) })
+    }
+
+    /// One event of a room, as it was sent.
+    pub(crate) async fn event(
+        &self,
+        token: &str,
+        room: &str,
+        event: &str,
+    ) -> Result<Value, RestError> {
+        self.get(&format!("v3/rooms/{}/event/{}", segment(room), segment(event)), token).await
     }
 
     async fn get(&self, path: &str, token: &str) -> Result<Value, RestError> {
@@ -181,6 +224,11 @@ impl Rest {
         };
         Fault::ServerUnavailable { homeserver, detail, retry_after }
     }
+}
+
+/// Escapes an id as one segment of a path.
+fn segment(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestError> {

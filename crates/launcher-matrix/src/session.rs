@@ -7,29 +7,36 @@
 //! is news (it *hibernates*).
 
 use std::{
+    collections::BTreeSet,
+    pin::Pin,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::{FutureExt, Stream, StreamExt};
 use launcher_core::{
     backoff,
-    conversation::Message,
     fault::Fault,
-    names::EventId,
+    fleet::Degradation,
+    names::{EventId, RoomId as Room},
     preflight::{LocalAccount, Mismatch},
     spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
-    ports::{Answer, SendFault, Session},
+    ports::{
+        Answer, Arrivals, Notice, SendFault, Session,
+        journal::{Intake, Journal, Stamp},
+    },
+    report::PROGRESS,
+    stamp,
 };
 use matrix_sdk::{
     Client,
     config::SyncSettings,
-    deserialized_responses::TimelineEventKind,
     ruma::{
-        OwnedRoomId, RoomId,
+        RoomId,
         api::client::{
             filter::{FilterDefinition, LazyLoadOptions},
             sync::sync_events::v3::Filter,
@@ -38,22 +45,24 @@ use matrix_sdk::{
     },
     sync::{JoinedRoomUpdate, RoomUpdates},
 };
+use matrix_sdk_base::crypto::store::types::RoomKeyInfo;
 use serde_json::Value;
 use tokio::{
     sync::{Mutex, RwLock, RwLockReadGuard, broadcast::Receiver},
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
-    client, content, errors,
+    client, content, errors, feed,
     invites::{self, Invites},
     login::Login,
+    notices::Notices,
     poll,
+    reading::{self, News, Reader},
     rest::Rest,
     store::{StorePlace, local_account},
-    timeline,
-    undecryptable::Waiting,
+    undecryptable::{Keys, Waiting},
 };
 
 /// How long one long poll lasts at most.
@@ -68,6 +77,14 @@ const LONGEST_STALL: Duration = Duration::from_secs(30);
 /// A server that has nothing to say and answers sooner does not wait as it was asked to.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
 
+/// Readings in a row that leave the position where it was, after which
+/// `status` says so.
+const STALLS_TO_SHOW: u32 = 3;
+
+/// To-device events in one answer that mean that there may be more. Homeservers
+/// give a hundred at a time, and keys that come later are needed now.
+const MANY_TO_DEVICE: usize = 100;
+
 /// Timeline events per room and sync: the most that homeservers give.
 const TIMELINE: u32 = 100;
 
@@ -79,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) place: StorePlace,
     pub(crate) login: Login,
     pub(crate) report: Arc<Report>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) notices: Arc<Notices>,
 }
 
 /// A connected Matrix account.
@@ -93,7 +112,11 @@ pub(crate) struct MatrixSession {
 struct Live {
     client: Client,
     updates: std::sync::Mutex<Receiver<RoomUpdates>>,
+    keys: std::sync::Mutex<Option<KeyStream>>,
 }
+
+/// Announces room keys that arrived, by whatever way. `None`: some were missed.
+type KeyStream = Pin<Box<dyn Stream<Item = Option<Vec<RoomKeyInfo>>> + Send>>;
 
 /// Where the agent stands in the server's stream.
 struct Position {
@@ -106,6 +129,8 @@ struct Position {
     stalled: u32,
     /// When something is due although the server has no news.
     due: Option<Instant>,
+    /// Whether the journal is not complete up to `since`.
+    behind: bool,
     /// Whether the session was closed: its stores may belong to a successor.
     closed: bool,
 }
@@ -113,33 +138,58 @@ struct Position {
 /// What is carried from one reading to the next.
 #[derive(Default)]
 struct Reading {
-    early: Vec<Message>,
     invites: Invites,
     waiting: Waiting,
+    /// The answer to the poll that found the news.
+    found: Option<Value>,
 }
 
 impl MatrixSession {
     /// Takes over a client, and makes its first sync.
     ///
-    /// What a first sync of all brings is history; after a restart it brings
-    /// what was said in between.
+    /// What a first sync of all brings is history. After a restart, what was
+    /// said in between is read from the journal's position by the first
+    /// [`Session::read`].
     pub(crate) async fn start(parts: Parts, client: Client) -> Result<Self, Fault> {
-        let live = Live::new(client);
+        let journal = parts.journal.clone();
+        let live = Live::new(client).await;
+        let stored = client::stored_position(&live.client).await;
+        let mut done = journal.position().await?;
+        if let (None, Some(stored)) = (&done, &stored) {
+            // A device from before there was a journal.
+            let intake = Intake { position: Some(stored.clone()), ..Intake::default() };
+            journal.ingest(intake).await?;
+            done = Some(stored.clone());
+        }
+        let waiting = Waiting::load(&*journal, &parts.report).await?;
         let session = Self {
             parts,
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
-                since: String::new(),
+                since: stored.unwrap_or_default(),
                 polled: String::new(),
                 last_use: Instant::now(),
                 stalled: 0,
                 due: None,
+                behind: false,
                 closed: false,
             }),
-            reading: Mutex::default(),
+            reading: Mutex::new(Reading { waiting, ..Reading::default() }),
         };
-        let early = session.read_news().await?;
-        session.reading.lock().await.early = early;
+        let live = session.live().await?;
+        session.sync(&live).await?;
+        session.parts.report.synced();
+        let since = session.position().since.clone();
+        let position = done.is_none().then(|| since.clone());
+        let encrypted_rooms = reading::encrypted_rooms(&live.client).collect();
+        journal.ingest(Intake { position, encrypted_rooms, ..Intake::default() }).await?;
+        {
+            let due = session.reading.lock().await.waiting.next_due(None);
+            let mut position = session.position();
+            position.behind = done.is_some_and(|done| done != since);
+            position.due = due.map(instant);
+        }
+        drop(live);
         Ok(session)
     }
 
@@ -185,7 +235,7 @@ impl MatrixSession {
             let built =
                 client::build(&parts.spec, http, &parts.place, crypto, &parts.login).await?;
             debug!("woke up");
-            *live = Some(Live::new(built));
+            *live = Some(Live::new(built).await);
         }
         Ok(())
     }
@@ -196,6 +246,8 @@ impl MatrixSession {
         let Ok(mut live) = self.live.try_write() else { return };
         if let Some(live) = live.take() {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;
+            drop(live);
+            self.parts.journal.rest().await;
             debug!("hibernating");
         }
     }
@@ -204,34 +256,68 @@ impl MatrixSession {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_news(&self) -> Result<Vec<Message>, Fault> {
+    async fn read_news(&self) -> Result<Arrivals, Fault> {
         let live = self.live().await?;
-        let initial = self.position().since.is_empty() && live.is_new().await;
-        let mut reading = self.reading.lock().await;
+        let mut guard = self.reading.lock().await;
+        let reading = &mut *guard;
+        let parts = &self.parts;
+        let done = parts.journal.position().await?.unwrap_or_default();
+        let reader = Reader {
+            client: &live.client,
+            rest: &parts.rest,
+            token: parts.login.access_token.expose(),
+            spec: &parts.spec,
+            journal: &*parts.journal,
+            report: &parts.report,
+            notices: &parts.notices,
+            done: &done,
+        };
+        // Whatever fails from here on: the next reading begins at the journal's position.
+        let behind =
+            std::mem::replace(&mut self.position().behind, true) || self.position().since != done;
+        let found = reading.found.take();
+        let raw = match behind {
+            true => reader.fetch().await?,
+            false => found.as_ref().map(feed::timelines).unwrap_or_default(),
+        };
         let updates = self.sync(&live).await?;
-        self.parts.report.synced();
-        let mut messages = std::mem::take(&mut reading.early);
-        let client = &live.client;
-        for (room, update) in updates.joined {
-            if somebody_left(&update, &self.parts.spec.account.user_id) {
-                invites::leave_if_alone(client, &room).await;
-            }
-            if !initial {
-                messages.extend(self.read_room(&room, &update, &mut reading.waiting));
+        parts.report.synced();
+        for (room, update) in updates.iter().flat_map(|update| &update.joined) {
+            if somebody_left(update, &parts.spec.account.user_id) {
+                invites::leave_if_alone(&live.client, room).await;
             }
         }
-        if !reading.waiting.is_empty() {
-            messages.extend(reading.waiting.retry(client, &self.parts.report).await);
-        }
-        reading.invites.answer(client, &self.parts.spec).await;
+        let news = News {
+            raw,
+            raw_is_complete: behind,
+            updates,
+            position: self.position().since.clone(),
+            keys: Some(live.received_keys()),
+        };
+        let arrivals = reader.read(news, &mut reading.waiting).await?;
+        reading.invites.answer(&live.client, &parts.spec).await;
+        let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
         let mut position = self.position();
-        position.due = reading.invites.next_try();
+        position.due = reading.invites.next_try().into_iter().chain(retry).min();
+        position.behind = false;
         position.last_use = Instant::now();
-        Ok(messages)
+        Ok(arrivals)
     }
 
-    /// One `/sync` of the SDK, which returns at once.
-    async fn sync(&self, live: &Live) -> Result<RoomUpdates, Fault> {
+    /// The SDK's `/sync`, which returns at once, until it has all that the
+    /// server has for this device.
+    async fn sync(&self, live: &Live) -> Result<Vec<RoomUpdates>, Fault> {
+        let mut updates = Vec::new();
+        loop {
+            let (update, more) = self.sync_once(live).await?;
+            updates.push(update);
+            if !more {
+                return Ok(updates);
+            }
+        }
+    }
+
+    async fn sync_once(&self, live: &Live) -> Result<(RoomUpdates, bool), Fault> {
         live.forget_updates();
         let mut filter = FilterDefinition::with_lazy_loading();
         filter.room.timeline.limit = Some(TIMELINE.into());
@@ -245,48 +331,67 @@ impl MatrixSession {
             .filter(Filter::from(filter));
         match live.client.sync_once(settings).await {
             Ok(answer) => {
-                let mut position = self.position();
-                let stalled = position.since == answer.next_batch;
-                position.stalled = if stalled { position.stalled.saturating_add(1) } else { 0 };
-                position.polled.clone_from(&answer.next_batch);
-                position.since = answer.next_batch;
-                Ok(answer.rooms)
+                self.on_synced(answer.next_batch);
+                Ok((answer.rooms, answer.to_device.len() >= MANY_TO_DEVICE))
             }
             // One malformed event makes the SDK give up after it has stored the position:
             // everything it decrypted would be lost, if it were not announced before.
             Err(matrix_sdk::Error::SerdeJson(error)) => {
                 warn!(%error, "the server sent a malformed event");
-                live.last_update().ok_or_else(|| Fault::StoreFailed { detail: error.to_string() })
+                let failed = || Fault::StoreFailed { detail: error.to_string() };
+                let update = live.last_update().ok_or_else(failed)?;
+                self.on_synced(client::stored_position(&live.client).await.ok_or_else(failed)?);
+                Ok((update, false))
             }
             Err(error) => Err(errors::fault(&self.parts.spec.account, &error)),
         }
     }
 
-    fn read_room(
+    fn on_synced(&self, next_batch: String) {
+        let mut position = self.position();
+        let stalled = position.since == next_batch;
+        position.stalled = if stalled { position.stalled.saturating_add(1) } else { 0 };
+        position.polled.clone_from(&next_batch);
+        position.since = next_batch;
+        let shown = (position.stalled >= STALLS_TO_SHOW).then(|| Degradation {
+            reason: "sync_stalled: the server announces news and then has none, again and again"
+                .to_owned(),
+            action: "look at the homeserver's log; the agent keeps trying".to_owned(),
+        });
+        self.parts.report.set_degraded(PROGRESS, shown);
+    }
+
+    /// Sends a message, encrypted if the room is or ever was.
+    async fn send_message(
         &self,
-        room: &OwnedRoomId,
-        update: &JoinedRoomUpdate,
-        waiting: &mut Waiting,
-    ) -> Vec<Message> {
-        let events = &update.timeline.events;
-        let parsed: Vec<Value> = events
-            .iter()
-            .map(|event| serde_json::from_str(event.raw().json().get()).unwrap_or_default())
-            .collect();
-        let joined = timeline::position_of_join(&parsed, &self.parts.spec.account.user_id);
-        let from = joined.map_or(0, |position| position + 1);
-        let mut messages = Vec::new();
-        for (event, json) in events.iter().zip(&parsed).skip(from) {
-            match &event.kind {
-                TimelineEventKind::UnableToDecrypt { event, utd_info } => {
-                    waiting.add(room, event.clone(), utd_info, &self.parts.report);
-                }
-                TimelineEventKind::Decrypted(_) | TimelineEventKind::PlainText { .. } => {
-                    messages.extend(timeline::message(room.as_str(), json));
-                }
-            }
+        room: &Room,
+        content: Value,
+        transaction: &str,
+    ) -> Result<EventId, SendFault> {
+        let passing = |fault: Fault| SendFault::Passing {
+            detail: fault.to_string(),
+            retry_after: fault.retry_after(),
+        };
+        let live = self.live().await.map_err(passing)?;
+        self.position().last_use = Instant::now();
+        let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
+        let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
+        let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
+        let encryption =
+            found.latest_encryption_state().await.map_err(|error| errors::send_fault(&error))?;
+        if !encryption.is_encrypted()
+            && self.parts.journal.was_encrypted(room).await.map_err(passing)?
+        {
+            error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
+            return Err(refused("the room was encrypted before and is said to be so no more"));
         }
-        messages
+        let sent = found
+            .send_raw("m.room.message", content)
+            .with_transaction_id(transaction.into())
+            .await
+            .map_err(|error| errors::send_fault(&error))?;
+        self.position().last_use = Instant::now();
+        Ok(EventId::new(sent.response.event_id.as_str()))
     }
 
     /// Whether there is something to do although the server has no news.
@@ -308,15 +413,23 @@ impl MatrixSession {
 type LiveGuard<'a> = RwLockReadGuard<'a, Live>;
 
 impl Live {
-    fn new(client: Client) -> Self {
+    async fn new(client: Client) -> Self {
         let updates = std::sync::Mutex::new(client.subscribe_to_all_room_updates());
-        Self { client, updates }
+        let keys = client.encryption().room_keys_received_stream().await;
+        let keys = keys.map(|stream| stream.map(Result::ok).boxed());
+        Self { client, updates, keys: std::sync::Mutex::new(keys) }
     }
 
-    /// Whether this store has never seen a sync.
-    async fn is_new(&self) -> bool {
-        let key = matrix_sdk::store::StateStoreDataKey::SyncToken;
-        matches!(self.client.state_store().get_kv_data(key).await, Ok(None))
+    /// The sessions whose keys arrived since this was last asked.
+    fn received_keys(&self) -> Keys {
+        let mut stream = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stream) = stream.as_mut() else { return Keys::Unknown };
+        let mut found = BTreeSet::new();
+        while let Some(Some(keys)) = stream.next().now_or_never() {
+            let Some(keys) = keys else { return Keys::Unknown };
+            found.extend(keys.into_iter().map(|key| (key.room_id.to_string(), key.session_id)));
+        }
+        Keys::Of(found)
     }
 
     fn forget_updates(&self) {
@@ -326,6 +439,11 @@ impl Live {
     fn last_update(&self) -> Option<RoomUpdates> {
         self.updates.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
     }
+}
+
+/// The instant of a moment on the wall clock.
+fn instant(moment: Stamp) -> Instant {
+    Instant::now() + moment.since(stamp())
 }
 
 /// Whether somebody else left a room in this update.
@@ -347,7 +465,7 @@ fn somebody_left(update: &JoinedRoomUpdate, own: &str) -> bool {
 #[async_trait]
 impl Session for MatrixSession {
     async fn wait(&self) -> Result<(), Fault> {
-        if !self.reading.lock().await.early.is_empty() || self.is_due() {
+        if self.position().behind || self.is_due() {
             return Ok(());
         }
         // News that the SDK does not find, or keys that it cannot upload: without a
@@ -371,7 +489,11 @@ impl Session for MatrixSession {
                 .await
                 .map_err(|error| self.parts.rest.fault(&self.parts.spec.account, error))?;
             self.parts.report.synced();
-            if poll::has_news(&answer) || self.is_due() {
+            if poll::has_news(&answer) {
+                self.reading.lock().await.found = Some(answer);
+                return Ok(());
+            }
+            if self.is_due() {
                 return Ok(());
             }
             if let Some(next) = answer["next_batch"].as_str() {
@@ -386,27 +508,16 @@ impl Session for MatrixSession {
         }
     }
 
-    async fn read(&self) -> Result<Vec<Message>, Fault> {
+    async fn read(&self) -> Result<Arrivals, Fault> {
         self.read_news().await
     }
 
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault> {
-        let passing = |fault: Fault| SendFault::Passing {
-            detail: fault.to_string(),
-            retry_after: fault.retry_after(),
-        };
-        let live = self.live().await.map_err(passing)?;
-        self.position().last_use = Instant::now();
-        let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
-        let id = RoomId::parse(answer.room.as_str()).map_err(|_| refused("not a room id"))?;
-        let room = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
-        let sent = room
-            .send_raw("m.room.message", content::answer(answer))
-            .with_transaction_id(answer.transaction.as_str().into())
-            .await
-            .map_err(|error| errors::send_fault(&error))?;
-        self.position().last_use = Instant::now();
-        Ok(EventId::new(sent.response.event_id.as_str()))
+        self.send_message(&answer.room, content::answer(answer), &answer.transaction).await
+    }
+
+    async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault> {
+        self.send_message(&notice.room, content::notice(notice), &notice.transaction).await
     }
 
     async fn close(&self) {

@@ -92,6 +92,23 @@ impl StorePlace {
             .map_err(|error| self.open_fault(self.folder.join("matrix-sdk-state.sqlite3"), error))
     }
 
+    /// Removes an Olm session from the crypto store. Names of sessions are
+    /// hashed in there with a key of the store's own.
+    pub(crate) fn forget_session(&self, id: &str) -> Result<(), Fault> {
+        let path = self.crypto_db();
+        let failed = |detail: String| Fault::StoreFailed { detail };
+        let sealed = read_cipher(&path)?.ok_or_else(|| failed("no cipher".to_owned()))?;
+        let cipher = StoreCipher::import_with_key(self.key.expose(), &sealed)
+            .map_err(|error| failed(error.to_string()))?;
+        let name = cipher.hash_key("session", id.as_bytes());
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(|error| sqlite_fault(&path, &error))?;
+        connection
+            .execute("DELETE FROM session WHERE session_id = ?1", [&name[..]])
+            .map_err(|error| sqlite_fault(&path, &error))?;
+        Ok(())
+    }
+
     fn config(&self) -> SqliteStoreConfig {
         SqliteStoreConfig::with_low_memory_config(&self.folder)
             .key(Some(self.key.expose()))

@@ -1,122 +1,260 @@
 //! Events whose key is not here yet.
 //!
 //! A room key may come after the message: it travels another way. Such events
-//! wait here and are tried again when keys have arrived.
+//! wait in the journal and are tried again when their key has arrived, and now
+//! and then without a sign of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeSet, time::Duration};
 
-use launcher_core::conversation::Message;
-use launcher_runtime::Report;
-use matrix_sdk::{
-    Client,
-    deserialized_responses::{
-        TimelineEventKind, UnableToDecryptInfo, UnableToDecryptReason, WithheldCode,
-    },
-    ruma::{
-        OwnedEventId, OwnedRoomId,
-        events::{AnySyncTimelineEvent, room::encrypted::OriginalSyncRoomEncryptedEvent},
-        serde::Raw,
-    },
+use launcher_core::{
+    fault::Fault,
+    names::{EventId, RoomId, UserId},
+    undecryptable::Cause,
+};
+use launcher_runtime::{
+    Report,
+    ports::journal::{Journal, Locked, Stamp},
+};
+use matrix_sdk::deserialized_responses::{
+    UnableToDecryptInfo, UnableToDecryptReason, VerificationLevel,
 };
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::timeline;
-
-/// Events that wait at most, per agent; the oldest give way.
-const MOST: usize = 1_000;
+use crate::{feed, timeline};
 
 /// The events of one agent that wait for their key.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    events: BTreeMap<u64, Undecryptable>,
-    next: u64,
+    events: Vec<Locked>,
+    /// Sessions about which people were told, with their rooms.
+    noticed: BTreeSet<(RoomId, String)>,
 }
 
+/// The sessions whose keys arrived.
 #[derive(Debug)]
-struct Undecryptable {
-    room: OwnedRoomId,
-    event_id: OwnedEventId,
-    raw: Raw<AnySyncTimelineEvent>,
+pub(crate) enum Keys {
+    /// These, by room and session.
+    Of(BTreeSet<(String, String)>),
+    /// Nobody knows which.
+    Unknown,
+}
+
+impl Keys {
+    fn open(&self, event: &Locked) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Of(keys) => event.session.as_ref().is_some_and(|session| {
+                keys.contains(&(event.room.as_str().to_owned(), session.clone()))
+            }),
+        }
+    }
 }
 
 impl Waiting {
-    /// Notes an event that could not be decrypted.
-    pub(crate) fn add(
-        &mut self,
-        room: &OwnedRoomId,
-        raw: Raw<AnySyncTimelineEvent>,
-        info: &UnableToDecryptInfo,
-        report: &Report,
-    ) {
-        let Ok(Some(event_id)) = raw.get_field::<OwnedEventId>("event_id") else { return };
-        warn!(
-            event = "undecryptable",
-            room = %room,
-            %event_id,
-            session_id = info.session_id,
-            reason = reason(&info.reason),
-            "a message cannot be decrypted"
-        );
-        report.count_undecryptable();
-        self.events.insert(self.next, Undecryptable { room: room.clone(), event_id, raw });
-        self.next += 1;
-        if self.events.len() > MOST {
-            self.events.pop_first();
-        }
-        report.set_undecryptable_pending(self.events.len());
-    }
-
-    /// Whether any event waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
-    /// Tries all of them again and returns the messages among those that opened.
-    pub(crate) async fn retry(&mut self, client: &Client, report: &Report) -> Vec<Message> {
-        let mut messages = Vec::new();
-        let mut opened = Vec::new();
-        for (number, event) in &self.events {
-            let Some(room) = client.get_room(&event.room) else { continue };
-            let encrypted: &Raw<OriginalSyncRoomEncryptedEvent> = event.raw.cast_ref_unchecked();
-            let Ok(decrypted) = room.decrypt_event(encrypted, None).await else { continue };
-            if let TimelineEventKind::Decrypted(decrypted) = &decrypted.kind {
-                info!(event = "decrypted_late", room = %event.room, event_id = %event.event_id, "the key arrived");
-                opened.push(*number);
-                let json = serde_json::from_str::<Value>(decrypted.event.json().get());
-                messages.extend(
-                    json.ok().and_then(|json| timeline::message(event.room.as_str(), &json)),
-                );
+    /// What waits since an earlier life. All of it is tried at once: its key
+    /// may have arrived without anybody noticing.
+    pub(crate) async fn load(journal: &dyn Journal, report: &Report) -> Result<Self, Fault> {
+        let mut waiting = Self { events: journal.undecryptable().await?, ..Self::default() };
+        for event in &mut waiting.events {
+            event.next_try = Stamp::default();
+            if event.noticed {
+                waiting.noticed.insert((event.room.clone(), key_of(event)));
             }
         }
-        for number in opened {
-            self.events.remove(&number);
+        waiting.show(report);
+        Ok(waiting)
+    }
+
+    /// Takes in new ones.
+    pub(crate) fn add(&mut self, events: impl Iterator<Item = Locked>, report: &Report) {
+        for event in events {
+            if self.events.iter().all(|known| known.event != event.event) {
+                self.events.push(event);
+            }
         }
+        self.show(report);
+    }
+
+    /// Lets go of those that opened or are given up.
+    pub(crate) fn remove(&mut self, gone: &[EventId], report: &Report) {
+        self.events.retain(|event| !gone.contains(&event.event));
+        self.show(report);
+    }
+
+    /// Those to be tried now.
+    pub(crate) fn to_try(&self, keys: &Keys, now: Stamp) -> Vec<Locked> {
+        let due = |event: &&Locked| event.next_try <= now || keys.open(event);
+        self.events.iter().filter(due).cloned().collect()
+    }
+
+    /// Replaces one that was tried in vain.
+    pub(crate) fn update(&mut self, tried: &Locked) {
+        for event in &mut self.events {
+            if event.event == tried.event {
+                event.clone_from(tried);
+            }
+        }
+    }
+
+    /// The first of each session that people should be told about now.
+    pub(crate) fn to_notice(&self, grace: Duration, now: Stamp) -> Vec<Locked> {
+        let mut sessions = BTreeSet::new();
+        self.events
+            .iter()
+            .filter(|event| event.first_seen.plus(grace) <= now && !self.is_noticed(event))
+            .filter(|event| sessions.insert((event.room.clone(), key_of(event))))
+            .cloned()
+            .collect()
+    }
+
+    /// Notes that people were, or are about to be, told about this session.
+    pub(crate) fn set_noticed(&mut self, event: &Locked) {
+        self.noticed.insert((event.room.clone(), key_of(event)));
+    }
+
+    /// When there is something to do without news from the server.
+    pub(crate) fn next_due(&self, grace: Option<Duration>) -> Option<Stamp> {
+        let notice = |event: &Locked| {
+            grace.filter(|_| !self.is_noticed(event)).map(|grace| event.first_seen.plus(grace))
+        };
+        let due = |event: &Locked| notice(event).into_iter().chain([event.next_try]).min();
+        self.events.iter().filter_map(due).min()
+    }
+
+    fn is_noticed(&self, event: &Locked) -> bool {
+        self.noticed.contains(&(event.room.clone(), key_of(event)))
+    }
+
+    fn show(&self, report: &Report) {
         report.set_undecryptable_pending(self.events.len());
-        messages
     }
 }
 
-fn reason(reason: &UnableToDecryptReason) -> String {
+/// What stands for the session of an event in which none is named.
+pub(crate) fn key_of(event: &Locked) -> String {
+    event.session.clone().unwrap_or_else(|| event.event.as_str().to_owned())
+}
+
+/// Notes an event that could not be decrypted, and says so in the log.
+pub(crate) fn lock(
+    room: &RoomId,
+    event: &Value,
+    info: &UnableToDecryptInfo,
+    now: Stamp,
+    report: &Report,
+) -> Option<Locked> {
+    let locked = Locked {
+        event: EventId::new(feed::event_id(event)?),
+        room: room.clone(),
+        sender: UserId::new(event["sender"].as_str()?),
+        session: info.session_id.clone(),
+        cause: cause(&info.reason),
+        sent: now.minus(timeline::age(event)),
+        first_seen: now,
+        tries: 0,
+        next_try: now.plus(launcher_core::undecryptable::next_try(0)),
+        noticed: false,
+    };
+    let Locked { event: event_id, session, cause, .. } = &locked;
+    warn!(
+        event = "undecryptable",
+        %room,
+        %event_id,
+        session_id = session,
+        reason = %cause,
+        "a message cannot be decrypted"
+    );
+    if let Cause::Withheld(code) = cause {
+        warn!(event = "key_withheld", %room, %event_id, code, sender = %locked.sender, "the sender's client keeps the key back");
+    }
+    report.count_undecryptable();
+    Some(locked)
+}
+
+pub(crate) fn cause(reason: &UnableToDecryptReason) -> Cause {
     match reason {
         UnableToDecryptReason::MissingMegolmSession { withheld_code: Some(code) } => {
-            format!("withheld: {}", withheld(code))
+            Cause::Withheld(code.as_str().to_owned())
         }
         UnableToDecryptReason::MissingMegolmSession { withheld_code: None } => {
-            "unknown session".to_owned()
+            Cause::UnknownSession
         }
-        UnableToDecryptReason::UnknownMegolmMessageIndex => "the key starts later".to_owned(),
-        UnableToDecryptReason::MalformedEncryptedEvent => "malformed".to_owned(),
-        UnableToDecryptReason::MegolmDecryptionFailure => "decryption failed".to_owned(),
-        UnableToDecryptReason::PayloadDeserializationFailure => "malformed content".to_owned(),
-        UnableToDecryptReason::MismatchedIdentityKeys => "identity keys differ".to_owned(),
+        UnableToDecryptReason::UnknownMegolmMessageIndex => Cause::UnknownIndex,
         UnableToDecryptReason::SenderIdentityNotTrusted(level) => {
-            format!("sender not trusted: {level:?}")
+            Cause::SenderNotTrusted(format!("{level:?}"))
         }
-        other => format!("{other:?}"),
+        other => Cause::Malformed(format!("{other:?}")),
     }
 }
 
-fn withheld(code: &WithheldCode) -> &str {
-    code.as_str()
+/// Whether the event claims a sender that its session does not belong to.
+pub(crate) fn is_forged(reason: &UnableToDecryptReason) -> bool {
+    matches!(
+        reason,
+        UnableToDecryptReason::SenderIdentityNotTrusted(VerificationLevel::MismatchedSender)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locked(event: &str, session: &str, first_seen: u64) -> Locked {
+        Locked {
+            event: EventId::new(event),
+            room: RoomId::new("!r:hs"),
+            sender: UserId::new("@alice:hs"),
+            session: Some(session.to_owned()),
+            cause: Cause::UnknownSession,
+            sent: Stamp(first_seen),
+            first_seen: Stamp(first_seen),
+            tries: 0,
+            next_try: Stamp(first_seen + 5_000),
+            noticed: false,
+        }
+    }
+
+    fn waiting(events: &[Locked]) -> Waiting {
+        let mut waiting = Waiting::default();
+        waiting.add(events.iter().cloned(), &Report::default());
+        waiting
+    }
+
+    #[test]
+    fn a_key_opens_the_events_of_its_session_and_no_other() {
+        let waiting = waiting(&[locked("$1", "a", 0), locked("$2", "b", 0)]);
+        let keys = Keys::Of([("!r:hs".to_owned(), "b".to_owned())].into());
+        let tried = waiting.to_try(&keys, Stamp(1));
+        assert_eq!(tried.len(), 1);
+        assert_eq!(tried[0].event, EventId::new("$2"));
+        assert_eq!(waiting.to_try(&Keys::Unknown, Stamp(1)).len(), 2);
+        assert_eq!(waiting.to_try(&Keys::Of(BTreeSet::new()), Stamp(5_000)).len(), 2);
+    }
+
+    #[test]
+    fn people_are_told_once_per_session_and_not_before_the_grace_is_over() {
+        let grace = Duration::from_secs(30);
+        let mut waiting =
+            waiting(&[locked("$1", "a", 0), locked("$2", "a", 1), locked("$3", "b", 2)]);
+        assert!(waiting.to_notice(grace, Stamp(29_999)).is_empty());
+        let told = waiting.to_notice(grace, Stamp(60_000));
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0].event, EventId::new("$1"));
+        for event in &told {
+            waiting.set_noticed(event);
+        }
+        assert!(waiting.to_notice(grace, Stamp(60_000)).is_empty());
+        waiting.add([locked("$4", "a", 70_000)].into_iter(), &Report::default());
+        assert!(waiting.to_notice(grace, Stamp(200_000)).is_empty());
+    }
+
+    #[test]
+    fn the_next_thing_to_do_is_a_try_or_a_notice() {
+        let grace = Some(Duration::from_secs(2));
+        let waiting = waiting(&[locked("$1", "a", 0)]);
+        assert_eq!(waiting.next_due(grace), Some(Stamp(2_000)));
+        assert_eq!(waiting.next_due(None), Some(Stamp(5_000)));
+        assert_eq!(Waiting::default().next_due(grace), None);
+    }
 }

@@ -1,9 +1,11 @@
 //! The process's clock, as the core wants it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use launcher_core::moment::Moment;
 use tokio::time::Instant;
+
+use crate::ports::journal::Stamp;
 
 /// Reads tokio's clock, which tests can move.
 #[derive(Clone, Copy, Debug)]
@@ -30,4 +32,9 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The wall clock, for what has to be understood by a later life.
+pub fn stamp() -> Stamp {
+    Stamp::default().plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

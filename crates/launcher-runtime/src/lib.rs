@@ -4,6 +4,7 @@
 //! and no behavior; those are handed in as [`ports`]. It decides nothing about
 //! the fleet: [`launcher_core::fleet`] does.
 
+mod answering;
 mod clock;
 mod lines;
 pub mod locks;
@@ -15,5 +16,7 @@ pub mod supervisor;
 mod task;
 mod worker;
 
+pub use answering::transaction_part;
+pub use clock::stamp;
 pub use report::{AccountFacts, AgentStatus, Report};
 pub use supervisor::{Order, StatusBoard, Supervisor};

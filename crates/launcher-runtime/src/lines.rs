@@ -4,26 +4,26 @@
 //! of the questions and no two sends of one agent meet in a room (the
 //! encryption's bookkeeping does not survive that). Different rooms do not
 //! wait for each other.
+//!
+//! What stands in a line is in the journal as well. A line that is dropped
+//! loses nothing: the next life of the agent takes it up again.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use launcher_core::{
-    backoff,
     conversation::Message,
+    fault::Fault,
     names::{EventId, RoomId},
 };
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{Instrument, error, warn};
+use tracing::Instrument;
 
 use crate::{
-    ports::{Action, Answer, Behavior, SendFault, Session},
-    random,
-    report::Report,
-    stop::Stop,
+    answering::{self, Crew},
+    ports::{Notice, journal::Queued},
     task,
 };
 
@@ -31,35 +31,45 @@ use crate::{
 /// and costs little while it waits.
 const ROOMS_AT_ONCE: usize = 8;
 
-/// Messages that may wait before the agent stops reading more: what it has not
-/// read, the server keeps.
-const ENOUGH: usize = 1_000;
+/// Messages in the lines at most; what is more waits in the journal.
+const ENOUGH: usize = 500;
 
-/// How long one attempt to send may take: sharing a room's key with hundreds of
-/// devices on a busy server takes many requests. The next attempt continues.
-const SEND_LIMIT: Duration = Duration::from_secs(120);
-
-/// What the lines need for their work.
-pub(crate) struct Crew {
-    pub(crate) session: Arc<dyn Session>,
-    pub(crate) behavior: Arc<dyn Behavior>,
-    pub(crate) report: Arc<Report>,
-    pub(crate) stop: Stop,
+/// Something that one agent has to do in one room.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Answer a message.
+    Answer(Box<Queued>),
+    /// Say that a message cannot be read.
+    Notice(Notice),
 }
 
-/// A message that was worked on, with what was said to it.
-pub(crate) struct Done {
+impl Work {
+    fn room(&self) -> &RoomId {
+        match self {
+            Self::Answer(queued) => &queued.message.room,
+            Self::Notice(notice) => &notice.room,
+        }
+    }
+}
+
+/// A message that was answered, with what was said to it.
+#[derive(Debug)]
+pub(crate) struct Answered {
     pub(crate) message: Message,
     pub(crate) said: Vec<(EventId, String)>,
 }
 
+/// How the work ended: with an answer, without one, or with a fault of the journal.
+pub(crate) type Done = Result<Option<Answered>, Fault>;
+
 /// The lines of one agent.
 pub(crate) struct Lines {
     crew: Arc<Crew>,
-    waiting: BTreeMap<RoomId, VecDeque<Message>>,
+    waiting: BTreeMap<RoomId, VecDeque<Work>>,
     count: usize,
     tasks: JoinSet<Done>,
     busy: BTreeMap<RoomId, Id>,
+    closed: bool,
 }
 
 impl Lines {
@@ -70,49 +80,58 @@ impl Lines {
             count: 0,
             tasks: JoinSet::new(),
             busy: BTreeMap::new(),
+            closed: false,
         }
     }
 
-    pub(crate) fn push(&mut self, message: Message) {
+    pub(crate) fn push(&mut self, work: Work) {
         self.count += 1;
-        self.waiting.entry(message.room.clone()).or_default().push_back(message);
+        self.waiting.entry(work.room().clone()).or_default().push_back(work);
         self.start();
     }
 
-    /// Whether there is so much to do that reading more should wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.count >= ENOUGH
+    /// How much more may be pushed.
+    pub(crate) fn room_for(&self) -> usize {
+        ENOUGH.saturating_sub(self.count)
     }
 
+    /// Whether nobody works.
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty()
     }
 
+    /// Lets nobody begin anything new.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Ends all work at once and waits until it has ended.
     pub(crate) async fn abandon(&mut self) {
+        self.close();
         self.tasks.shutdown().await;
     }
 
-    /// The next message that was worked on; never while [`Lines::is_idle`].
+    /// How the next piece of work ended; never while [`Lines::is_idle`].
     ///
     /// Cancel safe.
-    pub(crate) async fn next_done(&mut self) -> Option<Done> {
+    pub(crate) async fn next_done(&mut self) -> Done {
         match self.tasks.join_next_with_id().await {
             None => std::future::pending().await,
             Some(ended) => self.on_ended(ended),
         }
     }
 
-    fn on_ended(&mut self, ended: Result<(Id, Done), JoinError>) -> Option<Done> {
+    fn on_ended(&mut self, ended: Result<(Id, Done), JoinError>) -> Done {
         let (id, done) = match ended {
-            Ok((id, done)) => (id, Some(done)),
+            Ok(ended) => ended,
             Err(failed) => {
                 let id = failed.id();
-                if let Ok(panic) = failed.try_into_panic() {
-                    let detail = task::panic_message(&*panic);
-                    error!(detail, "the behavior panicked; its message stays unanswered");
-                }
-                (id, None)
+                // A behavior's panic is caught where it is asked; this is one of ours.
+                let done = match failed.try_into_panic() {
+                    Ok(panic) => Err(Fault::Panicked { detail: task::panic_message(&*panic) }),
+                    Err(_) => Ok(None),
+                };
+                (id, done)
             }
         };
         self.busy.retain(|_, task| *task != id);
@@ -121,6 +140,9 @@ impl Lines {
     }
 
     fn start(&mut self) {
+        if self.closed {
+            return;
+        }
         let free = ROOMS_AT_ONCE.saturating_sub(self.tasks.len());
         let rooms: Vec<RoomId> = self
             .waiting
@@ -131,109 +153,22 @@ impl Lines {
             .collect();
         for room in rooms {
             let Some(line) = self.waiting.get_mut(&room) else { continue };
-            let message = line.pop_front();
+            let work = line.pop_front();
             if line.is_empty() {
                 self.waiting.remove(&room);
             }
-            if let Some(message) = message {
+            if let Some(work) = work {
                 self.count -= 1;
-                let work = work(self.crew.clone(), message).in_current_span();
-                let handle = task::spawn(&mut self.tasks, work);
+                let crew = self.crew.clone();
+                let work = async move {
+                    match work {
+                        Work::Answer(queued) => answering::answer(&crew, *queued).await,
+                        Work::Notice(notice) => answering::notify(&crew, notice).await,
+                    }
+                };
+                let handle = task::spawn(&mut self.tasks, work.in_current_span());
                 self.busy.insert(room, handle.id());
             }
         }
-    }
-}
-
-/// Has the behavior answer one message, and sends what it says.
-async fn work(crew: Arc<Crew>, message: Message) -> Done {
-    let mut said = Vec::new();
-    match crew.behavior.on_message(&message).await {
-        Ok(actions) => {
-            for (number, action) in actions.into_iter().enumerate() {
-                let Action::Say { text } = action;
-                let answer = answer(&message, number, text);
-                if let Some(event) = send(&crew, &answer).await {
-                    said.push((event, answer.text));
-                }
-            }
-        }
-        Err(fault) => {
-            error!(event_id = %message.event, error = %fault, "the behavior failed; its message stays unanswered");
-        }
-    }
-    if !said.is_empty() {
-        crew.report.count_answered();
-    }
-    Done { message, said }
-}
-
-fn answer(message: &Message, number: usize, text: String) -> Answer {
-    Answer {
-        room: message.room.clone(),
-        text,
-        in_reply_to: message.event.clone(),
-        asker: message.sender.clone(),
-        thread: message.thread.clone(),
-        transaction: transaction(&message.event, number),
-    }
-}
-
-/// The transaction id follows from the message that is answered, so that even
-/// an attempt in another life of the process is the same to the server.
-fn transaction(event: &EventId, number: usize) -> String {
-    let name: String = event
-        .as_str()
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
-        .collect();
-    format!("answer-{number}-to{name}")
-}
-
-/// Sends until the server has the answer, refuses it for good, or a stop is demanded.
-async fn send(crew: &Crew, answer: &Answer) -> Option<EventId> {
-    for attempt in 0.. {
-        let sent = tokio::select! {
-            biased;
-            () = crew.stop.demanded() => return None,
-            sent = tokio::time::timeout(SEND_LIMIT, crew.session.send(answer)) => {
-                sent.unwrap_or_else(|_| Err(too_long()))
-            }
-        };
-        let wait = match sent {
-            Ok(event) => return Some(event),
-            Err(SendFault::Refused { detail }) => {
-                error!(event_id = %answer.in_reply_to, detail, "the answer was refused and is given up");
-                return None;
-            }
-            Err(SendFault::Passing { detail, retry_after }) => {
-                let wait = backoff::wait(attempt, random::fraction(), retry_after);
-                warn!(event_id = %answer.in_reply_to, detail, retry_in = ?wait, "sending the answer failed");
-                wait
-            }
-        };
-        tokio::select! {
-            biased;
-            () = crew.stop.demanded() => return None,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-    None
-}
-
-fn too_long() -> SendFault {
-    let detail = format!("sending took longer than {} s", SEND_LIMIT.as_secs());
-    SendFault::Passing { detail, retry_after: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_transaction_id_is_the_same_for_every_attempt_and_for_no_other_answer() {
-        let event = EventId::new("$Ab-_/+:x");
-        assert_eq!(transaction(&event, 0), "answer-0-to_Ab_____x");
-        assert_ne!(transaction(&event, 0), transaction(&event, 1));
     }
 }

@@ -16,6 +16,7 @@ use launcher_core::{
     spec::AgentSpec,
 };
 
+use self::journal::{Intake, Journal};
 use crate::report::Report;
 
 /// Turns an agent's account into a live session.
@@ -36,6 +37,7 @@ pub trait Connector: Send + Sync + fmt::Debug {
         &self,
         spec: &AgentSpec,
         report: Arc<Report>,
+        journal: Arc<dyn Journal>,
     ) -> Result<Arc<dyn Session>, Fault>;
 }
 
@@ -53,7 +55,11 @@ pub trait Session: Send + Sync {
     /// Cancel safe: nothing is consumed.
     async fn wait(&self) -> Result<(), Fault>;
 
-    /// Reads what has arrived, in order, and acts on invites.
+    /// Reads what has arrived since the journal's position, in order, and acts
+    /// on invites.
+    ///
+    /// Nothing counts as read before the journal has taken it in: until then,
+    /// and in the next life, the same is read again.
     ///
     /// # Errors
     ///
@@ -61,8 +67,9 @@ pub trait Session: Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: what was read would be lost.
-    async fn read(&self) -> Result<Vec<Message>, Fault>;
+    /// Dropping the future is like a kill at that moment: nothing is lost, but
+    /// the session is of no use any more.
+    async fn read(&self) -> Result<Arrivals, Fault>;
 
     /// Sends an answer, encrypted if the room is.
     ///
@@ -74,8 +81,52 @@ pub trait Session: Send + Sync {
     /// See [`SendFault`].
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault>;
 
+    /// Sends a notice, on the same terms as an answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendFault`].
+    async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault>;
+
     /// Writes down what is left to write and lets go of everything.
     async fn close(&self);
+}
+
+/// What one reading brought.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// For the journal. Every message in it is marked as wanted.
+    pub intake: Intake,
+    /// What is to be said in rooms about messages that cannot be read.
+    pub notices: Vec<Notice>,
+    /// What was found and is too old to be looked at.
+    pub passed_over: PassedOver,
+}
+
+/// Messages that an absence left behind unanswered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// How many were seen.
+    pub count: usize,
+    /// Whether there may be more that nobody looked at.
+    pub more: bool,
+}
+
+/// What is said in a room about a session whose key is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Where it goes.
+    pub room: RoomId,
+    /// The session whose key is missing.
+    pub session: String,
+    /// The first message of that session that could not be read.
+    pub about: EventId,
+    /// Who wrote that message.
+    pub sender: UserId,
+    /// What is said.
+    pub text: &'static str,
+    /// The same for every attempt to send this notice, and for no other.
+    pub transaction: String,
 }
 
 /// An answer to a message.

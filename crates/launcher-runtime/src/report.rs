@@ -15,6 +15,15 @@ use tokio::sync::watch;
 /// The topic of [`Report::set_degraded`] for a server that does not answer.
 pub const SERVER: &str = "server";
 
+/// The topic of [`Report::set_degraded`] for answers that do not get through.
+pub const SENDING: &str = "sending";
+
+/// The topic of [`Report::set_degraded`] for a behavior that fails.
+pub const BEHAVIOR: &str = "behavior";
+
+/// The topic of [`Report::set_degraded`] for a sync that makes no progress.
+pub const PROGRESS: &str = "progress";
+
 /// Counters and facts of one agent. They outlive restarts of its task.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -73,7 +82,7 @@ impl Report {
         self.last_sync_ms.store(millis(now), Ordering::Relaxed);
     }
 
-    /// Counts a message that a person (or bot) sent to the agent.
+    /// Counts a message that calls for an answer.
     pub fn count_received(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
@@ -121,7 +130,7 @@ pub struct AgentStatus {
     pub facts: AccountFacts,
     /// When the server last answered a sync, in milliseconds since 1970.
     pub last_sync_ms: Option<u64>,
-    /// Messages that arrived since the launcher started.
+    /// Messages that called for an answer since the launcher started.
     pub received: u64,
     /// Answers that were accepted since the launcher started.
     pub answered: u64,

@@ -28,7 +28,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::{
     clock::Clock,
     locks::Locks,
-    ports::{Behavior, Connector},
+    ports::{Behavior, Connector, journal::Journals},
     random,
     report::{AgentStatus, Report},
     stop::Stop,
@@ -69,6 +69,7 @@ pub type MakeBehavior = Box<dyn Fn(&BehaviorSpec) -> Arc<dyn Behavior> + Send + 
 pub struct Supervisor {
     fleet: Fleet,
     connector: Arc<dyn Connector>,
+    journals: Arc<dyn Journals>,
     make_behavior: MakeBehavior,
     locks: Arc<Locks>,
     board: StatusBoard,
@@ -127,6 +128,7 @@ impl Supervisor {
     /// A supervisor without agents; the first [`Order::Wanted`] brings them.
     pub fn new(
         connector: Arc<dyn Connector>,
+        journals: Arc<dyn Journals>,
         make_behavior: MakeBehavior,
         locks: Arc<Locks>,
     ) -> Self {
@@ -134,6 +136,7 @@ impl Supervisor {
         Self {
             fleet: Fleet::new(),
             connector,
+            journals,
             make_behavior,
             locks,
             board: StatusBoard { standings: receiver, reports: Arc::default() },
@@ -255,6 +258,7 @@ impl Supervisor {
         let worker = Worker {
             behavior: (self.make_behavior)(&spec.behavior),
             connector: self.connector.clone(),
+            journal: self.journals.journal(&spec),
             report: self.board.report(&id),
             stop: stop.clone(),
             news: self.news.0.clone(),

@@ -1,25 +1,33 @@
 //! The life of one agent: connect, then read and answer until told to stop.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use launcher_core::{
     agent::AgentId,
     backoff,
-    conversation::{Conversations, Ignored, Message},
+    conversation::{Conversations, Ignored},
     fault::Fault,
     fleet::Degradation,
-    names::UserId,
+    names::{EventId, UserId},
     spec::AgentSpec,
 };
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::{
-    clock::Clock,
-    lines::{Crew, Done, Lines},
-    ports::{Behavior, Connector, Session},
+    answering::Crew,
+    clock::{self, Clock},
+    lines::{Done, Lines, Work},
+    ports::{
+        Arrivals, Behavior, Connector, PassedOver, Session,
+        journal::{Duplicate, Journal, Number, Outcome, Queued},
+    },
     random,
-    report::{Report, SERVER},
+    report::{BEHAVIOR, PROGRESS, Report, SENDING, SERVER},
     stop::Stop,
 };
 
@@ -48,6 +56,7 @@ pub(crate) enum News {
 pub(crate) struct Worker {
     pub(crate) spec: AgentSpec,
     pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) behavior: Arc<dyn Behavior>,
     pub(crate) report: Arc<Report>,
     pub(crate) stop: Stop,
@@ -73,15 +82,26 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     );
     let mut running = Running::new(&worker, session.clone());
     running.tell(News::Ready(worker.spec.id.clone())).await;
-    let ended = running.run().await;
-    match &ended {
+    let mut ended = running.run().await;
+    running.lines.close();
+    let finished = match &ended {
         Ok(()) => running.finish().await,
-        // What is not sent by now will not be sent with this session.
-        Err(_) => drop(tokio::time::timeout(FAULT_GRACE, running.finish()).await),
+        // What is not sent by now is sent in the next life.
+        Err(_) => tokio::time::timeout(FAULT_GRACE, running.finish()).await.unwrap_or(Ok(())),
+    };
+    if ended.is_ok() {
+        ended = finished;
     }
+    // What is cut off in the middle of a send may have left a room's session half shared.
+    let orderly = ended.is_ok() && running.lines.is_idle();
     // Nobody may use the session any more when it is closed: it would open its stores again.
     running.lines.abandon().await;
     session.close().await;
+    if orderly {
+        worker.journal.end().await?;
+    } else {
+        worker.journal.rest().await;
+    }
     ended
 }
 
@@ -92,7 +112,7 @@ async fn connect(worker: &Worker) -> Result<Option<Arc<dyn Session>>, Fault> {
     };
     let connected = tokio::select! {
         biased;
-        connected = worker.connector.connect(&worker.spec, worker.report.clone()) => connected?,
+        connected = worker.connector.connect(&worker.spec, worker.report.clone(), worker.journal.clone()) => connected?,
         () = too_late => return Ok(None),
     };
     Ok(Some(connected))
@@ -102,6 +122,8 @@ struct Running<'a> {
     worker: &'a Worker,
     session: Arc<dyn Session>,
     lines: Lines,
+    /// Up to here the journal's messages were put into the lines.
+    lined_up: Number,
     conversations: Conversations,
     degradations: watch::Receiver<BTreeMap<&'static str, Degradation>>,
     faults: u32,
@@ -110,7 +132,7 @@ struct Running<'a> {
 /// What a worker can be woken by.
 enum Event {
     Stop,
-    Done(Option<Done>),
+    Done(Done),
     Degradations,
     Waited(Result<(), Fault>),
 }
@@ -120,9 +142,14 @@ impl<'a> Running<'a> {
         let crew = Crew {
             session: session.clone(),
             behavior: worker.behavior.clone(),
+            journal: worker.journal.clone(),
             report: worker.report.clone(),
             stop: worker.stop.clone(),
+            failing: AtomicUsize::new(0),
         };
+        for topic in [SENDING, BEHAVIOR, PROGRESS] {
+            worker.report.set_degraded(topic, None);
+        }
         let own = UserId::new(worker.spec.account.user_id.clone());
         let mut degradations = worker.report.degradations();
         degradations.mark_changed();
@@ -130,6 +157,7 @@ impl<'a> Running<'a> {
             worker,
             session,
             lines: Lines::new(crew),
+            lined_up: Number::default(),
             conversations: Conversations::new(own, worker.spec.catch_up.max_age),
             degradations,
             faults: 0,
@@ -137,6 +165,8 @@ impl<'a> Running<'a> {
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
+        // What an earlier life left to do goes before everything new.
+        self.line_up().await?;
         let session = self.session.clone();
         // Kept across turns: a room that finishes must not restart the long poll.
         let mut waiting = session.wait();
@@ -146,11 +176,11 @@ impl<'a> Running<'a> {
                 () = self.worker.stop.asked() => Event::Stop,
                 done = self.lines.next_done(), if !self.lines.is_idle() => Event::Done(done),
                 Ok(()) = self.degradations.changed() => Event::Degradations,
-                waited = &mut waiting, if !self.lines.is_full() => Event::Waited(waited),
+                waited = &mut waiting => Event::Waited(waited),
             };
             match event {
                 Event::Stop => return Ok(()),
-                Event::Done(done) => self.on_done(done),
+                Event::Done(done) => self.on_done(done).await?,
                 Event::Degradations => self.on_degradations().await,
                 Event::Waited(waited) => {
                     let read = match waited {
@@ -169,40 +199,119 @@ impl<'a> Running<'a> {
 
     async fn read(&mut self) -> Result<(), Fault> {
         let limit = READ_LIMIT;
-        let messages = tokio::time::timeout(limit, self.session.read())
+        let arrivals = tokio::time::timeout(limit, self.session.read())
             .await
             .map_err(|_| Fault::Stuck { what: "reading from the server".to_owned(), limit })??;
-        for message in messages {
-            self.on_message(message);
-        }
-        Ok(())
+        self.take_in(arrivals).await
     }
 
-    fn on_message(&mut self, message: Message) {
-        let judged = self.conversations.judge(&message, self.worker.clock.now());
-        if judged != Err(Ignored::Own) {
+    /// Puts what arrived into the journal, and what is to be done into the lines.
+    async fn take_in(&mut self, arrivals: Arrivals) -> Result<(), Fault> {
+        let Arrivals { mut intake, notices, passed_over } = arrivals;
+        let mut stale = PassedOver { count: 0, ..passed_over };
+        for heard in &mut intake.heard {
+            let message = &heard.message;
+            let concerns = self.conversations.concerns(message);
+            if !heard.wanted {
+                continue;
+            }
+            if let Err(why) = concerns {
+                debug!(room = %message.room, event_id = %message.event, ?why, "not answered");
+                heard.wanted = false;
+                continue;
+            }
             self.worker.report.count_received();
+            if self.conversations.is_stale(message.age) {
+                stale.count += 1;
+                heard.wanted = false;
+            }
         }
-        let event_id = &message.event;
+        stale.count += passed_over.count;
+        // What is not to be answered can come again without anybody meaning harm.
+        let wanted: BTreeSet<EventId> = intake
+            .heard
+            .iter()
+            .filter(|heard| heard.wanted)
+            .map(|heard| heard.message.event.clone())
+            .collect();
+        let refused = self.worker.journal.ingest(intake).await?;
+        for (event_id, why) in refused.into_iter().filter(|(event, _)| wanted.contains(event)) {
+            match why {
+                Duplicate::SameEvent => {
+                    info!(event = "duplicate_ignored", %event_id, ?why, "the server sent an event again");
+                }
+                Duplicate::Replayed | Duplicate::OtherSender => {
+                    warn!(event = "duplicate_ignored", %event_id, ?why, "somebody replayed an encrypted message; it is not acted upon");
+                }
+            }
+        }
+        if stale != PassedOver::default() {
+            info!(
+                event = "stale_skipped",
+                count = stale.count,
+                more = stale.more,
+                "messages older than catch_up.max_age, or too many; not answered"
+            );
+        }
+        for notice in notices {
+            self.lines.push(Work::Notice(notice));
+        }
+        self.line_up().await
+    }
+
+    /// Fills the lines from the journal.
+    async fn line_up(&mut self) -> Result<(), Fault> {
+        loop {
+            let limit = self.lines.room_for();
+            if limit == 0 {
+                return Ok(());
+            }
+            let queued = self.worker.journal.waiting(self.lined_up, limit).await?;
+            let all = queued.len() < limit;
+            for queued in queued {
+                self.lined_up = queued.number;
+                self.line_up_one(queued).await?;
+            }
+            if all {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn line_up_one(&mut self, queued: Queued) -> Result<(), Fault> {
+        let message = &queued.message;
+        // Once the behavior has answered, nothing may keep the answers from being sent.
+        let judged = if queued.answers.is_some() {
+            Ok(())
+        } else {
+            let age = message.age + clock::stamp().since(queued.arrived);
+            self.conversations.judge(message, age, self.worker.clock.now())
+        };
+        let (room, event_id) = (&message.room, &message.event);
         match judged {
-            Ok(()) => self.lines.push(message),
+            Ok(()) => {
+                self.lines.push(Work::Answer(Box::new(queued)));
+                return Ok(());
+            }
             Err(Ignored::Stale) => {
-                info!(event = "stale_skipped", room = %message.room, %event_id, "older than catch_up.max_age");
+                info!(event = "stale_skipped", count = 1, %room, %event_id, "became older than catch_up.max_age while it waited");
             }
             Err(Ignored::Loop) => {
-                warn!(room = %message.room, sender = %message.sender, %event_id, "another bot answers every answer at once; not answered");
+                warn!(%room, sender = %message.sender, %event_id, "another bot answers every answer at once; not answered");
             }
-            Err(Ignored::Own | Ignored::NotText | Ignored::Automated) => {
-                debug!(room = %message.room, %event_id, why = ?judged, "not answered");
-            }
+            Err(Ignored::Own | Ignored::NotText | Ignored::Automated) => {}
         }
+        self.worker.journal.settle(queued.number, Outcome::Skipped).await
     }
 
-    fn on_done(&mut self, done: Option<Done>) {
-        let Some(done) = done else { return };
-        for (event, text) in done.said {
-            self.conversations.answered(&done.message, event, text, self.worker.clock.now());
+    async fn on_done(&mut self, done: Done) -> Result<(), Fault> {
+        if let Some(answered) = done? {
+            for (event, text) in answered.said {
+                let now = self.worker.clock.now();
+                self.conversations.answered(&answered.message, event, text, now);
+            }
         }
+        if self.worker.stop.is_asked() { Ok(()) } else { self.line_up().await }
     }
 
     async fn on_degradations(&mut self) {
@@ -232,20 +341,22 @@ impl<'a> Running<'a> {
                 biased;
                 () = self.worker.stop.asked() => return Ok(()),
                 () = &mut again => return Ok(()),
-                done = self.lines.next_done(), if !self.lines.is_idle() => self.on_done(done),
+                done = self.lines.next_done(), if !self.lines.is_idle() => self.on_done(done).await?,
             }
         }
     }
 
-    /// Lets the rooms finish what they hold, until a stop is demanded.
-    async fn finish(&mut self) {
+    /// Lets the rooms finish the message that they work on, until a stop is
+    /// demanded. What has not been begun waits in the journal.
+    async fn finish(&mut self) -> Result<(), Fault> {
         while !self.lines.is_idle() {
             tokio::select! {
                 biased;
-                () = self.worker.stop.demanded() => return,
-                done = self.lines.next_done() => self.on_done(done),
+                () = self.worker.stop.demanded() => return Ok(()),
+                done = self.lines.next_done() => drop(done?),
             }
         }
+        Ok(())
     }
 
     async fn tell(&self, news: News) {

@@ -237,6 +237,34 @@ fn a_stopped_homeserver_comes_back_with_what_it_had() {
     assert_eq!(again.register("quinn", "secret").unwrap_err().code(), Some("M_USER_IN_USE"));
 }
 
+#[test]
+fn a_killed_homeserver_comes_back_and_shows_what_was_sent() {
+    let homeserver = Homeserver::start(HomeserverOptions::default()).unwrap();
+    let account = homeserver.register("rita", "secret").unwrap();
+    let token = account.access_token.as_str();
+    let ask = |method, path: &str, body| {
+        let path = format!("/_matrix/client/v3/{path}");
+        let (status, answer) = homeserver.request(method, &path, Some(token), Some(&body)).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let room = ask("POST", "createRoom", json!({}))["room_id"].as_str().unwrap().to_owned();
+    // More than one page of the room's history.
+    let sent: Vec<_> = (0..120)
+        .map(|n| {
+            let path = format!("rooms/{room}/send/m.room.message/{n}");
+            ask("PUT", &path, json!({ "msgtype": "m.text", "body": "x" }))["event_id"].clone()
+        })
+        .collect();
+    homeserver.kill();
+    assert!(homeserver.room_events(token, &room).is_err());
+    homeserver.restart().unwrap();
+    let events = homeserver.room_events(token, &room).unwrap();
+    assert_eq!(events[0]["type"], "m.room.create");
+    let messages = events.iter().filter(|event| event["type"] == "m.room.message");
+    assert_eq!(messages.map(|event| event["event_id"].clone()).collect::<Vec<_>>(), sent);
+}
+
 /// What the scenarios share.
 struct Testbed {
     engine: JsEngine,

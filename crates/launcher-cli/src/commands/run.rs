@@ -13,6 +13,7 @@ use launcher_config::{
 };
 use launcher_control::server::ControlSocket;
 use launcher_core::{agent::AgentId, fault::Fault, fleet::Wanted, spec::AgentSpec};
+use launcher_journal::SqliteJournals;
 use launcher_matrix::MatrixConnector;
 use launcher_runtime::{
     Order, Supervisor,
@@ -137,8 +138,12 @@ impl Launcher {
         let stop = Stop::new();
         let signals = Signals::listen().context("listening to signals")?;
         let connector = Arc::new(MatrixConnector::new()?);
-        let supervisor =
-            Supervisor::new(connector, Box::new(launcher_behaviors::make), self.locks.clone());
+        let supervisor = Supervisor::new(
+            connector,
+            Arc::new(SqliteJournals::default()),
+            Box::new(launcher_behaviors::make),
+            self.locks.clone(),
+        );
         let socket = ControlSocket::bind(&self.own_folder).context("making the control socket")?;
         let board = supervisor.board();
         let served = {

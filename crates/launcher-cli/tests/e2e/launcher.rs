@@ -42,8 +42,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(bed: &Bed) -> Result<Self> {
+        Self::at(bed.homeserver().base_url())
+    }
+
+    /// A folder whose agents reach their homeserver at this address.
+    pub(crate) fn at(homeserver: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let homeserver = bed.homeserver().base_url().to_owned();
+        let homeserver = homeserver.to_owned();
         fs::write(folder.path().join("config.yaml"), format!("homeserver: {homeserver}\n"))?;
         fs::write(folder.path().join(".env"), "")?;
         fs::create_dir(folder.path().join("agents"))?;
@@ -298,8 +303,12 @@ impl Running<'_> {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_child(&self.child);
-        Ok(kill_process(pid, signal)?)
+        Ok(kill_process(self.pid(), signal)?)
+    }
+
+    /// The process, for whoever kills it at a moment that only it knows.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Asks it to stop and waits for that. Returns how it ended and how long it took.

@@ -8,12 +8,14 @@
 
 mod bed;
 mod launcher;
+mod tapped;
 
 mod config_files;
 mod conversation;
 mod crowd;
 mod files_at_rest;
 mod folders;
+mod kills;
 mod lifecycle;
 mod parking;
 mod rooms;
@@ -37,6 +39,7 @@ const ALL: &[Cases] = &[
     crowd::CASES,
     files_at_rest::CASES,
     folders::CASES,
+    kills::CASES,
     lifecycle::CASES,
     parking::CASES,
     rooms::CASES,

@@ -3,8 +3,8 @@
 use super::{
     Key,
     Kind::{
-        Address, AgentKeys, Choice, Duration, Flag, Folder, OneOf, Secret, Section, SocketAddress,
-        Text, UserGlobs, UserId,
+        Address, AgentKeys, Choice, Duration, DurationOrOff, Flag, Folder, OneOf, Secret, Section,
+        SocketAddress, Text, UserGlobs, UserId,
     },
     Presence::{Default, Needed},
 };
@@ -201,6 +201,23 @@ pub(crate) static AGENT: &[Key] = &[
         example: "max_age: 12h",
     },
     Key {
+        path: "undecryptable",
+        kind: Section,
+        presence: Default("as below"),
+        about: "What happens when a message cannot be read because its key is missing. It is kept \
+                for `catch_up.max_age` and answered when the key arrives, whatever is set here.",
+        example: "undecryptable: { notice_after: 30s }",
+    },
+    Key {
+        path: "undecryptable.notice_after",
+        kind: DurationOrOff,
+        presence: Default("`30s`"),
+        about: "How long after such a message the agent says in the room that it cannot read it, \
+                why, and what the sender can do. It says so once for each of the sender's \
+                sessions, and of many agents in a room one. `off`: never.",
+        example: "notice_after: 30s",
+    },
+    Key {
         path: "behavior",
         kind: OneOf,
         presence: Needed,
@@ -220,5 +237,13 @@ pub(crate) static AGENT: &[Key] = &[
         presence: Default("`\"echo: \"`"),
         about: "Put before the text.",
         example: "prefix: \"echo: \"",
+    },
+    Key {
+        path: "behavior.echo.delay",
+        kind: Duration,
+        presence: Default("none"),
+        about: "How long the agent takes to answer, as one with a language model would. For \
+                trying things out.",
+        example: "delay: 3s",
     },
 ];

@@ -53,6 +53,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
     Ok(total)
 }
 
+/// A duration, or nothing for `off`.
+pub(crate) fn duration_or_off(text: &str) -> Result<Option<Duration>, Fault> {
+    if text.trim() == "off" {
+        return Ok(None);
+    }
+    duration(text).map(Some)
+}
+
 fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|char| !belongs(char)).unwrap_or(text.len()))
 }
@@ -68,7 +76,14 @@ fn unitless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{duration, duration_or_off};
+
+    #[test]
+    fn off_is_no_duration_and_everything_else_has_to_be_one() {
+        assert_eq!(duration_or_off("off").unwrap(), None);
+        assert_eq!(duration_or_off("30s").unwrap().unwrap().as_secs(), 30);
+        assert!(duration_or_off("never").is_err());
+    }
 
     #[test]
     fn durations_are_sums_of_numbers_with_units() {

@@ -27,7 +27,7 @@ fn agent(case: &Case, id: &str) -> AgentSpec {
 }
 
 fn prefix(spec: &AgentSpec) -> &str {
-    let BehaviorSpec::Echo { prefix } = &spec.behavior;
+    let BehaviorSpec::Echo { prefix, .. } = &spec.behavior;
     prefix
 }
 
@@ -47,7 +47,11 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(spec.encryption.trust_mode, TrustMode::Tofu);
     assert_eq!(spec.invites.from, ["@*:Example.org:8448"]);
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(86_400));
-    assert_eq!(spec.behavior, BehaviorSpec::Echo { prefix: "echo: ".to_owned() });
+    assert_eq!(spec.undecryptable.notice_after, Some(Duration::from_secs(30)));
+    assert_eq!(
+        spec.behavior,
+        BehaviorSpec::Echo { prefix: "echo: ".to_owned(), delay: Duration::ZERO }
+    );
 
     let root = case.load().root.unwrap();
     assert_eq!(root.directory, directory);
@@ -83,6 +87,7 @@ encryption:
   trust_mode: cross-signing
 invites: {{ from: ["@alice:*", "@bob:example.net"] }}
 catch_up: {{ max_age: 1h30m }}
+undecryptable: {{ notice_after: off }}
 behavior: {{ echo: {{ prefix: 5 }} }}"#
     ));
     let directory = fs_err::canonicalize(case.folder.path()).unwrap();
@@ -96,6 +101,7 @@ behavior: {{ echo: {{ prefix: 5 }} }}"#
     assert_eq!(spec.encryption.trust_mode, TrustMode::CrossSigning);
     assert_eq!(spec.invites.from, ["@alice:*", "@bob:example.net"]);
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(5_400));
+    assert_eq!(spec.undecryptable.notice_after, None);
     assert_eq!(prefix(&spec), "5");
 
     let root = case.load().root.unwrap();

@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     preflight::Mismatch,
     secret::Secret,
-    spec::{BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+    spec::{
+        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy,
+    },
     status::AgentState,
 };
 
@@ -33,7 +36,8 @@ fn spec(name: &str, prefix: &str) -> Box<AgentSpec> {
         },
         invites: InvitePolicy { from: Vec::new() },
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
-        behavior: BehaviorSpec::Echo { prefix: prefix.into() },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        behavior: BehaviorSpec::Echo { prefix: prefix.into(), delay: Duration::ZERO },
     })
 }
 

@@ -1,11 +1,14 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use fs_err as fs;
 use launcher_core::{
     agent::AgentId,
     fault::Fault,
     secret::Secret,
-    spec::{AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+    spec::{
+        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy,
+    },
 };
 use launcher_runtime::ports::journal::{Journal, Journals, Life};
 
@@ -37,7 +40,8 @@ async fn each_agent_has_a_private_file_in_its_data_folder() {
         },
         invites: InvitePolicy { from: vec![] },
         catch_up: CatchUp { max_age: DAY },
-        behavior: BehaviorSpec::Echo { prefix: String::new() },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
     };
     let journal = SqliteJournals::default().journal(&spec);
     assert!(!spec.data_folder().exists());
@@ -95,7 +99,10 @@ async fn an_empty_file_and_one_whose_making_was_cut_off_become_journals() {
     let cut_off = making.killed();
     let sizes: Vec<_> = cut_off.files().iter().map(|(_, bytes)| bytes.len()).collect();
     assert!(sizes.len() == 2 && sizes.iter().all(|&size| size > 0), "{sizes:?}");
-    for place in [empty, cut_off] {
+    let cut_off_at_the_end = making.killed();
+    database.execute_batch("COMMIT").unwrap();
+    fs::copy(making.path(), cut_off_at_the_end.path()).unwrap();
+    for place in [empty, cut_off, cut_off_at_the_end] {
         let journal = place.journal();
         assert_eq!(journal.begin().await, Ok(Life { generation: 1, clean: true }));
         journal.ingest(intake([heard("$a")])).await.unwrap();

@@ -54,6 +54,11 @@ async fn an_answer_that_the_server_has_does_not_come_again() {
     journal.keep_answers(Number(1), &answers).await.unwrap();
     journal.answer_done(Number(1), "$a-0").await.unwrap();
     assert_eq!(waiting(&journal).await[0].answers, Some(vec![answer("$a", 1)]));
+    let contents: u32 = place
+        .database()
+        .query_row("SELECT count(sealed) FROM outbox", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(contents, 1);
     journal.answer_done(Number(1), "$a-1").await.unwrap();
     assert_eq!(waiting(&journal).await[0].answers, Some(vec![]));
 }

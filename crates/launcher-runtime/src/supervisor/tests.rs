@@ -8,12 +8,18 @@ use launcher_core::{
     conversation::{Message, MessageKind},
     names::{EventId, RoomId, UserId},
     secret::Secret,
-    spec::{CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode},
+    spec::{CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy},
 };
 use tempfile::TempDir;
 
 use super::*;
-use crate::ports::{Action, Answer, BehaviorFault, SendFault, Session};
+use crate::ports::{
+    Action, Answer, Arrivals, BehaviorFault, Notice, SendFault, Session,
+    journal::{Heard, Intake, Journal, Outcome},
+};
+use memory::{Memory, MemoryJournals};
+
+mod memory;
 
 /// Agents are told apart by what their name starts with.
 #[derive(Debug, Default)]
@@ -29,8 +35,10 @@ impl Connector for Trouble {
         &self,
         spec: &AgentSpec,
         _report: Arc<Report>,
+        journal: Arc<dyn Journal>,
     ) -> Result<Arc<dyn Session>, Fault> {
         self.connects.fetch_add(1, Ordering::Relaxed);
+        journal.begin().await?;
         match spec.id.as_str() {
             "panics" => panic!("on purpose"),
             "hangs" => std::future::pending().await,
@@ -44,6 +52,7 @@ impl Connector for Trouble {
                 sending: self.sending.clone(),
                 closed_while_sending: self.closed_while_sending.clone(),
             })),
+            "stuck" => Ok(Arc::new(Stuck { waits: AtomicU32::new(0) })),
             name => Ok(Arc::new(Quiet { talks: name == "talks", said: AtomicU32::new(0) })),
         }
     }
@@ -64,18 +73,15 @@ impl Session for Quiet {
         std::future::pending().await
     }
 
-    async fn read(&self) -> Result<Vec<Message>, Fault> {
-        Ok(vec![Message {
-            room: RoomId::new("!r:hs"),
-            event: EventId::new("$e"),
-            sender: UserId::new("@alice:hs"),
-            kind: MessageKind::Text,
-            body: "hello".into(),
-            age: Duration::ZERO,
-            automated: false,
-            thread: None,
-            in_reply_to: None,
-        }])
+    async fn read(&self) -> Result<Arrivals, Fault> {
+        Ok(Arrivals {
+            intake: Intake { heard: vec![heard("$e")], ..Intake::default() },
+            ..Arrivals::default()
+        })
+    }
+
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$notice"))
     }
 
     async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
@@ -90,6 +96,35 @@ struct Breaking {
     waits: AtomicU32,
     sending: Arc<AtomicU32>,
     closed_while_sending: Arc<AtomicU32>,
+}
+
+/// Hears one message; what it sends never arrives.
+struct Stuck {
+    waits: AtomicU32,
+}
+
+#[async_trait]
+impl Session for Stuck {
+    async fn wait(&self) -> Result<(), Fault> {
+        if self.waits.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        std::future::pending().await
+    }
+
+    async fn read(&self) -> Result<Arrivals, Fault> {
+        Quiet { talks: true, said: AtomicU32::new(0) }.read().await
+    }
+
+    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
+        std::future::pending().await
+    }
+
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        std::future::pending().await
+    }
+
+    async fn close(&self) {}
 }
 
 /// Counts a send that is under way, until it is dropped.
@@ -111,7 +146,11 @@ impl Session for Breaking {
         Err(Fault::StoreFailed { detail: "on purpose".into() })
     }
 
-    async fn read(&self) -> Result<Vec<Message>, Fault> {
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        std::future::pending().await
+    }
+
+    async fn read(&self) -> Result<Arrivals, Fault> {
         Quiet { talks: true, said: AtomicU32::new(0) }.read().await
     }
 
@@ -127,6 +166,22 @@ impl Session for Breaking {
     }
 }
 
+/// A message of a person.
+fn heard(event: &str) -> Heard {
+    let message = Message {
+        room: RoomId::new("!r:hs"),
+        event: EventId::new(event),
+        sender: UserId::new("@alice:hs"),
+        kind: MessageKind::Text,
+        body: "hello".into(),
+        age: Duration::ZERO,
+        automated: false,
+        thread: None,
+        in_reply_to: None,
+    };
+    Heard { message, ciphertext: None, wanted: true }
+}
+
 /// Takes its time before it answers.
 #[derive(Debug)]
 struct Slow(Duration);
@@ -139,8 +194,28 @@ impl Behavior for Slow {
     }
 }
 
+/// Fails in its own way at each message.
+#[derive(Debug)]
+enum Bad {
+    Panics,
+    Fails,
+    Hangs,
+}
+
+#[async_trait]
+impl Behavior for Bad {
+    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+        match self {
+            Self::Panics => panic!("on purpose"),
+            Self::Fails => Err(BehaviorFault { detail: "on purpose".into() }),
+            Self::Hangs => std::future::pending().await,
+        }
+    }
+}
+
 struct Stage {
     folder: TempDir,
+    journals: Arc<MemoryJournals>,
     connector: Arc<Trouble>,
     orders: mpsc::Sender<Order>,
     stop: Stop,
@@ -151,10 +226,24 @@ struct Stage {
 impl Stage {
     /// Starts a supervisor with agents of these names, whose answers take `slow`.
     async fn start(names: &[&str], slow: Duration) -> Self {
+        Self::start_with(names, Box::new(move |_| Arc::new(Slow(slow)))).await
+    }
+
+    async fn start_with(names: &[&str], make: MakeBehavior) -> Self {
+        Self::start_all(names, make, MemoryJournals::default()).await
+    }
+
+    /// Starts one agent that answers at once, with a journal from before.
+    async fn start_around(name: &str, journal: Arc<Memory>) -> Self {
+        let make: MakeBehavior = Box::new(|_| Arc::new(Slow(Duration::ZERO)));
+        Self::start_all(&[name], make, MemoryJournals::with(name.parse().unwrap(), journal)).await
+    }
+
+    async fn start_all(names: &[&str], make: MakeBehavior, journals: MemoryJournals) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let connector = Arc::new(Trouble::default());
-        let make: MakeBehavior = Box::new(move |_| Arc::new(Slow(slow)));
-        let supervisor = Supervisor::new(connector.clone(), make, Arc::default());
+        let journals = Arc::new(journals);
+        let supervisor = Supervisor::new(connector.clone(), journals.clone(), make, Arc::default());
         let board = supervisor.board();
         let (orders, received) = mpsc::channel(4);
         let stop = Stop::new();
@@ -169,7 +258,7 @@ impl Stage {
         let ended = async move { set.join_next().await.unwrap().unwrap() };
         #[expect(clippy::disallowed_methods, reason = "the test owns this task and joins it")]
         let ended = tokio::spawn(ended);
-        Self { folder, connector, orders, stop, board, ended }
+        Self { folder, journals, connector, orders, stop, board, ended }
     }
 
     fn state(&self, name: &str) -> Option<AgentState> {
@@ -189,6 +278,16 @@ impl Stage {
             }
         };
         tokio::time::timeout(Duration::from_secs(3_600), waiting).await.unwrap();
+    }
+
+    fn journal(&self, name: &str) -> Arc<Memory> {
+        self.journals.of(&name.parse().unwrap())
+    }
+
+    /// Waits until the work on the only message of an agent has ended.
+    async fn outcome(&self, name: &str) -> Outcome {
+        self.wait_until(|stage| stage.journal(name).outcome().is_some()).await;
+        self.journal(name).outcome().unwrap()
     }
 
     async fn end(self) -> Vec<AgentId> {
@@ -219,7 +318,8 @@ fn spec(name: &str, folder: &TempDir) -> AgentSpec {
         },
         invites: InvitePolicy { from: Vec::new() },
         catch_up: CatchUp { max_age: Duration::from_secs(60) },
-        behavior: BehaviorSpec::Echo { prefix: String::new() },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
     }
 }
 
@@ -296,4 +396,63 @@ async fn a_folder_that_another_process_holds_parks_its_agent() {
     stage.orders.send(order).await.unwrap();
     stage.wait_for("held", AgentState::Parked).await;
     assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_at_which_the_behavior_fails_is_tried_three_times_and_parked() {
+    for bad in [|| Bad::Panics, || Bad::Fails, || Bad::Hangs] {
+        let stage = Stage::start_with(&["talks"], Box::new(move |_| Arc::new(bad()))).await;
+        assert_eq!(stage.outcome("talks").await, Outcome::GivenUp, "{:?}", bad());
+        assert_eq!(stage.journal("talks").tries(), crate::answering::BEHAVIOR_TRIES);
+        assert_eq!(stage.state("talks"), Some(AgentState::Degraded), "the agent goes on");
+        assert_eq!(stage.end().await, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_off_stays_in_the_journal_and_the_next_life_answers_it() {
+    let stage = Stage::start(&["talks"], Duration::from_secs(600)).await;
+    stage.wait_until(|stage| stage.journal("talks").tries() == 1).await;
+    let journal = stage.journal("talks");
+    assert_eq!(stage.end().await.len(), 1);
+    assert_eq!((journal.outcome(), journal.is_clean()), (None, false));
+
+    // The next one hears nothing new.
+    let stage = Stage::start_around("quiet", journal.clone()).await;
+    assert_eq!(stage.outcome("quiet").await, Outcome::Done);
+    assert_eq!(journal.tries(), 2);
+    assert_eq!(stage.end().await, []);
+    assert!(journal.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_were_written_down_are_sent_and_not_made_again() {
+    let journal = Arc::new(Memory::default());
+    let message = heard("$asked").message;
+    journal.ingest(Intake { heard: vec![heard("$asked")], ..Intake::default() }).await.unwrap();
+    let answer = Answer {
+        room: message.room,
+        text: "as promised".into(),
+        in_reply_to: message.event,
+        asker: message.sender,
+        thread: None,
+        transaction: "t".into(),
+    };
+    journal.keep_answers(journal.number(), &[answer]).await.unwrap();
+    let stage = Stage::start_around("quiet", journal.clone()).await;
+    assert_eq!(stage.outcome("quiet").await, Outcome::Done);
+    assert_eq!(journal.tries(), 0, "the behavior was not asked");
+    assert_eq!(stage.board.snapshot()[0].answered, 1);
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_hangs_is_shown_and_stopped_for() {
+    let stage = Stage::start(&["stuck"], Duration::ZERO).await;
+    stage.wait_for("stuck", AgentState::Degraded).await;
+    let shown = stage.board.snapshot()[0].standing.clone();
+    assert!(shown.reason.unwrap().starts_with("sending_fails"));
+    let journal = stage.journal("stuck");
+    stage.end().await;
+    assert_eq!(journal.outcome(), None, "the answer waits for the next life");
 }

@@ -286,7 +286,7 @@ fn tap_calls_a_late_hook_while_the_connection_goes_on() {
         let called = Arc::clone(&called);
         Hook::new(Point::AfterDelivery, move |_| called.store(true, Ordering::SeqCst))
     };
-    let (_server, _tap, rule, mut client) = tapped_with(Action::Hook(hook.delay(MOMENT)));
+    let (_server, _tap, rule, mut client) = tapped_with(Action::Hook(hook.delay(5 * MOMENT)));
     client.get("/x").unwrap();
     client.get("/y").unwrap();
     assert!(!called.load(Ordering::SeqCst));

@@ -1,0 +1,561 @@
+//! From what the server sent to what the journal takes in.
+//!
+//! The SDK stores its position before anybody has seen what it read. So the
+//! journal has a position of its own, up to which it is complete, and whatever
+//! lies between the two is asked of the server a second time and decrypted
+//! then. That happens after every start and after every reading that failed
+//! half way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use launcher_core::{fault::Fault, names::RoomId, spec::AgentSpec};
+use launcher_runtime::{
+    Report,
+    ports::{
+        Arrivals, PassedOver,
+        journal::{Ciphertext, Heard, Intake, Journal, Locked},
+    },
+    stamp,
+};
+use matrix_sdk::{
+    Client, Room, RoomState,
+    deserialized_responses::{
+        EncryptionInfo, TimelineEvent, TimelineEventKind, UnableToDecryptInfo, VerificationLevel,
+        VerificationState,
+    },
+    ruma,
+    sync::{JoinedRoomUpdate, RoomUpdates},
+};
+use serde_json::Value;
+use tracing::{debug, info, warn};
+
+use crate::{
+    decrypting, feed,
+    notices::{self, Notices},
+    poll,
+    rest::{Rest, RestError},
+    timeline,
+    undecryptable::{self, Keys, Waiting},
+};
+
+/// Pages of a hundred events that are fetched to fill one gap, at most.
+pub(crate) const MOST_PAGES: usize = 20;
+
+/// What a reading needs.
+pub(crate) struct Reader<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) rest: &'a Rest,
+    pub(crate) token: &'a str,
+    pub(crate) spec: &'a AgentSpec,
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) report: &'a Report,
+    pub(crate) notices: &'a Notices,
+    /// The position up to which the journal is complete.
+    pub(crate) done: &'a str,
+}
+
+/// What the server said, twice: raw and through the SDK.
+#[derive(Default)]
+pub(crate) struct News {
+    /// The timelines as they were sent.
+    pub(crate) raw: BTreeMap<String, feed::Stretch>,
+    /// Whether `raw` begins at the journal's position. If not, the SDK's does.
+    pub(crate) raw_is_complete: bool,
+    /// What the SDK made of them, one for each of its syncs.
+    pub(crate) updates: Vec<RoomUpdates>,
+    /// The position after all of it.
+    pub(crate) position: String,
+    /// The sessions whose keys arrived.
+    pub(crate) keys: Option<Keys>,
+}
+
+/// One event, as far as it could be opened.
+struct Seen {
+    id: String,
+    json: Value,
+    lock: Lock,
+}
+
+enum Lock {
+    /// It was sent in the clear.
+    None,
+    /// It was encrypted and is open.
+    Opened(Box<EncryptionInfo>),
+    /// Its key is missing.
+    Locked(UnableToDecryptInfo),
+}
+
+impl Reader<'_> {
+    /// Asks for everything since the journal's position again.
+    pub(crate) async fn fetch(&self) -> Result<BTreeMap<String, feed::Stretch>, Fault> {
+        // A homeserver may give the answer to the same request again for two minutes, so no
+        // two are quite the same.
+        let wait = Duration::from_millis(1 + stamp().0 % 97);
+        let answer = self.rest.poll(self.token, self.done, poll::FILTER, wait).await;
+        let answer = answer.map_err(|error| self.rest.fault(&self.spec.account, error))?;
+        Ok(feed::timelines(&answer))
+    }
+
+    /// Makes of the news what the journal takes in.
+    pub(crate) async fn read(
+        &self,
+        mut news: News,
+        waiting: &mut Waiting,
+    ) -> Result<Arrivals, Fault> {
+        let mut arrivals = Arrivals::default();
+        arrivals.intake.position = Some(std::mem::take(&mut news.position));
+        let keys = news.keys.take().unwrap_or(Keys::Unknown);
+        let mut originals = Originals::new(&news);
+        let mut updates: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        for update in std::mem::take(&mut news.updates) {
+            for (room, joined) in update.joined {
+                updates.entry(room.to_string()).or_default().push(Part::new(joined));
+            }
+        }
+        let rooms: BTreeSet<String> = news.raw.keys().chain(updates.keys()).cloned().collect();
+        // What waits from before was said before all this.
+        self.retry(&keys, waiting, &mut arrivals.intake).await?;
+        for id in rooms {
+            let Ok(parsed) = ruma::RoomId::parse(&id) else { continue };
+            let Some(room) = self.client.get_room(&parsed) else { continue };
+            if room.state() != RoomState::Joined {
+                continue;
+            }
+            let raw = news.raw.remove(&id).unwrap_or_default();
+            let parts = updates.remove(&id).unwrap_or_default();
+            let complete = news.raw_is_complete;
+            let seen = self
+                .gather(&room, raw, complete, parts, &mut originals, &mut arrivals.passed_over)
+                .await?;
+            self.take_in(&room, seen, &mut originals, &mut arrivals.intake).await?;
+        }
+        self.note_encrypted(&mut arrivals.intake).await?;
+        waiting.add(arrivals.intake.locked.iter().map(|(locked, _)| locked.clone()), self.report);
+        arrivals.notices = self.due_notices(waiting).await?;
+        Ok(arrivals)
+    }
+
+    /// All events of a room since the journal's position, once each, in order.
+    async fn gather(
+        &self,
+        room: &Room,
+        raw: feed::Stretch,
+        raw_is_complete: bool,
+        parts: Vec<Part>,
+        originals: &mut Originals,
+        passed_over: &mut PassedOver,
+    ) -> Result<Vec<Seen>, Fault> {
+        let mut opened: BTreeMap<String, TimelineEvent> = BTreeMap::new();
+        let mut order: Vec<Value> = Vec::new();
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        if raw_is_complete {
+            if let Some(gap) = raw.gap {
+                self.fill(room, &gap, &mut order, &mut known, passed_over).await?;
+            }
+            add_all(raw.events, &mut order, &mut known);
+        }
+        for part in parts {
+            if let Some(gap) = part.gap.filter(|_| !raw_is_complete) {
+                self.fill(room, &gap, &mut order, &mut known, passed_over).await?;
+            }
+            let mut events = Vec::new();
+            for event in part.events {
+                let json: Value =
+                    serde_json::from_str(event.raw().json().get()).unwrap_or_default();
+                if let Some(id) = feed::event_id(&json) {
+                    opened.insert(id.to_owned(), event);
+                    events.push(json);
+                }
+            }
+            add_all(events, &mut order, &mut known);
+        }
+        let user = &self.spec.account.user_id;
+        let from = timeline::position_of_join(&order, user).map_or(0, |position| position + 1);
+        let mut seen = Vec::new();
+        for json in order.into_iter().skip(from) {
+            originals.add(&json);
+            let Some(id) = feed::event_id(&json).map(ToOwned::to_owned) else { continue };
+            let event = match opened.remove(&id) {
+                // The key may have come with a later one of several syncs.
+                Some(event) if !matches!(event.kind, TimelineEventKind::UnableToDecrypt { .. }) => {
+                    Some(event)
+                }
+                None if !feed::is_encrypted(&json) => {
+                    seen.push(Seen { id, json, lock: Lock::None });
+                    continue;
+                }
+                locked => match self.open(room, &json).await? {
+                    Some(event) => Some(event),
+                    None => locked,
+                },
+            };
+            seen.extend(event.and_then(|event| Seen::new(id, event)));
+        }
+        Ok(seen)
+    }
+
+    /// Decrypts an event that the server sent; `None` if it is malformed.
+    async fn open(&self, room: &Room, json: &Value) -> Result<Option<TimelineEvent>, Fault> {
+        match decrypting::open(room, json).await {
+            Ok(event) => Ok(Some(event)),
+            Err(
+                error @ (matrix_sdk::Error::CryptoStoreError(_) | matrix_sdk::Error::NoOlmMachine),
+            ) => Err(Fault::StoreFailed { detail: error.to_string() }),
+            Err(_) => {
+                let event_id = feed::event_id(json);
+                warn!(event = "undecryptable", room = %room.room_id(), event_id, reason = "malformed", "a message cannot be decrypted");
+                self.report.count_undecryptable();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Fetches what is missing before a timeline, back to the journal's
+    /// position, the agent's own join, what is too old, or the limit.
+    async fn fill(
+        &self,
+        room: &Room,
+        gap: &str,
+        order: &mut Vec<Value>,
+        known: &mut BTreeSet<String>,
+        passed_over: &mut PassedOver,
+    ) -> Result<(), Fault> {
+        let mut found: Vec<Value> = Vec::new();
+        let mut from = Some(gap.to_owned());
+        let mut pages = 0;
+        'pages: while let Some(position) = from.take() {
+            if pages == MOST_PAGES {
+                passed_over.more = true;
+                break;
+            }
+            pages += 1;
+            let id = room.room_id().as_str();
+            let asked = self.rest.messages(self.token, id, Some(&position), Some(self.done)).await;
+            let page = match asked {
+                Ok(page) => page,
+                // The agent was in the room and is no more.
+                Err(RestError::Api { status, .. }) if status.as_u16() == 403 => break,
+                Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
+            };
+            let last = page.events.is_empty();
+            let too_old = page.events.iter().filter(|event| self.is_too_old(event)).count();
+            for event in page.events {
+                let joined = timeline::position_of_join(
+                    std::slice::from_ref(&event),
+                    &self.spec.account.user_id,
+                );
+                let end =
+                    joined.is_some() || feed::event_id(&event).is_some_and(|id| known.contains(id));
+                if !self.is_too_old(&event) || joined.is_some() {
+                    found.push(event);
+                }
+                if end {
+                    break 'pages;
+                }
+            }
+            passed_over.count += too_old;
+            if last {
+                break;
+            }
+            if too_old > 0 {
+                passed_over.more |= page.next.is_some();
+                break;
+            }
+            from = page.next;
+        }
+        debug!(room = %room.room_id(), events = found.len(), pages, "filled a gap");
+        found.reverse();
+        add_all(found, order, known);
+        Ok(())
+    }
+
+    fn is_too_old(&self, event: &Value) -> bool {
+        event["state_key"].is_null()
+            && event["sender"] != self.spec.account.user_id.as_str()
+            && timeline::age(event) > self.spec.catch_up.max_age
+    }
+
+    /// Sorts a room's events into messages and locked ones.
+    async fn take_in(
+        &self,
+        room: &Room,
+        seen: Vec<Seen>,
+        originals: &mut Originals,
+        intake: &mut Intake,
+    ) -> Result<(), Fault> {
+        let id = RoomId::new(room.room_id().as_str());
+        let now = stamp();
+        let own = self.spec.account.user_id.as_str();
+        for Seen { id: event_id, json, lock } in seen {
+            if json["sender"] == own {
+                continue;
+            }
+            let history = feed::is_history(&json);
+            match lock {
+                Lock::Locked(info) if undecryptable::is_forged(&info.reason) => {
+                    warn_forged(&id, &event_id);
+                }
+                Lock::Locked(_) if history => {}
+                Lock::Locked(info) => {
+                    if let Some(locked) = undecryptable::lock(&id, &json, &info, now, self.report) {
+                        // What is damaged or too old for an answer need not be kept.
+                        let fresh = timeline::age(&json) <= self.spec.catch_up.max_age;
+                        if fresh && locked.cause.can_heal() {
+                            intake.locked.push((locked, json.to_string()));
+                        }
+                    }
+                }
+                Lock::Opened(info) if is_forged(&info) => warn_forged(&id, &event_id),
+                Lock::Opened(_) => {
+                    let Some(message) = timeline::message(id.as_str(), &json) else { continue };
+                    // What is never answered needs no protection against a replay.
+                    let wanted = !history && message.calls_for_answer().is_ok();
+                    let ciphertext = match wanted {
+                        true => self.ciphertext(&id, &event_id, originals).await?,
+                        false => originals.ciphertext(&event_id),
+                    };
+                    if ciphertext.is_some() {
+                        intake.heard.push(Heard { message, ciphertext, wanted: !history });
+                    } else if wanted {
+                        warn!(room = %id, event_id, "the server does not give the message as it was sent; not answered");
+                    }
+                }
+                Lock::None => {
+                    if let Some(message) = timeline::message(id.as_str(), &json) {
+                        intake.heard.push(Heard { message, ciphertext: None, wanted: !history });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ciphertext of an event that the SDK has decrypted.
+    async fn ciphertext(
+        &self,
+        room: &RoomId,
+        event: &str,
+        originals: &mut Originals,
+    ) -> Result<Option<Ciphertext>, Fault> {
+        if let Some(found) = originals.ciphertext(event) {
+            return Ok(Some(found));
+        }
+        if !originals.fetched {
+            originals.fetched = true;
+            for stretch in self.fetch().await?.into_values() {
+                stretch.events.iter().for_each(|event| originals.add(event));
+            }
+            if let Some(found) = originals.ciphertext(event) {
+                return Ok(Some(found));
+            }
+        }
+        match self.rest.event(self.token, room.as_str(), event).await {
+            Ok(json) => originals.add(&json),
+            Err(RestError::Api { status, .. }) if status.is_client_error() => {}
+            Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
+        }
+        Ok(originals.ciphertext(event))
+    }
+
+    /// Tries what waits for its key again.
+    async fn retry(
+        &self,
+        keys: &Keys,
+        waiting: &mut Waiting,
+        intake: &mut Intake,
+    ) -> Result<(), Fault> {
+        let now = stamp();
+        for mut locked in waiting.to_try(keys, now) {
+            if now.since(locked.sent) > self.spec.catch_up.max_age {
+                info!(event = "stale_skipped", count = 1, room = %locked.room, event_id = %locked.event, "its key did not come within catch_up.max_age");
+                intake.unlocked.push(locked.event);
+                continue;
+            }
+            match self.try_again(&locked).await? {
+                Tried::Opened(heard) => {
+                    info!(event = "decrypted_late", room = %locked.room, event_id = %locked.event, "the key arrived");
+                    intake.heard.extend(heard);
+                    intake.unlocked.push(locked.event);
+                }
+                Tried::Gone => intake.unlocked.push(locked.event),
+                Tried::InVain(cause) => {
+                    locked.tries += 1;
+                    locked.next_try =
+                        now.plus(launcher_core::undecryptable::next_try(locked.tries));
+                    if let Some(cause) = cause {
+                        locked.cause = cause;
+                    }
+                    self.journal.postpone(&locked).await?;
+                    waiting.update(&locked);
+                }
+            }
+        }
+        waiting.remove(&intake.unlocked, self.report);
+        Ok(())
+    }
+
+    async fn try_again(&self, locked: &Locked) -> Result<Tried, Fault> {
+        let Some(json) = self.journal.locked_event(&locked.event).await? else {
+            return Ok(Tried::Gone);
+        };
+        let Ok(json) = serde_json::from_str::<Value>(&json) else { return Ok(Tried::Gone) };
+        let Ok(id) = ruma::RoomId::parse(locked.room.as_str()) else { return Ok(Tried::Gone) };
+        let Some(room) = self.client.get_room(&id) else { return Ok(Tried::InVain(None)) };
+        let Some(event) = self.open(&room, &json).await? else { return Ok(Tried::Gone) };
+        let opened = match Seen::new(locked.event.as_str().to_owned(), event) {
+            Some(Seen { json, lock: Lock::Opened(info), .. }) if !is_forged(&info) => json,
+            Some(Seen { lock: Lock::Locked(info), .. })
+                if !undecryptable::is_forged(&info.reason) =>
+            {
+                return Ok(Tried::InVain(Some(undecryptable::cause(&info.reason))));
+            }
+            _ => {
+                warn_forged(&locked.room, locked.event.as_str());
+                return Ok(Tried::Gone);
+            }
+        };
+        let mut message = timeline::message(locked.room.as_str(), &opened);
+        if let Some(message) = &mut message {
+            message.age = stamp().since(locked.sent);
+        }
+        let ciphertext = feed::ciphertext(&json);
+        let wanted = ciphertext.is_some();
+        Ok(Tried::Opened(message.map(|message| Heard { message, ciphertext, wanted })))
+    }
+
+    /// Finds the rooms that are encrypted, so that nothing is ever sent there in the clear.
+    async fn note_encrypted(&self, intake: &mut Intake) -> Result<(), Fault> {
+        let seen = intake
+            .heard
+            .iter()
+            .filter(|heard| heard.ciphertext.is_some())
+            .map(|heard| heard.message.room.clone())
+            .chain(intake.locked.iter().map(|(locked, _)| locked.room.clone()))
+            .chain(encrypted_rooms(self.client));
+        let rooms: BTreeSet<RoomId> = seen.collect();
+        for room in rooms {
+            if !self.journal.was_encrypted(&room).await? {
+                intake.encrypted_rooms.push(room);
+            }
+        }
+        Ok(())
+    }
+
+    /// What this agent has to tell people about missing keys now.
+    async fn due_notices(
+        &self,
+        waiting: &mut Waiting,
+    ) -> Result<Vec<launcher_runtime::ports::Notice>, Fault> {
+        let Some(grace) = self.spec.undecryptable.notice_after else { return Ok(Vec::new()) };
+        let agent = launcher_core::names::UserId::new(self.spec.account.user_id.clone());
+        let mut found = Vec::new();
+        for event in waiting.to_notice(grace, stamp()) {
+            let told = !self.notices.claim(&event, &agent)
+                || notices::is_told(self.client, self.rest, self.token, self.spec, &event).await?;
+            waiting.set_noticed(&event);
+            if told {
+                self.journal.noticed(&event.room, &undecryptable::key_of(&event)).await?;
+            } else {
+                found.push(notices::notice(&event));
+            }
+        }
+        Ok(found)
+    }
+}
+
+enum Tried {
+    Opened(Option<Heard>),
+    InVain(Option<launcher_core::undecryptable::Cause>),
+    Gone,
+}
+
+impl Seen {
+    fn new(id: String, event: TimelineEvent) -> Option<Self> {
+        let (json, lock) = match event.kind {
+            TimelineEventKind::Decrypted(event) => (
+                event.event.json().get().to_owned(),
+                Lock::Opened(Box::new((*event.encryption_info).clone())),
+            ),
+            TimelineEventKind::UnableToDecrypt { event, utd_info } => {
+                (event.json().get().to_owned(), Lock::Locked(utd_info))
+            }
+            TimelineEventKind::PlainText { event } => (event.json().get().to_owned(), Lock::None),
+        };
+        Some(Self { id, json: serde_json::from_str(&json).ok()?, lock })
+    }
+}
+
+/// The rooms that the SDK knows to be encrypted.
+pub(crate) fn encrypted_rooms(client: &Client) -> impl Iterator<Item = RoomId> {
+    client
+        .joined_rooms()
+        .into_iter()
+        .filter(|room| room.encryption_state().is_encrypted())
+        .map(|room| RoomId::new(room.room_id().as_str()))
+}
+
+/// Whether the event claims a sender that its session does not belong to. The
+/// SDK lets that through where unverified devices are obeyed.
+fn is_forged(info: &EncryptionInfo) -> bool {
+    info.verification_state == VerificationState::Unverified(VerificationLevel::MismatchedSender)
+}
+
+fn warn_forged(room: &RoomId, event_id: &str) {
+    warn!(event = "duplicate_ignored", %room, event_id, why = "OtherSender", "a message claims a sender that its session does not belong to; it is not acted upon");
+}
+
+/// Appends events that are not there yet.
+fn add_all(events: Vec<Value>, order: &mut Vec<Value>, known: &mut BTreeSet<String>) {
+    for event in events {
+        if feed::event_id(&event).is_some_and(|id| known.insert(id.to_owned())) {
+            order.push(event);
+        }
+    }
+}
+
+/// Encrypted events as they were sent, by id.
+#[derive(Default)]
+struct Originals {
+    ciphertexts: BTreeMap<String, Ciphertext>,
+    /// Whether everything since the journal's position is in here.
+    fetched: bool,
+}
+
+impl Originals {
+    fn new(news: &News) -> Self {
+        let mut originals = Self { fetched: news.raw_is_complete, ..Self::default() };
+        for event in news.raw.values().flat_map(|stretch| &stretch.events) {
+            originals.add(event);
+        }
+        originals
+    }
+
+    fn add(&mut self, event: &Value) {
+        if feed::is_encrypted(event)
+            && let (Some(id), Some(found)) = (feed::event_id(event), feed::ciphertext(event))
+        {
+            self.ciphertexts.insert(id.to_owned(), found);
+        }
+    }
+
+    fn ciphertext(&self, event: &str) -> Option<Ciphertext> {
+        self.ciphertexts.get(event).cloned()
+    }
+}
+
+/// What one of the SDK's syncs brought for a room.
+struct Part {
+    events: Vec<TimelineEvent>,
+    gap: Option<String>,
+}
+
+impl Part {
+    fn new(update: JoinedRoomUpdate) -> Self {
+        let timeline = update.timeline;
+        let gap = feed::gap(timeline.limited, timeline.prev_batch.as_deref());
+        Self { events: timeline.events, gap }
+    }
+}

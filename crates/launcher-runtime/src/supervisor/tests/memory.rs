@@ -1,0 +1,160 @@
+//! A journal for tests of the runtime: what matters of it, in memory. The real
+//! one has its own tests.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use launcher_core::{
+    agent::AgentId,
+    fault::Fault,
+    names::{EventId, RoomId},
+    spec::AgentSpec,
+};
+
+use crate::ports::{
+    Answer,
+    journal::{Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Queued},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct MemoryJournals(Mutex<BTreeMap<AgentId, Arc<Memory>>>);
+
+impl MemoryJournals {
+    pub(super) fn with(agent: AgentId, journal: Arc<Memory>) -> Self {
+        Self(Mutex::new([(agent, journal)].into()))
+    }
+
+    pub(super) fn of(&self, agent: &AgentId) -> Arc<Memory> {
+        self.0.lock().unwrap().entry(agent.clone()).or_default().clone()
+    }
+}
+
+impl Journals for MemoryJournals {
+    fn journal(&self, spec: &AgentSpec) -> Arc<dyn Journal> {
+        self.of(&spec.id)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    generation: u64,
+    in_use: bool,
+    messages: Vec<Queued>,
+    outcomes: BTreeMap<Number, Outcome>,
+}
+
+impl Memory {
+    /// The number of the only message.
+    pub(super) fn number(&self) -> Number {
+        self.0.lock().unwrap().messages[0].number
+    }
+
+    /// How often the behavior was asked about the only message.
+    pub(super) fn tries(&self) -> u32 {
+        self.0.lock().unwrap().messages.first().map_or(0, |queued| queued.tries)
+    }
+
+    /// How the work on the only message ended.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.0.lock().unwrap().outcomes.values().next().copied()
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        !self.0.lock().unwrap().in_use
+    }
+
+    fn message<T>(&self, number: Number, change: impl FnOnce(&mut Queued) -> T) -> T {
+        let mut content = self.0.lock().unwrap();
+        change(content.messages.iter_mut().find(|queued| queued.number == number).unwrap())
+    }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn begin(&self) -> Result<Life, Fault> {
+        let mut content = self.0.lock().unwrap();
+        content.generation += 1;
+        let clean = !std::mem::replace(&mut content.in_use, true);
+        Ok(Life { generation: content.generation, clean })
+    }
+
+    async fn end(&self) -> Result<(), Fault> {
+        self.0.lock().unwrap().in_use = false;
+        Ok(())
+    }
+
+    async fn rest(&self) {}
+
+    async fn position(&self) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
+    async fn ingest(&self, batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault> {
+        let mut content = self.0.lock().unwrap();
+        for heard in batch.heard.into_iter().filter(|heard| heard.wanted) {
+            let number = Number(i64::try_from(content.messages.len()).unwrap() + 1);
+            let message = heard.message;
+            let arrived = crate::stamp();
+            content.messages.push(Queued { number, message, arrived, tries: 0, answers: None });
+        }
+        Ok(Vec::new())
+    }
+
+    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Queued>, Fault> {
+        let content = self.0.lock().unwrap();
+        let waits = |queued: &&Queued| {
+            queued.number > after && !content.outcomes.contains_key(&queued.number)
+        };
+        Ok(content.messages.iter().filter(waits).take(limit).cloned().collect())
+    }
+
+    async fn attempt(&self, number: Number) -> Result<u32, Fault> {
+        Ok(self.message(number, |queued| {
+            queued.tries += 1;
+            queued.tries
+        }))
+    }
+
+    async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault> {
+        self.message(number, |queued| queued.answers = Some(answers.to_vec()));
+        Ok(())
+    }
+
+    async fn answer_done(&self, number: Number, transaction: &str) -> Result<(), Fault> {
+        self.message(number, |queued| {
+            queued.answers.as_mut().unwrap().retain(|answer| answer.transaction != transaction);
+        });
+        Ok(())
+    }
+
+    async fn settle(&self, number: Number, outcome: Outcome) -> Result<(), Fault> {
+        self.0.lock().unwrap().outcomes.insert(number, outcome);
+        Ok(())
+    }
+
+    async fn undecryptable(&self) -> Result<Vec<Locked>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn locked_event(&self, _event: &EventId) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
+    async fn postpone(&self, _locked: &Locked) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn noticed(&self, _room: &RoomId, _session: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {
+        Ok(false)
+    }
+}
