@@ -241,26 +241,26 @@ impl Reader<'_> {
                 Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
             };
             let last = page.events.is_empty();
-            let too_old = page.events.iter().filter(|event| self.is_too_old(event)).count();
+            let too_old_before = passed_over.count;
             for event in page.events {
-                let joined = timeline::position_of_join(
-                    std::slice::from_ref(&event),
-                    &self.spec.account.user_id,
-                );
-                let end =
-                    joined.is_some() || feed::event_id(&event).is_some_and(|id| known.contains(id));
-                if !self.is_too_old(&event) || joined.is_some() {
-                    found.push(event);
+                if feed::event_id(&event).is_some_and(|id| known.contains(id)) {
+                    break 'pages;
                 }
-                if end {
+                let own = std::slice::from_ref(&event);
+                let joined = timeline::position_of_join(own, &self.spec.account.user_id).is_some();
+                match self.is_too_old(&event) {
+                    true => passed_over.count += 1,
+                    false => found.push(event),
+                }
+                // What stands before the join is history.
+                if joined {
                     break 'pages;
                 }
             }
-            passed_over.count += too_old;
             if last {
                 break;
             }
-            if too_old > 0 {
+            if passed_over.count > too_old_before {
                 passed_over.more |= page.next.is_some();
                 break;
             }

@@ -50,6 +50,23 @@ impl Bed {
         self.servers().engine.login(homeserver.base_url(), &user, PASSWORD, options)
     }
 
+    /// A new person, signed in at this address of the homeserver.
+    pub(crate) fn person_at(&self, stem: &str, address: &str) -> Result<JsUser, TestbedError> {
+        let user = self.homeserver().register_without_login(&self.name(stem), PASSWORD)?;
+        self.servers().engine.login(address, &user, PASSWORD, LoginOptions::default())
+    }
+
+    /// A new person on a homeserver of the case's own.
+    pub(crate) fn person_of(
+        &self,
+        homeserver: &Homeserver,
+        name: &str,
+    ) -> Result<JsUser, TestbedError> {
+        let user = homeserver.register_without_login(name, PASSWORD)?;
+        let address = homeserver.base_url();
+        self.servers().engine.login(address, &user, PASSWORD, LoginOptions::default())
+    }
+
     /// A new account with a token.
     pub(crate) fn account(&self, stem: &str) -> Result<Account, TestbedError> {
         self.homeserver().register(&self.name(stem), PASSWORD)

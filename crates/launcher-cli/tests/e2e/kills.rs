@@ -12,19 +12,43 @@ use serde_json::Value;
 use crate::{Cases, Outcome, bed::Bed, rooms::ask, tapped::Tapped};
 
 pub(crate) const CASES: Cases = &[
-    ("kills::with_the_room_key_in_hand", |bed| rounds(bed, Moment::KeyInHand)),
-    ("kills::in_the_middle_of_the_answer_with_the_room_key", |bed| rounds(bed, Moment::KeyCut)),
-    ("kills::at_the_sync_after_the_room_key", |bed| rounds(bed, Moment::NextSync)),
-    ("kills::before_an_answer_reaches_the_server", |bed| rounds(bed, Moment::BeforeSend)),
-    ("kills::after_the_server_has_the_answer", |bed| rounds(bed, Moment::AfterSend)),
-    ("kills::while_the_behavior_is_at_work", |bed| rounds(bed, Moment::AtWork)),
-    ("kills::while_one_time_keys_are_claimed", |bed| rounds(bed, Moment::Claim)),
-    ("kills::while_the_room_key_is_shared", |bed| rounds(bed, Moment::Sharing)),
+    ("kills::with_the_room_key_in_hand", |bed| few(bed, Moment::KeyInHand)),
+    ("kills::in_the_middle_of_the_answer_with_the_room_key", |bed| few(bed, Moment::KeyCut)),
+    ("kills::at_the_sync_after_the_room_key", |bed| few(bed, Moment::NextSync)),
+    ("kills::before_an_answer_reaches_the_server", |bed| few(bed, Moment::BeforeSend)),
+    ("kills::after_the_server_has_the_answer", |bed| few(bed, Moment::AfterSend)),
+    ("kills::while_the_behavior_is_at_work", |bed| few(bed, Moment::AtWork)),
+    ("kills::while_one_time_keys_are_claimed", |bed| few(bed, Moment::Claim)),
+    ("kills::while_the_room_key_is_shared", |bed| few(bed, Moment::Sharing)),
     ("kills::while_the_first_keys_are_uploaded", first_upload),
+    ("kills::in_the_middle_of_the_first_keys_of_strangers", strangers),
 ];
 
 /// Kills per case.
 const ROUNDS: usize = 5;
+
+/// Kills per case when there is time.
+const LONG_ROUNDS: usize = 100;
+
+/// The same with more kills; run only when they are asked for.
+pub(crate) const LONG: Cases = &[
+    ("soak::killed_with_the_room_key_in_hand", |bed| many(bed, Moment::KeyInHand)),
+    ("soak::killed_in_the_middle_of_the_answer_with_the_room_key", |bed| many(bed, Moment::KeyCut)),
+    ("soak::killed_at_the_sync_after_the_room_key", |bed| many(bed, Moment::NextSync)),
+    ("soak::killed_before_an_answer_reaches_the_server", |bed| many(bed, Moment::BeforeSend)),
+    ("soak::killed_after_the_server_has_the_answer", |bed| many(bed, Moment::AfterSend)),
+    ("soak::killed_while_the_behavior_is_at_work", |bed| many(bed, Moment::AtWork)),
+    ("soak::killed_while_one_time_keys_are_claimed", |bed| many(bed, Moment::Claim)),
+    ("soak::killed_while_the_room_key_is_shared", |bed| many(bed, Moment::Sharing)),
+];
+
+fn few(bed: &Bed, moment: Moment) -> Outcome {
+    rounds(bed, moment, ROUNDS)
+}
+
+fn many(bed: &Bed, moment: Moment) -> Outcome {
+    rounds(bed, moment, LONG_ROUNDS)
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Moment {
@@ -39,17 +63,17 @@ enum Moment {
 }
 
 /// One user asks, the launcher is killed at the moment, comes back and answers.
-fn rounds(bed: &Bed, moment: Moment) -> Outcome {
+fn rounds(bed: &Bed, moment: Moment, rounds: usize) -> Outcome {
     let stage = Tapped::new(bed)?;
-    let delay = if moment == Moment::AtWork { "1s" } else { "0s" };
-    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), delay)?;
+    let delay = if moment == Moment::AtWork { ", delay: 1s" } else { "" };
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), delay, "")?;
     let alice = bed.person("alice")?;
     let mut launcher = stage.start_ready("echo")?;
     let room = alice.create_room(RoomOptions::encrypted().invite(&agent))?;
     alice.wait_for_member(&room, &agent, "join", DEFAULT_TIMEOUT)?;
     ask(&alice, &room, "steady", &agent)?;
     let mut asked = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         if matches!(moment, Moment::Claim | Moment::Sharing) {
             // Somebody whom the agent has never written to.
             let lurker = bed.person("lurker")?;
@@ -70,9 +94,7 @@ fn rounds(bed: &Bed, moment: Moment) -> Outcome {
         launcher.wait_for_end(DEFAULT_TIMEOUT)?;
         drop(rules);
         launcher = stage.start_ready("echo")?;
-        for event in &asked {
-            alice.wait_for_replies(&room, event, 1, DEFAULT_TIMEOUT)?;
-        }
+        alice.wait_for_replies(&room, &asked[round], 1, DEFAULT_TIMEOUT)?;
     }
     ask(&alice, &room, "healed", &agent)?;
     stage.answered_once(bed.homeserver(), &alice, &room, &agent, &asked)?;
@@ -80,11 +102,11 @@ fn rounds(bed: &Bed, moment: Moment) -> Outcome {
     stage.check()
 }
 
-fn is_sync_of_sdk(request: &Request) -> bool {
+pub(crate) fn is_sync_of_sdk(request: &Request) -> bool {
     request.path.ends_with("/sync") && request.query_value("timeout") == Some("0")
 }
 
-fn has_key(response: &Value) -> bool {
+pub(crate) fn has_key(response: &Value) -> bool {
     let events = response["to_device"]["events"].as_array();
     events.is_some_and(|events| events.iter().any(|event| event["type"] == "m.room.encrypted"))
 }
@@ -135,7 +157,7 @@ fn first_upload(bed: &Bed) -> Outcome {
     let alice = bed.person("alice")?;
     for round in 0..ROUNDS {
         let stage = Tapped::new(bed)?;
-        let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "0s")?;
+        let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
         let point = match round.is_multiple_of(2) {
             true => Point::AfterResponse,
             false => Point::BeforeForwarding,
@@ -158,4 +180,58 @@ fn first_upload(bed: &Bed) -> Outcome {
         stage.check()?;
     }
     Ok(())
+}
+
+/// The first key of somebody new opens an Olm session. The SDK stores that at
+/// once and the key at the end of the batch; here the rest of the batch is long.
+fn strangers(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let mut launcher = stage.start_ready("echo")?;
+    for delay in [3, 10, 20, 40, 80] {
+        let stranger = bed.person("stranger")?;
+        let room = stranger.create_room(RoomOptions::encrypted().invite(&agent))?;
+        stranger.wait_for_member(&room, &agent, "join", DEFAULT_TIMEOUT)?;
+        let with_key = || Matcher::when(is_sync_of_sdk).response(has_key).times(1);
+        let _longer = stage.tap.add_rule(with_key(), Action::rewrite(lengthen));
+        let kill = stage.kill(Point::AfterDelivery, Duration::from_millis(delay));
+        let kill = stage.tap.add_rule(with_key(), kill);
+        let asked = stage.say(&stranger, &room, "hello")?;
+        kill.wait_for_hits(1, DEFAULT_TIMEOUT)?;
+        launcher.wait_for_end(DEFAULT_TIMEOUT)?;
+        kill.remove();
+        launcher = stage.start_ready("echo")?;
+        stranger.wait_for_replies(&room, &asked, 1, DEFAULT_TIMEOUT)?;
+        ask(&stranger, &room, "healed", &agent)?;
+        stage.answered_once(bed.homeserver(), &stranger, &room, &agent, &[asked])?;
+    }
+    assert!(launcher.stop()?.0.success());
+    stage.check()
+}
+
+/// Appends ninety to-device messages that nobody can decrypt.
+fn lengthen(mut answer: Value) -> Value {
+    if let Some(events) = answer["to_device"]["events"].as_array_mut() {
+        let sample = events.iter().find(|event| event["type"] == "m.room.encrypted").cloned();
+        for number in 0..90 {
+            let mut junk = sample.clone().unwrap_or_default();
+            if let Some(ciphertexts) = junk["content"]["ciphertext"].as_object_mut() {
+                for ciphertext in ciphertexts.values_mut() {
+                    // Another sender's key in it, so no session fits.
+                    let body = ciphertext["body"].as_str().unwrap_or_default();
+                    let other: String = body
+                        .char_indices()
+                        .map(|(place, letter)| match place == 20 + number % 20 {
+                            true if letter == 'A' => 'B',
+                            true => 'A',
+                            false => letter,
+                        })
+                        .collect();
+                    ciphertext["body"] = other.into();
+                }
+            }
+            events.push(junk);
+        }
+    }
+    answer
 }

@@ -10,15 +10,21 @@ mod bed;
 mod launcher;
 mod tapped;
 
+mod absence;
 mod config_files;
 mod conversation;
 mod crowd;
 mod files_at_rest;
 mod folders;
 mod kills;
+mod late_keys;
 mod lifecycle;
 mod parking;
+mod plaintext;
+mod replays;
 mod rooms;
+mod servers;
+mod soak;
 mod trust;
 
 use std::{process::ExitCode, sync::Arc};
@@ -33,16 +39,25 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// The cases of a file: what is promised, and the function that shows it.
 type Cases = &'static [(&'static str, fn(&Bed) -> Outcome)];
 
+/// What runs only when it is asked for by name: it takes long.
+const LONG: &[Cases] = &[kills::LONG, late_keys::LONG, soak::LONG];
+
 const ALL: &[Cases] = &[
+    absence::CASES,
     config_files::CASES,
     conversation::CASES,
     crowd::CASES,
     files_at_rest::CASES,
     folders::CASES,
     kills::CASES,
+    late_keys::CASES,
     lifecycle::CASES,
     parking::CASES,
+    plaintext::CASES,
+    replays::CASES,
     rooms::CASES,
+    servers::CASES,
+    soak::CASES,
     trust::CASES,
 ];
 
@@ -51,7 +66,10 @@ fn main() -> ExitCode {
     // More at once only makes each of them slower on a small machine.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let bed = Arc::new(Bed::default());
-    let trials = ALL.iter().copied().flatten().map(|(name, case)| trial(name, *case, &bed));
+    let asked_for = arguments.filter.as_ref().is_some_and(|filter| filter.starts_with("soak"));
+    let long = LONG.iter().filter(|_| asked_for);
+    let trials =
+        ALL.iter().chain(long).copied().flatten().map(|(name, case)| trial(name, *case, &bed));
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     bed.stop();
     conclusion.exit_code()

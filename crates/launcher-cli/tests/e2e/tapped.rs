@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use launcher_testbed::{
-    Homeserver, JsUser,
+    DEFAULT_TIMEOUT, Homeserver, JsUser,
     tap::{Action, Hook, Point, Tap, invariants},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -58,18 +58,19 @@ impl Tapped {
         Ok(Self { tap, place, victim: Victim::default(), said: Mutex::default() })
     }
 
-    /// Registers an account and makes an agent that takes `delay` to answer.
+    /// Registers an account and makes an agent with these keys of an echo and of its own.
     pub(crate) fn agent(
         &self,
         homeserver: &Homeserver,
         id: &str,
         name: &str,
-        delay: &str,
+        echo: &str,
+        more: &str,
     ) -> Result<String> {
         let user = homeserver.register_without_login(name, PASSWORD)?;
         self.place.set_variable(&variable(id), &pickle_key(id))?;
-        let config = agent_config(id, &user, &format!("password: \"{PASSWORD}\""), "");
-        let echo = format!("prefix: \"echo: \", delay: {delay}");
+        let config = agent_config(id, &user, &format!("password: \"{PASSWORD}\""), more);
+        let echo = format!("prefix: \"echo: \"{echo}");
         self.place.write_agent(id, &config.replace("prefix: \"echo: \"", &echo))?;
         Ok(user)
     }
@@ -103,6 +104,33 @@ impl Tapped {
         let event = user.send_text(room, &text)?;
         said.push(text);
         Ok(event)
+    }
+
+    /// Waits until the homeserver's record has an answer to every message. A client may
+    /// not have all of them: what it missed while the server was away is a gap to it.
+    pub(crate) fn wait_for_answers(
+        &self,
+        homeserver: &Homeserver,
+        reader: &JsUser,
+        room: &str,
+        agent: &str,
+        asked: &[String],
+    ) -> Result<()> {
+        let end = Instant::now() + DEFAULT_TIMEOUT * 6;
+        loop {
+            let events = homeserver.room_events(&reader.account().access_token, room)?;
+            let counts = invariants::replies_by_question(&events, agent);
+            let missing = asked.iter().filter(|event| !counts.contains_key(*event)).count();
+            if missing == 0 {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(
+                    format!("{missing} of {} messages are not answered", asked.len()).into()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Fails if a message was not answered exactly once, by the homeserver's record.
