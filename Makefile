@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help build demo check test test-fast e2e docs reference ci bench install-testbed
+.PHONY: help build demo check test test-fast e2e soak docs reference ci bench install-testbed
 
 help: ## Lists the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -32,6 +32,10 @@ test-fast: ## Runs the tests that need no homeserver
 
 e2e: install-testbed ## Runs only the end-to-end tests
 	$(TEST) --test e2e
+
+soak: install-testbed ## Kills the launcher hundreds of times under load; takes half an hour
+	$(TEST) --test e2e -- soak
+	@cat $${CARGO_TARGET_DIR:-target}/tmp/soak.txt
 
 install-testbed:
 	@bin/setup-testbed

@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf, process::ExitStatus, time::Duration};
 
+use launcher_core::fault::Fault;
 use launcher_testbed::TestbedError;
 
 /// Why nothing could be measured.
@@ -44,6 +45,10 @@ pub(crate) enum BenchError {
     /// known here.
     #[error("reading {what} of process {pid}")]
     Unreadable { what: &'static str, pid: u32 },
+
+    /// The journal could not be filled.
+    #[error("filling a journal: {fault}")]
+    Journal { fault: Fault },
 
     /// The handles of a process kept coming and going.
     #[error("the process did not come to rest within {waited:?}")]

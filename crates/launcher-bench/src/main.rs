@@ -8,7 +8,7 @@
 //!
 //! The plain program is `plain-bot`, built as the SDK's own examples are. The
 //! launcher is a program of its own here: this one knows its files and its
-//! log, and nothing from inside.
+//! log, and of its inside only how to fill a journal.
 //!
 //! Reading order: [`trial`] (what is done and measured), [`report`] (what
 //! follows from it), [`program`] (how the two are run), and the rest.
@@ -16,6 +16,7 @@
 mod bound;
 mod error;
 mod folder;
+mod full_journal;
 mod program;
 mod progress;
 mod report;
@@ -28,6 +29,7 @@ use std::{env, process::ExitCode};
 use crate::{
     error::BenchError,
     folder::Folder,
+    full_journal::Starts,
     program::{Binaries, Program},
     progress::say,
     report::Report,
@@ -44,8 +46,9 @@ Usage: bench [FEW MANY]
   FEW MANY  the two numbers of agents to measure with; 10 and 50 without them
 
 Exits 1 if an idle agent of the launcher costs more than 0.7 of what it costs
-in the plain program, or the whole process with MANY of them does; 2 if nothing
-could be measured.";
+in the plain program, or the whole process with MANY of them does, or if an
+agent with a full journal takes twice as long to start as one with an empty one;
+2 if nothing could be measured.";
 
 /// The numbers of agents: far enough apart that what differs from run to run
 /// is small against what the agents between them cost.
@@ -93,6 +96,7 @@ fn measure(few: usize, many: usize) -> Result<Report, BenchError> {
         launcher_few: trial(Program::Launcher, few, Effort::Idle)?,
         plain_many: trial(Program::Plain, many, Effort::Conversation)?,
         launcher_many: trial(Program::Launcher, many, Effort::Conversation)?,
+        starts: Starts::measure(&stage, &folder, &binaries)?,
     };
     drop(stage);
     folder.clear()?;

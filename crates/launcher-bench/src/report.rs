@@ -5,11 +5,17 @@
 
 use std::{fmt, time::Duration};
 
-use crate::trial::{Conversation, Outcome};
+use crate::{
+    full_journal::{MESSAGES, Starts},
+    trial::{Conversation, Outcome},
+};
 
 /// How much an idle agent of the launcher may cost, as a share of what it
 /// costs in the plain program.
 const LIMIT: f64 = 0.7;
+
+/// How much longer an agent with a full journal may take to start.
+const START_LIMIT: f64 = 2.0;
 
 const KIBIBYTES_PER_MEBIBYTE: f64 = 1024.0;
 
@@ -20,6 +26,7 @@ pub(crate) struct Report {
     pub(crate) launcher_few: Outcome,
     pub(crate) plain_many: Outcome,
     pub(crate) launcher_many: Outcome,
+    pub(crate) starts: Starts,
 }
 
 /// A number of both programs.
@@ -39,7 +46,8 @@ impl Report {
     /// process with many agents has to be as cheap, too.
     pub(crate) fn is_good(&self) -> bool {
         let whole = process_memory(&self.plain_many, &self.launcher_many);
-        [self.memory(), self.handles(), whole].iter().all(|row| row.ratio() <= LIMIT)
+        self.starts.ratio() < START_LIMIT
+            && [self.memory(), self.handles(), whole].iter().all(|row| row.ratio() <= LIMIT)
     }
 
     fn memory(&self) -> Row {
@@ -155,8 +163,21 @@ impl fmt::Display for Report {
         for row in self.rows() {
             writeln!(formatter, "{row}")?;
         }
+        let Starts { empty, full } = &self.starts;
+        writeln!(formatter, "\n| | empty journal | {MESSAGES} messages | ratio |")?;
+        writeln!(formatter, "|---|---:|---:|---:|")?;
+        let [empty, full] = [empty, full].map(|time| time.as_secs_f64() * 1000.0);
+        let ratio = self.starts.ratio();
+        writeln!(
+            formatter,
+            "| start until ready, median | {empty:.0} ms | {full:.0} ms | {ratio:.2} |"
+        )?;
         let verdict = if self.is_good() { "met" } else { "not met" };
-        write!(formatter, "\nAt most {LIMIT} of the memory and the handles: {verdict}.")
+        write!(
+            formatter,
+            "\nAt most {LIMIT} of the memory and the handles, less than {START_LIMIT} times the \
+             start: {verdict}."
+        )
     }
 }
 
@@ -185,6 +206,16 @@ mod tests {
         Outcome { agents, idle, conversation: None }
     }
 
+    fn starts(full: u64) -> Starts {
+        Starts { empty: Duration::from_millis(200), full: Duration::from_millis(full) }
+    }
+
+    #[test]
+    fn a_start_that_takes_twice_as_long_spoils_it() {
+        assert!(Report { starts: starts(399), ..report(140) }.is_good());
+        assert!(!Report { starts: starts(400), ..report(140) }.is_good());
+    }
+
     fn report(launcher_handles: u64) -> Report {
         report_with(20, 40, launcher_handles)
     }
@@ -195,6 +226,7 @@ mod tests {
             launcher_few: outcome(10, few, 40),
             plain_many: outcome(50, 110, 1240),
             launcher_many: outcome(50, many, launcher_handles),
+            starts: starts(300),
         }
     }
 

@@ -57,8 +57,8 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) {
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("no message");
-        error!(place, message, "panic");
+        // Not its text: that can quote what somebody said to an agent.
+        error!(place, "panic");
     }));
 }
 

@@ -4,7 +4,7 @@ use launcher_core::{
     conversation::Message,
     names::{EventId, RoomId, UserId},
 };
-use launcher_runtime::ports::journal::{Number, Outcome, Queued, Stamp};
+use launcher_runtime::ports::journal::{Number, Outcome, Place as Waiting, Queued, Stamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
@@ -41,40 +41,50 @@ pub(crate) fn push(
 }
 
 /// See [`launcher_runtime::ports::journal::Journal::waiting`].
-///
-/// A message that does not open is given up, so that it holds up no other.
 pub(crate) fn waiting(
     connection: &Connection,
-    sealer: &Sealer,
     after: Number,
     limit: usize,
-) -> Result<Vec<Queued>, Trouble> {
-    let mut queued = Vec::new();
-    let mut damaged = Vec::new();
-    let mut statement = connection.prepare_cached(
-        "SELECT number, event, room, sender, tries, answered, arrived, sealed FROM inbox
-         WHERE state = 'waiting' AND number > ?1 ORDER BY number",
-    )?;
-    let mut rows = statement.query([after.0])?;
-    while queued.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let row = WaitingRow::read(row)?;
-        let number = Number(row.number);
-        let event = row.event.clone();
-        match row.open(connection, sealer) {
-            Ok(message) => queued.push(message),
-            Err(Trouble::Seal(SealError::Open)) => {
-                tracing::error!(%event, "a message in the journal is damaged; it is given up");
-                damaged.push(number);
-            }
-            Err(other) => return Err(other),
+) -> rusqlite::Result<Vec<Waiting>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT number, room FROM inbox
+             WHERE state = 'waiting' AND number > ?1 ORDER BY number LIMIT ?2",
+        )?
+        .query_map([after.0, limit], |row| {
+            let room: String = row.get(1)?;
+            Ok(Waiting { number: Number(row.get(0)?), room: RoomId::new(room) })
+        })?
+        .collect()
+}
+
+/// See [`launcher_runtime::ports::journal::Journal::queued`].
+///
+/// A message that does not open is given up, so that it holds up no other.
+pub(crate) fn queued(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: Number,
+) -> Result<Option<Queued>, Trouble> {
+    let row = connection
+        .prepare_cached(
+            "SELECT number, event, room, sender, tries, answered, arrived, sealed FROM inbox
+             WHERE state = 'waiting' AND number = ?1",
+        )?
+        .query_row([number.0], WaitingRow::read)
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let event = row.event.clone();
+    match row.open(connection, sealer) {
+        Ok(message) => Ok(Some(message)),
+        Err(Trouble::Seal(SealError::Open)) => {
+            tracing::error!(%event, "a message in the journal is damaged; it is given up");
+            settle(connection, number, Outcome::GivenUp)?;
+            Ok(None)
         }
+        Err(other) => Err(other),
     }
-    for number in damaged {
-        settle(connection, number, Outcome::GivenUp)?;
-    }
-    Ok(queued)
 }
 
 /// Counts another try.

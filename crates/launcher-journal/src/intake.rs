@@ -13,6 +13,10 @@ pub(crate) fn take_in(
     batch: &Intake,
     now: Stamp,
 ) -> Result<Vec<(EventId, Duplicate)>, Trouble> {
+    // First of all: the same event may be locked anew in this very batch.
+    for event in &batch.unlocked {
+        undecryptable::remove(connection, event)?;
+    }
     for (locked, json) in &batch.locked {
         if !inbox::contains(connection, &locked.event)? {
             undecryptable::keep(connection, sealer, locked, json)?;
@@ -26,9 +30,6 @@ pub(crate) fn take_in(
         if let Some(duplicate) = hear(connection, sealer, heard, now)? {
             refused.push((heard.message.event.clone(), duplicate));
         }
-    }
-    for event in &batch.unlocked {
-        undecryptable::remove(connection, event)?;
     }
     for room in &batch.encrypted_rooms {
         known::note_encrypted(connection, room)?;

@@ -19,7 +19,9 @@ use launcher_core::{
 };
 use launcher_runtime::ports::{
     Answer,
-    journal::{Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Queued, Stamp},
+    journal::{
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued, Stamp,
+    },
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -222,9 +224,12 @@ impl Journal for SqliteJournal {
         self.run(|inner| inner.ingest(batch)).await
     }
 
-    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Queued>, Fault> {
-        self.transact(move |transaction, sealer| inbox::waiting(transaction, sealer, after, limit))
-            .await
+    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Place>, Fault> {
+        self.transact(move |transaction, _| Ok(inbox::waiting(transaction, after, limit)?)).await
+    }
+
+    async fn queued(&self, number: Number) -> Result<Option<Queued>, Fault> {
+        self.transact(move |transaction, sealer| inbox::queued(transaction, sealer, number)).await
     }
 
     async fn attempt(&self, number: Number) -> Result<u32, Fault> {

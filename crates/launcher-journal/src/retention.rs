@@ -5,9 +5,12 @@ use std::time::Duration;
 use launcher_runtime::ports::journal::Stamp;
 use rusqlite::Connection;
 
-use crate::{inbox, undecryptable};
+use crate::{inbox, stamps, undecryptable};
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// A silence that a clock can be believed about.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 86_400);
 
 /// So many messages are removed at once, so that nothing waits long for it.
 const AT_ONCE: u32 = 20_000;
@@ -21,9 +24,27 @@ pub(crate) fn prune(
     now: Stamp,
     max_age: Duration,
 ) -> rusqlite::Result<()> {
+    if is_implausible(connection, now)? {
+        return Ok(());
+    }
     let settled = now.minus(max_age.max(DAY).saturating_add(DAY));
     inbox::prune(connection, settled, AT_ONCE)?;
     undecryptable::prune(connection, now.minus(max_age.saturating_add(DAY)))
+}
+
+/// Whether nothing has arrived for so long that the clock may have jumped. One
+/// start with a wrong clock must not cost everything that waits; after a long
+/// absence what is old goes with the next message instead.
+fn is_implausible(connection: &Connection, now: Stamp) -> rusqlite::Result<bool> {
+    let newest: i64 = connection.query_row(
+        "SELECT max(
+             ifnull((SELECT arrived FROM inbox ORDER BY number DESC LIMIT 1), 0),
+             ifnull((SELECT max(first_seen) FROM undecryptable), 0)
+         )",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(now > stamps::from_column(newest).plus(LONGEST_SILENCE))
 }
 
 /// Gives the space of removed rows back to the file system. The rows are gone

@@ -45,6 +45,10 @@ impl Trouble {
     /// The fault, if it came later.
     pub(crate) fn while_open(self, path: &Path) -> Fault {
         match self.clear_case(path) {
+            // Nobody owns it but us, so a lock that is held now is a backup's, and passes.
+            Ok(Fault::StoreLocked { .. }) => {
+                Fault::StoreFailed { detail: format!("{} is locked", path.display()) }
+            }
             Ok(fault) => fault,
             Err(detail) => Fault::StoreFailed { detail: format!("{}: {detail}", path.display()) },
         }

@@ -1,7 +1,9 @@
 //! What a life that did not end in order leaves behind, and what is done about it.
 
+use std::collections::BTreeSet;
+
 use launcher_core::{fault::Fault, spec::AgentSpec};
-use matrix_sdk::Client;
+use matrix_sdk::{Client, RoomMemberships};
 use matrix_sdk_base::crypto::{
     olm::OlmMessageHash,
     store::CryptoStore,
@@ -15,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use crate::{login::Login, rest::Rest, store::StorePlace};
+use crate::{login::Login, reading, rest::Rest, store::StorePlace};
 
 /// Asks for to-device messages only.
 const TO_DEVICE: &str = concat!(
@@ -37,6 +39,27 @@ pub(crate) async fn discard_sessions(client: &Client) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Asks for the devices of everybody in the encrypted rooms.
+///
+/// Where the state store was lost and the crypto store was not, the first sync
+/// of all does not say whose devices have changed meanwhile, and the SDK takes
+/// what it knows for current.
+pub(crate) async fn ask_for_devices(client: &Client) {
+    let mut users = BTreeSet::new();
+    for room in client.joined_rooms() {
+        match room.members(RoomMemberships::ACTIVE).await {
+            Ok(members) => users.extend(members.iter().map(|member| member.user_id().to_owned())),
+            Err(error) => warn!(room = %room.room_id(), %error, "asking for members failed"),
+        }
+    }
+    info!(users = users.len(), "the state store was lost; devices are asked for again");
+    for user in users {
+        if let Err(error) = client.encryption().request_user_identity(&user).await {
+            warn!(%user, %error, "asking for devices failed");
+        }
+    }
 }
 
 /// Removes Olm sessions that were made of a message whose content was lost.
@@ -64,7 +87,7 @@ pub(crate) async fn forget_half_made_sessions(
     };
     let own = account.identity_keys().curve25519.to_base64();
     let pickle = serde_json::to_value(account.pickle().pickle).map_err(|error| failed(&error))?;
-    let wait = std::time::Duration::from_millis(1);
+    let wait = reading::unlike_before();
     let answer = rest
         .poll(login.access_token.expose(), since.unwrap_or_default(), TO_DEVICE, wait)
         .await
@@ -86,8 +109,8 @@ pub(crate) async fn forget_half_made_sessions(
         let Ok(pickle) = serde_json::from_value::<AccountPickle>(pickle.clone()) else { continue };
         let mut copy = Account::from_pickle(pickle);
         let config = SessionConfig::version_1();
-        if copy.create_inbound_session(config, sender, &message).is_ok() {
-            place.forget_session(&id)?;
+        let can_be_made = copy.create_inbound_session(config, sender, &message).is_ok();
+        if can_be_made && place.forget_session(&id)? {
             info!(
                 session_id = id,
                 "an Olm session was made and its first message lost; both are made anew"

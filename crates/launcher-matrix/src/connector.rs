@@ -66,19 +66,13 @@ impl Connector for MatrixConnector {
         let http = self.http.clone();
         let store = cleared.store.clone();
         let client = client::build(spec, http, &place, cleared.store, &cleared.login).await?;
-        if !life.clean {
+        // A journal that begins beside a store that does not was lost, and with it what it knew.
+        let orderly = life.clean && (life.generation > 1 || cleared.verdict != Verdict::Equal);
+        if !orderly {
             let since = client::stored_position(&client).await;
             let login = &cleared.login;
-            aftermath::forget_half_made_sessions(
-                spec,
-                &rest,
-                &place,
-                &store,
-                login,
-                since.as_deref(),
-            )
-            .await?;
-            aftermath::discard_sessions(&client).await?;
+            let since = since.as_deref();
+            aftermath::forget_half_made_sessions(spec, &rest, &place, &store, login, since).await?;
         }
         drop(store);
         client.encryption().wait_for_e2ee_initialization_tasks().await;
@@ -92,10 +86,12 @@ impl Connector for MatrixConnector {
             journal: journal.clone(),
             notices: self.notices.clone(),
         };
-        let started = finish(parts, client, cleared.vault, cleared.verdict).await;
-        if started.is_err() {
-            // Nothing was cut off, and what an earlier life had left open is closed by now.
-            journal.end().await?;
+        let started = finish(parts, client, cleared.vault, cleared.verdict, orderly).await;
+        match &started {
+            // Nothing was cut off: the server was away, most likely.
+            Err(Fault::ServerUnavailable { .. }) if orderly => journal.end().await?,
+            Err(_) => journal.rest().await,
+            Ok(_) => {}
         }
         started
     }
@@ -107,11 +103,15 @@ async fn finish(
     client: matrix_sdk::Client,
     mut vault: VaultFile,
     verdict: Verdict,
+    orderly: bool,
 ) -> Result<Arc<dyn Session>, Fault> {
     let (spec, rest, report) = (parts.spec.clone(), parts.rest.clone(), parts.report.clone());
     // The first sync uploads the keys; the signature below needs them there.
     let session = MatrixSession::start(parts, client).await?;
     let client = session.client().await?;
+    if !orderly {
+        aftermath::discard_sessions(&client).await?;
+    }
     let keys = published(&client, &spec, &rest).await?;
     if verdict != Verdict::Equal || vault.content.ed25519.is_none() {
         remember(&mut vault, keys)?;

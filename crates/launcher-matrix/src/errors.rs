@@ -1,6 +1,6 @@
 //! What the SDK's errors mean for an agent.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, spec::MatrixAccount};
 use launcher_runtime::ports::SendFault;
@@ -43,30 +43,32 @@ fn unavailable(account: &MatrixAccount, detail: String, retry_after: Option<Dura
 }
 
 /// What an error while sending means.
+///
+/// Only what a homeserver says in so many words is final. A proxy's page, a
+/// limit, a token or an account that is not well now may be well again.
 pub(crate) fn send_fault(error: &Error) -> SendFault {
-    let passing = |detail: String| SendFault::Passing { detail, retry_after: None };
     match error {
-        Error::Http(http) => match http.as_client_api_error() {
-            Some(api) if api.status_code.is_server_error() || is_limit(http) => {
-                SendFault::Passing { detail: describe(http), retry_after: retry_after(http) }
-            }
-            // The token may be replaced, the session restored: only the sync decides that.
-            Some(_) if is_token(http) => passing(describe(http)),
-            Some(_) => SendFault::Refused { detail: describe(http) },
-            None => passing(describe(http)),
-        },
+        Error::Http(http) if is_final(http) => SendFault::Refused { detail: describe(http) },
+        Error::Http(http) => {
+            SendFault::Passing { detail: describe(http), retry_after: retry_after(http) }
+        }
         Error::WrongRoomState(_) => SendFault::Refused { detail: error.to_string() },
-        _ => passing(error.to_string()),
+        _ => SendFault::Passing { detail: error.to_string(), retry_after: None },
     }
 }
 
-fn is_limit(error: &HttpError) -> bool {
-    matches!(error.client_api_error_kind(), Some(ErrorKind::LimitExceeded(_)))
-}
-
-fn is_token(error: &HttpError) -> bool {
-    let kind = error.client_api_error_kind();
-    matches!(kind, Some(ErrorKind::UnknownToken(_) | ErrorKind::MissingToken))
+fn is_final(error: &HttpError) -> bool {
+    matches!(
+        error.client_api_error_kind(),
+        Some(
+            ErrorKind::Forbidden
+                | ErrorKind::NotFound
+                | ErrorKind::TooLarge
+                | ErrorKind::BadJson
+                | ErrorKind::InvalidParam
+                | ErrorKind::UnsupportedRoomVersion
+        )
+    )
 }
 
 /// How long the server asked to be left alone.
@@ -74,7 +76,8 @@ fn retry_after(error: &HttpError) -> Option<Duration> {
     match error.client_api_error_kind() {
         Some(ErrorKind::LimitExceeded(limit)) => match limit.retry_after {
             Some(RetryAfter::Delay(delay)) => Some(delay),
-            Some(RetryAfter::DateTime(_)) | None => None,
+            Some(RetryAfter::DateTime(then)) => then.duration_since(SystemTime::now()).ok(),
+            None => None,
         },
         _ => None,
     }

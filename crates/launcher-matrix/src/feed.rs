@@ -45,9 +45,15 @@ pub(crate) fn event_id(event: &Value) -> Option<&str> {
     event["event_id"].as_str()
 }
 
-/// Whether an event is encrypted.
+/// Whether an event is encrypted. One that was redacted has lost its
+/// ciphertext, and is nothing any more.
 pub(crate) fn is_encrypted(event: &Value) -> bool {
-    event["type"] == "m.room.encrypted" && event["state_key"].is_null()
+    event["type"] == "m.room.encrypted" && event["state_key"].is_null() && !is_redacted(event)
+}
+
+/// Whether an event's content was deleted.
+pub(crate) fn is_redacted(event: &Value) -> bool {
+    event["unsigned"]["redacted_because"].is_object()
 }
 
 /// Where the ciphertext of an encrypted event stands in its session.

@@ -10,25 +10,18 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use launcher_core::{
-    fault::Fault,
-    names::{RoomId, UserId},
-    spec::AgentSpec,
-};
+use launcher_core::names::{RoomId, UserId};
 use launcher_runtime::{
     ports::{Notice, journal::Locked},
     transaction_part,
 };
 use matrix_sdk::{Client, deserialized_responses::TimelineEventKind, ruma};
 use serde_json::Value;
+use tracing::debug;
 
-use crate::{
-    content, decrypting, feed,
-    rest::{Rest, RestError},
-    undecryptable,
-};
+use crate::{content, decrypting, feed, rest::Rest, undecryptable};
 
-/// Claims that are remembered at most; the oldest sessions come first.
+/// Claims that are remembered at most.
 const CLAIMS: usize = 10_000;
 
 /// The claims of all agents of the process.
@@ -41,10 +34,10 @@ impl Notices {
     /// Whether it falls to `agent` to tell about this event's session.
     pub(crate) fn claim(&self, event: &Locked, agent: &UserId) -> bool {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.len() >= CLAIMS {
+        let key = (event.room.clone(), undecryptable::key_of(event));
+        if claims.len() >= CLAIMS && !claims.contains_key(&key) {
             claims.pop_first();
         }
-        let key = (event.room.clone(), undecryptable::key_of(event));
         claims.entry(key).or_insert_with(|| agent.clone()) == agent
     }
 }
@@ -63,19 +56,16 @@ pub(crate) fn notice(event: &Locked) -> Notice {
 
 /// Whether somebody, of whatever process, has told already: a notice in reply
 /// to this event, not by its sender. A reply that cannot be read may be one.
-pub(crate) async fn is_told(
-    client: &Client,
-    rest: &Rest,
-    token: &str,
-    spec: &AgentSpec,
-    event: &Locked,
-) -> Result<bool, Fault> {
-    let Ok(id) = ruma::RoomId::parse(event.room.as_str()) else { return Ok(true) };
-    let Some(room) = client.get_room(&id) else { return Ok(true) };
+/// A room that cannot be looked at counts as not told: twice is better than never.
+pub(crate) async fn is_told(client: &Client, rest: &Rest, token: &str, event: &Locked) -> bool {
+    let Ok(id) = ruma::RoomId::parse(event.room.as_str()) else { return true };
+    let Some(room) = client.get_room(&id) else { return true };
     let page = match rest.messages(token, event.room.as_str(), None, None).await {
         Ok(page) => page,
-        Err(RestError::Api { status, .. }) if status.is_client_error() => return Ok(true),
-        Err(error) => return Err(rest.fault(&spec.account, error)),
+        Err(error) => {
+            debug!(room = %event.room, %error, "looking for a notice failed");
+            return error.is_absence();
+        }
     };
     for found in page.events {
         let relation = &found["content"]["m.relates_to"]["m.in_reply_to"]["event_id"];
@@ -84,7 +74,7 @@ pub(crate) async fn is_told(
         }
         if !feed::is_encrypted(&found) {
             if is_notice(&found) {
-                return Ok(true);
+                return true;
             }
             continue;
         }
@@ -96,10 +86,10 @@ pub(crate) async fn is_told(
             _ => true,
         };
         if is_notice {
-            return Ok(true);
+            return true;
         }
     }
-    Ok(false)
+    false
 }
 
 fn is_notice(event: &Value) -> bool {

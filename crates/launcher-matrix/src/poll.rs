@@ -1,9 +1,10 @@
 //! Waiting for news without a client.
 //!
 //! An idle agent needs one connection and its sync position, nothing else. The
-//! bare `/sync` below consumes nothing: it always asks from the position that
-//! the SDK has already stored, so the server keeps everything for the reading
-//! that follows, and giving up in the middle is harmless.
+//! bare `/sync` below consumes nothing: it asks from the position that the SDK
+//! has already stored, or from the end of a later answer that held no news, so
+//! the server keeps everything for the reading that follows, and giving up in
+//! the middle is harmless.
 
 use serde_json::Value;
 
@@ -14,11 +15,20 @@ const ENOUGH_KEYS: u64 = 40;
 /// As little as possible of everything that can be news. State and member
 /// lists are left to the SDK's own sync; the timeline is asked for as it was
 /// sent, because the SDK does not keep ciphertexts.
-pub(crate) const FILTER: &str = concat!(
-    r#"{"presence":{"not_types":["*"]},"#,
-    r#""room":{"timeline":{"limit":100},"state":{"not_types":["*"]},"#,
-    r#""ephemeral":{"not_types":["*"]},"account_data":{"not_types":["*"]}}}"#
-);
+pub(crate) fn filter(events: u32) -> String {
+    format!(
+        concat!(
+            r#"{{"presence":{{"not_types":["*"]}},"#,
+            r#""room":{{"timeline":{{"limit":{}}},"state":{{"not_types":["*"]}},"#,
+            r#""ephemeral":{{"not_types":["*"]}},"account_data":{{"not_types":["*"]}}}}}}"#
+        ),
+        events
+    )
+}
+
+/// Events per room that are asked for, and with how many it is tried again when
+/// an answer is too large. What is left out then is a gap, which is filled.
+pub(crate) const EVENTS: [u32; 3] = [100, 10, 1];
 
 /// Whether an answer to the bare `/sync` holds anything for the SDK to read.
 pub(crate) fn has_news(answer: &Value) -> bool {
@@ -71,6 +81,7 @@ mod tests {
 
     #[test]
     fn the_filter_is_json() {
-        serde_json::from_str::<Value>(FILTER).unwrap();
+        let filter: Value = serde_json::from_str(&filter(7)).unwrap();
+        assert_eq!(filter["room"]["timeline"]["limit"], 7);
     }
 }

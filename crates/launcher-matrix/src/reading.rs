@@ -8,10 +8,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use launcher_core::{fault::Fault, names::RoomId, spec::AgentSpec};
+use launcher_core::{
+    conversation::Message,
+    fault::Fault,
+    names::RoomId,
+    spec::{AgentSpec, TrustMode},
+};
 use launcher_runtime::{
     Report,
     ports::{
@@ -66,17 +75,40 @@ pub(crate) struct News {
     pub(crate) raw_is_complete: bool,
     /// What the SDK made of them, one for each of its syncs.
     pub(crate) updates: Vec<RoomUpdates>,
+    /// How many those were.
+    pub(crate) syncs: usize,
     /// The position after all of it.
     pub(crate) position: String,
     /// The sessions whose keys arrived.
     pub(crate) keys: Option<Keys>,
 }
 
+/// A time to wait that no request of the last minutes had. A homeserver may
+/// give the answer to the same request again for two minutes.
+pub(crate) fn unlike_before() -> Duration {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Where this process begins is a matter of the clock, so that it differs from the last one.
+    static BEGIN: OnceLock<u64> = OnceLock::new();
+    let begin = BEGIN.get_or_init(|| stamp().0);
+    Duration::from_millis(1 + (begin + count) % 499)
+}
+
+/// What is carried from one reading to the next about rooms whose past cannot be read.
+#[derive(Debug, Default)]
+pub(crate) struct Broken(BTreeMap<String, u32>);
+
+/// How often a gap is tried to be filled before it is passed over.
+const GAP_TRIES: u32 = 3;
+
 /// One event, as far as it could be opened.
 struct Seen {
     id: String,
     json: Value,
     lock: Lock,
+    /// Whether it was opened from the event as the server sent it, so that its
+    /// ciphertext is the one that is known.
+    original: bool,
 }
 
 enum Lock {
@@ -91,12 +123,16 @@ enum Lock {
 impl Reader<'_> {
     /// Asks for everything since the journal's position again.
     pub(crate) async fn fetch(&self) -> Result<BTreeMap<String, feed::Stretch>, Fault> {
-        // A homeserver may give the answer to the same request again for two minutes, so no
-        // two are quite the same.
-        let wait = Duration::from_millis(1 + stamp().0 % 97);
-        let answer = self.rest.poll(self.token, self.done, poll::FILTER, wait).await;
-        let answer = answer.map_err(|error| self.rest.fault(&self.spec.account, error))?;
-        Ok(feed::timelines(&answer))
+        let mut limits = poll::EVENTS.into_iter();
+        loop {
+            let filter = poll::filter(limits.next().unwrap_or(1));
+            let asked = self.rest.poll(self.token, self.done, &filter, unlike_before()).await;
+            match asked {
+                Ok(answer) => return Ok(feed::timelines(&answer)),
+                Err(RestError::TooLarge) if limits.len() > 0 => {}
+                Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
+            }
+        }
     }
 
     /// Makes of the news what the journal takes in.
@@ -104,12 +140,14 @@ impl Reader<'_> {
         &self,
         mut news: News,
         waiting: &mut Waiting,
+        broken: &mut Broken,
     ) -> Result<Arrivals, Fault> {
         let mut arrivals = Arrivals::default();
         arrivals.intake.position = Some(std::mem::take(&mut news.position));
         let keys = news.keys.take().unwrap_or(Keys::Unknown);
         let mut originals = Originals::new(&news);
         let mut updates: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        news.syncs = news.updates.len();
         for update in std::mem::take(&mut news.updates) {
             for (room, joined) in update.joined {
                 updates.entry(room.to_string()).or_default().push(Part::new(joined));
@@ -127,9 +165,10 @@ impl Reader<'_> {
             let raw = news.raw.remove(&id).unwrap_or_default();
             let parts = updates.remove(&id).unwrap_or_default();
             let complete = news.raw_is_complete;
-            let seen = self
-                .gather(&room, raw, complete, parts, &mut originals, &mut arrivals.passed_over)
-                .await?;
+            let again = news.syncs > 1;
+            let past = Past { broken: &mut *broken, passed_over: &mut arrivals.passed_over };
+            let seen =
+                self.gather(&room, raw, complete, parts, again, &mut originals, past).await?;
             self.take_in(&room, seen, &mut originals, &mut arrivals.intake).await?;
         }
         self.note_encrypted(&mut arrivals.intake).await?;
@@ -139,27 +178,32 @@ impl Reader<'_> {
     }
 
     /// All events of a room since the journal's position, once each, in order.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sources and what they are compared with"
+    )]
     async fn gather(
         &self,
         room: &Room,
         raw: feed::Stretch,
         raw_is_complete: bool,
         parts: Vec<Part>,
+        again: bool,
         originals: &mut Originals,
-        passed_over: &mut PassedOver,
+        mut past: Past<'_>,
     ) -> Result<Vec<Seen>, Fault> {
         let mut opened: BTreeMap<String, TimelineEvent> = BTreeMap::new();
         let mut order: Vec<Value> = Vec::new();
         let mut known: BTreeSet<String> = BTreeSet::new();
         if raw_is_complete {
             if let Some(gap) = raw.gap {
-                self.fill(room, &gap, &mut order, &mut known, passed_over).await?;
+                self.fill(room, &gap, &mut order, &mut known, &mut past).await?;
             }
             add_all(raw.events, &mut order, &mut known);
         }
         for part in parts {
-            if let Some(gap) = part.gap.filter(|_| !raw_is_complete) {
-                self.fill(room, &gap, &mut order, &mut known, passed_over).await?;
+            if let Some(gap) = part.gap {
+                self.fill(room, &gap, &mut order, &mut known, &mut past).await?;
             }
             let mut events = Vec::new();
             for event in part.events {
@@ -172,27 +216,33 @@ impl Reader<'_> {
             }
             add_all(events, &mut order, &mut known);
         }
+        // Only what was sent in the clear is a join: what is encrypted can say what it wants.
         let user = &self.spec.account.user_id;
-        let from = timeline::position_of_join(&order, user).map_or(0, |position| position + 1);
+        let from = order.iter().rposition(|event| {
+            let event_was = feed::event_id(event).and_then(|id| opened.get(id));
+            let was_encrypted = event_was
+                .is_some_and(|event| matches!(event.kind, TimelineEventKind::Decrypted(_)));
+            timeline::is_join(event, user) && !was_encrypted
+        });
         let mut seen = Vec::new();
-        for json in order.into_iter().skip(from) {
+        for json in order.into_iter().skip(from.map_or(0, |position| position + 1)) {
             originals.add(&json);
             let Some(id) = feed::event_id(&json).map(ToOwned::to_owned) else { continue };
-            let event = match opened.remove(&id) {
-                // The key may have come with a later one of several syncs.
-                Some(event) if !matches!(event.kind, TimelineEventKind::UnableToDecrypt { .. }) => {
-                    Some(event)
-                }
+            let (event, original) = match opened.remove(&id) {
+                Some(event) => match &event.kind {
+                    // The key may have come with a later one of several syncs.
+                    TimelineEventKind::UnableToDecrypt { .. } if again => {
+                        (self.open(room, &json).await?.or(Some(event)), true)
+                    }
+                    _ => (Some(event), false),
+                },
                 None if !feed::is_encrypted(&json) => {
-                    seen.push(Seen { id, json, lock: Lock::None });
+                    seen.push(Seen { id, json, lock: Lock::None, original: true });
                     continue;
                 }
-                locked => match self.open(room, &json).await? {
-                    Some(event) => Some(event),
-                    None => locked,
-                },
+                None => (self.open(room, &json).await?, true),
             };
-            seen.extend(event.and_then(|event| Seen::new(id, event)));
+            seen.extend(event.and_then(|event| Seen::new(id, event, original)));
         }
         Ok(seen)
     }
@@ -221,8 +271,9 @@ impl Reader<'_> {
         gap: &str,
         order: &mut Vec<Value>,
         known: &mut BTreeSet<String>,
-        passed_over: &mut PassedOver,
+        past: &mut Past<'_>,
     ) -> Result<(), Fault> {
+        let passed_over = &mut *past.passed_over;
         let mut found: Vec<Value> = Vec::new();
         let mut from = Some(gap.to_owned());
         let mut pages = 0;
@@ -236,21 +287,26 @@ impl Reader<'_> {
             let asked = self.rest.messages(self.token, id, Some(&position), Some(self.done)).await;
             let page = match asked {
                 Ok(page) => page,
-                // The agent was in the room and is no more.
-                Err(RestError::Api { status, .. }) if status.as_u16() == 403 => break,
+                Err(error) if past.broken.is_hopeless(id, &error) => {
+                    warn!(room = id, %error, "what was said here meanwhile cannot be read; passed over");
+                    passed_over.more = true;
+                    break;
+                }
                 Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
             };
             let last = page.events.is_empty();
-            let too_old_before = passed_over.count;
+            let mut fresh = 0;
             for event in page.events {
                 if feed::event_id(&event).is_some_and(|id| known.contains(id)) {
                     break 'pages;
                 }
-                let own = std::slice::from_ref(&event);
-                let joined = timeline::position_of_join(own, &self.spec.account.user_id).is_some();
+                let joined = timeline::is_join(&event, &self.spec.account.user_id);
                 match self.is_too_old(&event) {
                     true => passed_over.count += 1,
-                    false => found.push(event),
+                    false => {
+                        fresh += 1;
+                        found.push(event);
+                    }
                 }
                 // What stands before the join is history.
                 if joined {
@@ -260,12 +316,14 @@ impl Reader<'_> {
             if last {
                 break;
             }
-            if passed_over.count > too_old_before {
+            // One old event alone says nothing: a bridge can date its events back.
+            if fresh == 0 {
                 passed_over.more |= page.next.is_some();
                 break;
             }
             from = page.next;
         }
+        past.broken.forget(room.room_id().as_str());
         debug!(room = %room.room_id(), events = found.len(), pages, "filled a gap");
         found.reverse();
         add_all(found, order, known);
@@ -289,7 +347,7 @@ impl Reader<'_> {
         let id = RoomId::new(room.room_id().as_str());
         let now = stamp();
         let own = self.spec.account.user_id.as_str();
-        for Seen { id: event_id, json, lock } in seen {
+        for Seen { id: event_id, json, lock, original } in seen {
             if json["sender"] == own {
                 continue;
             }
@@ -311,17 +369,20 @@ impl Reader<'_> {
                 Lock::Opened(info) if is_forged(&info) => warn_forged(&id, &event_id),
                 Lock::Opened(_) => {
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
-                    // What is never answered needs no protection against a replay.
                     let wanted = !history && message.calls_for_answer().is_ok();
-                    let ciphertext = match wanted {
-                        true => self.ciphertext(&id, &event_id, originals).await?,
-                        false => originals.ciphertext(&event_id),
+                    let heard = match wanted {
+                        true if original => originals.ciphertext(&event_id).map(|at| (message, at)),
+                        true => self.original_message(room, &event_id, originals).await?,
+                        // What is never answered needs no protection against a replay.
+                        false => originals.ciphertext(&event_id).map(|at| (message, at)),
                     };
-                    if ciphertext.is_some() {
+                    if let Some((message, ciphertext)) = heard {
+                        let ciphertext = Some(ciphertext);
                         intake.heard.push(Heard { message, ciphertext, wanted: !history });
-                    } else if wanted {
-                        warn!(room = %id, event_id, "the server does not give the message as it was sent; not answered");
                     }
+                }
+                Lock::None if self.must_be_encrypted(&id).await? => {
+                    debug!(room = %id, event_id, "a message in the clear in an encrypted room is not obeyed in this trust mode");
                 }
                 Lock::None => {
                     if let Some(message) = timeline::message(id.as_str(), &json) {
@@ -333,31 +394,54 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The ciphertext of an event that the SDK has decrypted.
-    async fn ciphertext(
+    /// Whether messages in the clear are not obeyed in this room.
+    async fn must_be_encrypted(&self, room: &RoomId) -> Result<bool, Fault> {
+        let careful = self.spec.encryption.trust_mode != TrustMode::Tofu;
+        Ok(careful && self.journal.was_encrypted(room).await?)
+    }
+
+    /// A message and its ciphertext's place, both from one and the same event
+    /// of the server. The SDK's own reading of it may be of another: a server
+    /// can tell different things in different answers.
+    async fn original_message(
         &self,
-        room: &RoomId,
+        room: &Room,
         event: &str,
         originals: &mut Originals,
-    ) -> Result<Option<Ciphertext>, Fault> {
-        if let Some(found) = originals.ciphertext(event) {
-            return Ok(Some(found));
-        }
-        if !originals.fetched {
+    ) -> Result<Option<(Message, Ciphertext)>, Fault> {
+        let id = room.room_id().as_str();
+        if !originals.contains(event) && !originals.fetched {
             originals.fetched = true;
             for stretch in self.fetch().await?.into_values() {
                 stretch.events.iter().for_each(|event| originals.add(event));
             }
-            if let Some(found) = originals.ciphertext(event) {
-                return Ok(Some(found));
+        }
+        if !originals.contains(event) {
+            match self.rest.event(self.token, id, event).await {
+                Ok(json) => originals.add(&json),
+                Err(error) if error.is_absence() => {}
+                Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
             }
         }
-        match self.rest.event(self.token, room.as_str(), event).await {
-            Ok(json) => originals.add(&json),
-            Err(RestError::Api { status, .. }) if status.is_client_error() => {}
-            Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
+        let Some(json) = originals.get(event) else {
+            warn!(
+                room = id,
+                event_id = event,
+                "the server does not give the message as it was sent; not answered"
+            );
+            return Ok(None);
+        };
+        let Some(opened) = self.open(room, json).await? else { return Ok(None) };
+        match Seen::new(event.to_owned(), opened, true) {
+            Some(Seen { json: opened, lock: Lock::Opened(info), .. }) if !is_forged(&info) => {
+                let message = timeline::message(id, &opened);
+                Ok(message.zip(feed::ciphertext(json)))
+            }
+            _ => {
+                warn_forged(&RoomId::new(id), event);
+                Ok(None)
+            }
         }
-        Ok(originals.ciphertext(event))
     }
 
     /// Tries what waits for its key again.
@@ -368,7 +452,7 @@ impl Reader<'_> {
         intake: &mut Intake,
     ) -> Result<(), Fault> {
         let now = stamp();
-        for mut locked in waiting.to_try(keys, now) {
+        for mut locked in waiting.take_due(keys, now) {
             if now.since(locked.sent) > self.spec.catch_up.max_age {
                 info!(event = "stale_skipped", count = 1, room = %locked.room, event_id = %locked.event, "its key did not come within catch_up.max_age");
                 intake.unlocked.push(locked.event);
@@ -405,7 +489,7 @@ impl Reader<'_> {
         let Ok(id) = ruma::RoomId::parse(locked.room.as_str()) else { return Ok(Tried::Gone) };
         let Some(room) = self.client.get_room(&id) else { return Ok(Tried::InVain(None)) };
         let Some(event) = self.open(&room, &json).await? else { return Ok(Tried::Gone) };
-        let opened = match Seen::new(locked.event.as_str().to_owned(), event) {
+        let opened = match Seen::new(locked.event.as_str().to_owned(), event, true) {
             Some(Seen { json, lock: Lock::Opened(info), .. }) if !is_forged(&info) => json,
             Some(Seen { lock: Lock::Locked(info), .. })
                 if !undecryptable::is_forged(&info.reason) =>
@@ -453,9 +537,10 @@ impl Reader<'_> {
         let agent = launcher_core::names::UserId::new(self.spec.account.user_id.clone());
         let mut found = Vec::new();
         for event in waiting.to_notice(grace, stamp()) {
-            let told = !self.notices.claim(&event, &agent)
-                || notices::is_told(self.client, self.rest, self.token, self.spec, &event).await?;
             waiting.set_noticed(&event);
+            let told = !self.notices.claim(&event, &agent)
+                || !waiting.may_tell(&event.room, stamp())
+                || notices::is_told(self.client, self.rest, self.token, &event).await;
             if told {
                 self.journal.noticed(&event.room, &undecryptable::key_of(&event)).await?;
             } else {
@@ -473,7 +558,7 @@ enum Tried {
 }
 
 impl Seen {
-    fn new(id: String, event: TimelineEvent) -> Option<Self> {
+    fn new(id: String, event: TimelineEvent, original: bool) -> Option<Self> {
         let (json, lock) = match event.kind {
             TimelineEventKind::Decrypted(event) => (
                 event.event.json().get().to_owned(),
@@ -484,7 +569,7 @@ impl Seen {
             }
             TimelineEventKind::PlainText { event } => (event.json().get().to_owned(), Lock::None),
         };
-        Some(Self { id, json: serde_json::from_str(&json).ok()?, lock })
+        Some(Self { id, json: serde_json::from_str(&json).ok()?, lock, original })
     }
 }
 
@@ -519,7 +604,7 @@ fn add_all(events: Vec<Value>, order: &mut Vec<Value>, known: &mut BTreeSet<Stri
 /// Encrypted events as they were sent, by id.
 #[derive(Default)]
 struct Originals {
-    ciphertexts: BTreeMap<String, Ciphertext>,
+    events: BTreeMap<String, Value>,
     /// Whether everything since the journal's position is in here.
     fetched: bool,
 }
@@ -534,15 +619,43 @@ impl Originals {
     }
 
     fn add(&mut self, event: &Value) {
-        if feed::is_encrypted(event)
-            && let (Some(id), Some(found)) = (feed::event_id(event), feed::ciphertext(event))
-        {
-            self.ciphertexts.insert(id.to_owned(), found);
+        if let Some(id) = feed::event_id(event).filter(|_| feed::is_encrypted(event)) {
+            self.events.entry(id.to_owned()).or_insert_with(|| event.clone());
         }
     }
 
+    fn contains(&self, event: &str) -> bool {
+        self.events.contains_key(event)
+    }
+
+    fn get(&self, event: &str) -> Option<&Value> {
+        self.events.get(event)
+    }
+
     fn ciphertext(&self, event: &str) -> Option<Ciphertext> {
-        self.ciphertexts.get(event).cloned()
+        self.get(event).and_then(feed::ciphertext)
+    }
+}
+
+/// What happens about the past of rooms.
+struct Past<'a> {
+    broken: &'a mut Broken,
+    passed_over: &'a mut PassedOver,
+}
+
+impl Broken {
+    /// Counts that a room's past could not be read; whether to give up on it.
+    fn is_hopeless(&mut self, room: &str, error: &RestError) -> bool {
+        if error.is_absence() {
+            return true;
+        }
+        let failures = self.0.entry(room.to_owned()).or_default();
+        *failures += u32::from(error.is_answer());
+        *failures >= GAP_TRIES
+    }
+
+    fn forget(&mut self, room: &str) {
+        self.0.remove(room);
     }
 }
 

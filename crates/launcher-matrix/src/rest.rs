@@ -1,6 +1,6 @@
 //! The few requests that are made before, or instead of, the SDK.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -44,6 +44,9 @@ pub(crate) enum RestError {
     /// No answer, or none that is JSON.
     #[error("{detail}")]
     Network { detail: String },
+    /// More than is read.
+    #[error("an answer of more than {} MiB", ANSWER_LIMIT >> 20)]
+    TooLarge,
     /// The server's error.
     #[error("{status} {errcode}: {message}")]
     Api {
@@ -53,6 +56,19 @@ pub(crate) enum RestError {
         retry_after: Option<Duration>,
         soft_logout: bool,
     },
+}
+
+impl RestError {
+    /// Whether the homeserver itself says that there is no such thing for the asker.
+    pub(crate) fn is_absence(&self) -> bool {
+        let codes = ["M_NOT_FOUND", "M_FORBIDDEN"];
+        matches!(self, Self::Api { errcode, .. } if codes.contains(&errcode.as_str()))
+    }
+
+    /// Whether the homeserver answered at all, if not well.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Api { status, .. } if status.as_u16() != 429)
+    }
 }
 
 /// Some events of a room's timeline.
@@ -205,6 +221,7 @@ impl Rest {
         let user = account.user_id.clone();
         let (detail, retry_after) = match error {
             RestError::Network { detail } => (detail, None),
+            RestError::TooLarge => (error.to_string(), None),
             RestError::Api { ref errcode, ref message, retry_after, .. } => {
                 match errcode.as_str() {
                     "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" => {
@@ -238,7 +255,7 @@ async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestErr
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(network)? {
         if body.len() + chunk.len() > ANSWER_LIMIT {
-            return Err(garbled("an answer of more than 32 MiB"));
+            return Err(RestError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
@@ -258,7 +275,10 @@ async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestErr
 
 fn retry_after(response: &Response) -> Option<Duration> {
     let header = response.headers().get("retry-after")?.to_str().ok()?;
-    header.parse().ok().map(Duration::from_secs)
+    header.parse().ok().map(Duration::from_secs).or_else(|| {
+        let then = httpdate::parse_http_date(header).ok()?;
+        then.duration_since(SystemTime::now()).ok()
+    })
 }
 
 /// Errors of the HTTP client name the URL, which is not secret, but carry no

@@ -35,6 +35,7 @@ use launcher_runtime::{
 use matrix_sdk::{
     Client,
     config::SyncSettings,
+    deserialized_responses::{TimelineEvent, TimelineEventKind},
     ruma::{
         RoomId,
         api::client::{
@@ -54,13 +55,13 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use crate::{
-    client, content, errors, feed,
+    aftermath, client, content, errors, feed,
     invites::{self, Invites},
     login::Login,
     notices::Notices,
     poll,
-    reading::{self, News, Reader},
-    rest::Rest,
+    reading::{self, Broken, News, Reader},
+    rest::{Rest, RestError},
     store::{StorePlace, local_account},
     undecryptable::{Keys, Waiting},
 };
@@ -140,6 +141,7 @@ struct Position {
 struct Reading {
     invites: Invites,
     waiting: Waiting,
+    broken: Broken,
     /// The answer to the poll that found the news.
     found: Option<Value>,
 }
@@ -161,6 +163,7 @@ impl MatrixSession {
             journal.ingest(intake).await?;
             done = Some(stored.clone());
         }
+        let is_lost = done.is_some() && stored.is_none();
         let waiting = Waiting::load(&*journal, &parts.report).await?;
         let session = Self {
             parts,
@@ -179,6 +182,9 @@ impl MatrixSession {
         let live = session.live().await?;
         session.sync(&live).await?;
         session.parts.report.synced();
+        if is_lost {
+            aftermath::ask_for_devices(&live.client).await;
+        }
         let since = session.position().since.clone();
         let position = done.is_none().then(|| since.clone());
         let encrypted_rooms = reading::encrypted_rooms(&live.client).collect();
@@ -234,6 +240,12 @@ impl MatrixSession {
             let http = parts.http.clone();
             let built =
                 client::build(&parts.spec, http, &parts.place, crypto, &parts.login).await?;
+            // A state store that is gone would begin anew, and take history for news.
+            if client::stored_position(&built).await.as_ref() != Some(&self.position().since) {
+                return Err(Fault::StoreFailed {
+                    detail: "the state store is not the one that was closed".to_owned(),
+                });
+            }
             debug!("woke up");
             *live = Some(Live::new(built).await);
         }
@@ -280,8 +292,9 @@ impl MatrixSession {
             true => reader.fetch().await?,
             false => found.as_ref().map(feed::timelines).unwrap_or_default(),
         };
-        let updates = self.sync(&live).await?;
+        let (updates, keys) = self.sync(&live).await?;
         parts.report.synced();
+        self.show_stall(found.is_some());
         for (room, update) in updates.iter().flat_map(|update| &update.joined) {
             if somebody_left(update, &parts.spec.account.user_id) {
                 invites::leave_if_alone(&live.client, room).await;
@@ -292,9 +305,17 @@ impl MatrixSession {
             raw_is_complete: behind,
             updates,
             position: self.position().since.clone(),
-            keys: Some(live.received_keys()),
+            keys: Some(keys),
+            ..News::default()
         };
-        let arrivals = reader.read(news, &mut reading.waiting).await?;
+        let arrivals = match reader.read(news, &mut reading.waiting, &mut reading.broken).await {
+            Ok(arrivals) => arrivals,
+            Err(fault) => {
+                // What was changed in memory is not in the journal, so it did not happen.
+                reading.waiting = Waiting::load(&*parts.journal, &parts.report).await?;
+                return Err(fault);
+            }
+        };
         reading.invites.answer(&live.client, &parts.spec).await;
         let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
         let mut position = self.position();
@@ -305,14 +326,16 @@ impl MatrixSession {
     }
 
     /// The SDK's `/sync`, which returns at once, until it has all that the
-    /// server has for this device.
-    async fn sync(&self, live: &Live) -> Result<Vec<RoomUpdates>, Fault> {
+    /// server has for this device; and the keys that came with it.
+    async fn sync(&self, live: &Live) -> Result<(Vec<RoomUpdates>, Keys), Fault> {
         let mut updates = Vec::new();
+        let mut keys = live.received_keys();
         loop {
             let (update, more) = self.sync_once(live).await?;
             updates.push(update);
+            keys = keys.and(live.received_keys());
             if !more {
-                return Ok(updates);
+                return Ok((updates, keys));
             }
         }
     }
@@ -353,6 +376,14 @@ impl MatrixSession {
         position.stalled = if stalled { position.stalled.saturating_add(1) } else { 0 };
         position.polled.clone_from(&next_batch);
         position.since = next_batch;
+    }
+
+    /// Shows in `status` if there was news again and again, and nothing came of it.
+    fn show_stall(&self, was_news: bool) {
+        let mut position = self.position();
+        if !was_news {
+            position.stalled = 0;
+        }
         let shown = (position.stalled >= STALLS_TO_SHOW).then(|| Degradation {
             reason: "sync_stalled: the server announces news and then has none, again and again"
                 .to_owned(),
@@ -450,6 +481,7 @@ fn instant(moment: Stamp) -> Instant {
 fn somebody_left(update: &JoinedRoomUpdate, own: &str) -> bool {
     let left = |json: &str| {
         let event: Value = serde_json::from_str(json).unwrap_or_default();
+        // What is encrypted can say what it wants; only the clear is a membership.
         event["type"] == "m.room.member"
             && event["state_key"] != own
             && (event["content"]["membership"] == "leave"
@@ -458,7 +490,8 @@ fn somebody_left(update: &JoinedRoomUpdate, own: &str) -> bool {
     let state = match &update.state {
         matrix_sdk::sync::State::Before(events) | matrix_sdk::sync::State::After(events) => events,
     };
-    update.timeline.events.iter().any(|event| left(event.raw().json().get()))
+    let clear = |event: &&TimelineEvent| matches!(event.kind, TimelineEventKind::PlainText { .. });
+    update.timeline.events.iter().filter(clear).any(|event| left(event.raw().json().get()))
         || state.iter().any(|event| left(event.json().get()))
 }
 
@@ -482,12 +515,14 @@ impl Session for MatrixSession {
             let since = self.position().polled.clone();
             let started = Instant::now();
             let token = self.parts.login.access_token.expose();
-            let answer = self
-                .parts
-                .rest
-                .poll(token, &since, poll::FILTER, self.poll_limit())
-                .await
-                .map_err(|error| self.parts.rest.fault(&self.parts.spec.account, error))?;
+            let filter = poll::filter(poll::EVENTS[0]);
+            let answer = match self.parts.rest.poll(token, &since, &filter, self.poll_limit()).await
+            {
+                Ok(answer) => answer,
+                // That much is news; the SDK and the journal fetch it in parts.
+                Err(RestError::TooLarge) => return Ok(()),
+                Err(error) => return Err(self.parts.rest.fault(&self.parts.spec.account, error)),
+            };
             self.parts.report.synced();
             if poll::has_news(&answer) {
                 self.reading.lock().await.found = Some(answer);

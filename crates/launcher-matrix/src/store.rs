@@ -93,8 +93,8 @@ impl StorePlace {
     }
 
     /// Removes an Olm session from the crypto store. Names of sessions are
-    /// hashed in there with a key of the store's own.
-    pub(crate) fn forget_session(&self, id: &str) -> Result<(), Fault> {
+    /// hashed in there with a key of the store's own. Returns whether it was there.
+    pub(crate) fn forget_session(&self, id: &str) -> Result<bool, Fault> {
         let path = self.crypto_db();
         let failed = |detail: String| Fault::StoreFailed { detail };
         let sealed = read_cipher(&path)?.ok_or_else(|| failed("no cipher".to_owned()))?;
@@ -103,10 +103,10 @@ impl StorePlace {
         let name = cipher.hash_key("session", id.as_bytes());
         let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .map_err(|error| sqlite_fault(&path, &error))?;
-        connection
+        let removed = connection
             .execute("DELETE FROM session WHERE session_id = ?1", [&name[..]])
-            .map_err(|error| sqlite_fault(&path, &error))?;
-        Ok(())
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(removed > 0)
     }
 
     fn config(&self) -> SqliteStoreConfig {

@@ -56,17 +56,15 @@ pub(crate) fn age(event: &Value) -> Duration {
     now.saturating_sub(sent)
 }
 
-/// Where in a timeline `user` joined the room, if it did so in it.
+/// Whether the event is `user` joining the room.
 ///
-/// What stands before that is history: it can be in the same answer, and even
-/// be readable, where the inviter shared the room's keys (MSC4268).
-pub(crate) fn position_of_join(events: &[Value], user: &str) -> Option<usize> {
-    events.iter().rposition(|event| {
-        event["type"] == "m.room.member"
-            && event["state_key"] == user
-            && event["content"]["membership"] == "join"
-            && event["unsigned"]["prev_content"]["membership"] != "join"
-    })
+/// What stands before the latest one is history: it can be in the same answer,
+/// and even be readable, where the inviter shared the room's keys (MSC4268).
+pub(crate) fn is_join(event: &Value, user: &str) -> bool {
+    event["type"] == "m.room.member"
+        && event["state_key"] == user
+        && event["content"]["membership"] == "join"
+        && event["unsigned"]["prev_content"]["membership"] != "join"
 }
 
 #[cfg(test)]
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_join_ends_the_history() {
+    fn a_join_is_told_from_a_change_of_name() {
         let member = |membership: &str, before: &str| {
             json!({
                 "type": "m.room.member", "state_key": "@bot:hs",
@@ -144,14 +142,11 @@ mod tests {
                 "unsigned": { "prev_content": { "membership": before } },
             })
         };
-        let events = [
-            event(json!({})),
-            member("invite", "leave"),
-            member("join", "invite"),
-            member("join", "join"),
-            event(json!({})),
-        ];
-        assert_eq!(position_of_join(&events, "@bot:hs"), Some(2));
-        assert_eq!(position_of_join(&events, "@other:hs"), None);
+        assert!(is_join(&member("join", "invite"), "@bot:hs"));
+        assert!(is_join(&member("join", "leave"), "@bot:hs"));
+        assert!(!is_join(&member("join", "join"), "@bot:hs"));
+        assert!(!is_join(&member("invite", "leave"), "@bot:hs"));
+        assert!(!is_join(&member("join", "invite"), "@other:hs"));
+        assert!(!is_join(&event(json!({})), "@bot:hs"));
     }
 }

@@ -4,7 +4,10 @@
 //! wait in the journal and are tried again when their key has arrived, and now
 //! and then without a sign of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use launcher_core::{
     fault::Fault,
@@ -14,6 +17,7 @@ use launcher_core::{
 use launcher_runtime::{
     Report,
     ports::journal::{Journal, Locked, Stamp},
+    stamp,
 };
 use matrix_sdk::deserialized_responses::{
     UnableToDecryptInfo, UnableToDecryptReason, VerificationLevel,
@@ -23,12 +27,27 @@ use tracing::warn;
 
 use crate::{feed, timeline};
 
+/// Events that are tried in one reading without their key having been announced.
+const TRIES: usize = 20;
+
+/// How far apart such rounds are when there is more to try.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Notices per room and hour. Whoever sends so many unreadable messages has
+/// been told by then.
+const NOTICES_PER_HOUR: usize = 5;
+
+/// Sessions of which it is remembered that people were told about them.
+const NOTICED: usize = 10_000;
+
 /// The events of one agent that wait for their key.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     events: Vec<Locked>,
     /// Sessions about which people were told, with their rooms.
     noticed: BTreeSet<(RoomId, String)>,
+    /// When people in a room were told lately.
+    told: BTreeMap<RoomId, Vec<Stamp>>,
 }
 
 /// The sessions whose keys arrived.
@@ -41,9 +60,20 @@ pub(crate) enum Keys {
 }
 
 impl Keys {
+    /// These and those.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Of(mut keys), Self::Of(more)) => {
+                keys.extend(more);
+                Self::Of(keys)
+            }
+            _ => Self::Unknown,
+        }
+    }
+
     fn open(&self, event: &Locked) -> bool {
         match self {
-            Self::Unknown => true,
+            Self::Unknown => false,
             Self::Of(keys) => event.session.as_ref().is_some_and(|session| {
                 keys.contains(&(event.room.as_str().to_owned(), session.clone()))
             }),
@@ -56,14 +86,22 @@ impl Waiting {
     /// may have arrived without anybody noticing.
     pub(crate) async fn load(journal: &dyn Journal, report: &Report) -> Result<Self, Fault> {
         let mut waiting = Self { events: journal.undecryptable().await?, ..Self::default() };
-        for event in &mut waiting.events {
-            event.next_try = Stamp::default();
+        waiting.try_all(stamp());
+        for event in &waiting.events {
             if event.noticed {
                 waiting.noticed.insert((event.room.clone(), key_of(event)));
             }
         }
         waiting.show(report);
         Ok(waiting)
+    }
+
+    /// Has all of them tried soon, some at a time.
+    fn try_all(&mut self, now: Stamp) {
+        for (number, event) in self.events.iter_mut().enumerate() {
+            let rounds = u32::try_from(number / TRIES).unwrap_or(u32::MAX);
+            event.next_try = event.next_try.min(now.plus(ROUND.saturating_mul(rounds)));
+        }
     }
 
     /// Takes in new ones.
@@ -82,10 +120,25 @@ impl Waiting {
         self.show(report);
     }
 
-    /// Those to be tried now.
-    pub(crate) fn to_try(&self, keys: &Keys, now: Stamp) -> Vec<Locked> {
-        let due = |event: &&Locked| event.next_try <= now || keys.open(event);
-        self.events.iter().filter(due).cloned().collect()
+    /// Those to be tried now: all whose key was announced, and some that are due.
+    pub(crate) fn take_due(&mut self, keys: &Keys, now: Stamp) -> Vec<Locked> {
+        if matches!(keys, Keys::Unknown) {
+            self.try_all(now);
+        }
+        let mut due = 0;
+        let mut found = Vec::new();
+        for event in &mut self.events {
+            if keys.open(event) {
+                found.push(event.clone());
+            } else if event.next_try <= now {
+                due += 1;
+                match due <= TRIES {
+                    true => found.push(event.clone()),
+                    false => event.next_try = now.plus(ROUND),
+                }
+            }
+        }
+        found
     }
 
     /// Replaces one that was tried in vain.
@@ -110,7 +163,21 @@ impl Waiting {
 
     /// Notes that people were, or are about to be, told about this session.
     pub(crate) fn set_noticed(&mut self, event: &Locked) {
+        if self.noticed.len() >= NOTICED {
+            self.noticed.pop_first();
+        }
         self.noticed.insert((event.room.clone(), key_of(event)));
+    }
+
+    /// Whether people in a room may be told something once more; if so, it counts as done.
+    pub(crate) fn may_tell(&mut self, room: &RoomId, now: Stamp) -> bool {
+        let told = self.told.entry(room.clone()).or_default();
+        told.retain(|then| now.since(*then) < Duration::from_secs(3600));
+        let may = told.len() < NOTICES_PER_HOUR;
+        if may {
+            told.push(now);
+        }
+        may
     }
 
     /// When there is something to do without news from the server.
@@ -223,13 +290,14 @@ mod tests {
 
     #[test]
     fn a_key_opens_the_events_of_its_session_and_no_other() {
-        let waiting = waiting(&[locked("$1", "a", 0), locked("$2", "b", 0)]);
+        let mut waiting = waiting(&[locked("$1", "a", 0), locked("$2", "b", 0)]);
         let keys = Keys::Of([("!r:hs".to_owned(), "b".to_owned())].into());
-        let tried = waiting.to_try(&keys, Stamp(1));
+        let tried = waiting.take_due(&keys, Stamp(1));
         assert_eq!(tried.len(), 1);
         assert_eq!(tried[0].event, EventId::new("$2"));
-        assert_eq!(waiting.to_try(&Keys::Unknown, Stamp(1)).len(), 2);
-        assert_eq!(waiting.to_try(&Keys::Of(BTreeSet::new()), Stamp(5_000)).len(), 2);
+        assert_eq!(waiting.take_due(&Keys::Of(BTreeSet::new()), Stamp(4_999)).len(), 0);
+        assert_eq!(waiting.take_due(&Keys::Of(BTreeSet::new()), Stamp(5_000)).len(), 2);
+        assert_eq!(waiting.take_due(&Keys::Unknown, Stamp(1)).len(), 2);
     }
 
     #[test]
@@ -247,6 +315,20 @@ mod tests {
         assert!(waiting.to_notice(grace, Stamp(60_000)).is_empty());
         waiting.add([locked("$4", "a", 70_000)].into_iter(), &Report::default());
         assert!(waiting.to_notice(grace, Stamp(200_000)).is_empty());
+    }
+
+    #[test]
+    fn a_flood_is_tried_some_at_a_time_and_complained_about_five_times_an_hour() {
+        let flood: Vec<Locked> =
+            (0..100).map(|n| locked(&format!("${n}"), &format!("s{n}"), 0)).collect();
+        let mut waiting = waiting(&flood);
+        let none = Keys::Of(BTreeSet::new());
+        assert_eq!(waiting.take_due(&none, Stamp(10_000)).len(), TRIES);
+        assert_eq!(waiting.next_due(None), Some(Stamp(5_000)), "those that were given out");
+        let room = RoomId::new("!r:hs");
+        let told = (0..100).filter(|n| waiting.may_tell(&room, Stamp(*n))).count();
+        assert_eq!(told, NOTICES_PER_HOUR);
+        assert!(waiting.may_tell(&room, Stamp(3_700_000)));
     }
 
     #[test]

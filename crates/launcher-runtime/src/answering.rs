@@ -11,7 +11,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,15 +20,17 @@ use std::{
 use futures_util::FutureExt;
 use launcher_core::{
     backoff,
-    conversation::Message,
+    conversation::{Conversations, Ignored, Message},
     fault::Fault,
     fleet::Degradation,
     names::{EventId, RoomId},
 };
-use tracing::{error, warn};
+use tokio::sync::Semaphore;
+use tracing::{error, info, warn};
 
 use crate::{
-    lines::{Answered, Done},
+    clock::{self, Clock},
+    lines::Done,
     ports::{
         Action, Answer, Behavior, Notice, SendFault, Session,
         journal::{Journal, Number, Outcome, Queued},
@@ -36,16 +38,25 @@ use crate::{
     random,
     report::{BEHAVIOR, Report, SENDING},
     stop::Stop,
-    task,
 };
 
-/// How often a behavior is asked about one message before the message is
-/// parked. The count survives kills: a message that ends the process does not
-/// end it for ever.
-pub(crate) const BEHAVIOR_TRIES: u32 = 3;
+/// How often a behavior may fail at one message before the message is parked.
+pub(crate) const BEHAVIOR_FAILURES: u32 = 3;
+
+/// How often a behavior is asked about one message at most, in all lives. A
+/// message that ends the process each time must not end it for ever; stops and
+/// kills for other reasons are allowed for.
+pub(crate) const BEHAVIOR_TRIES: u32 = 10;
+
+/// Rooms that are worked on at once, per agent. A behavior may take seconds
+/// and costs little while it waits. Who waits for another try takes no place.
+pub(crate) const ROOMS_AT_ONCE: usize = 8;
 
 /// How long a behavior may take for one message.
 const BEHAVIOR_LIMIT: Duration = Duration::from_secs(180);
+
+/// How long a behavior that failed is left alone; twice that after the second time.
+const BEHAVIOR_WAITS: Duration = Duration::from_secs(10);
 
 /// How long one attempt to send may take: sharing a room's key with hundreds of
 /// devices on a busy server takes many requests. The next attempt continues.
@@ -65,34 +76,79 @@ pub(crate) struct Crew {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) report: Arc<Report>,
     pub(crate) stop: Stop,
+    /// What was said lately, for the guard against loops.
+    pub(crate) conversations: Mutex<Conversations>,
+    pub(crate) clock: Clock,
+    /// Places for those who are at work.
+    pub(crate) places: Semaphore,
     /// Rooms in which sending fails again and again.
     pub(crate) failing: AtomicUsize,
 }
 
+impl Crew {
+    pub(crate) fn conversations(&self) -> MutexGuard<'_, Conversations> {
+        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a piece of work when there is a place for it.
+    async fn at_work<T>(&self, work: impl Future<Output = T>) -> T {
+        // Nobody closes the semaphore; without a permit the work would only be less polite.
+        let _place = self.places.acquire().await;
+        work.await
+    }
+}
+
 /// Works on one message until nothing is left to do for it, or until a stop.
-pub(crate) async fn answer(crew: &Crew, queued: Queued) -> Done {
-    let Queued { number, message, answers, .. } = queued;
-    let asked = match answers {
-        Some(answers) => Some(answers),
-        None => ask(crew, number, &message).await?,
+pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
+    let Some(queued) = crew.journal.queued(number).await? else { return Ok(()) };
+    let asked = match &queued.answers {
+        // Once the behavior has answered, nothing may keep the answers from being sent.
+        Some(answers) => Some(answers.clone()),
+        None if !is_to_be_answered(crew, &queued) => {
+            return crew.journal.settle(number, Outcome::Skipped).await;
+        }
+        None => ask(crew, number, &queued.message).await?,
     };
-    let Some(answers) = asked else { return Ok(None) };
-    let mut said = Vec::new();
+    let Some(answers) = asked else { return Ok(()) };
+    let message = queued.message;
+    let mut said = 0;
     for answer in answers {
         let sending = Sending { what: "answer", room: &answer.room, about: &answer.in_reply_to };
         match send(crew, sending, || crew.session.send(&answer)).await {
-            Sent::Accepted(event) => said.push((event, answer.text)),
+            Sent::Accepted(event) => {
+                said += 1;
+                let now = crew.clock.now();
+                crew.conversations().answered(&message, event, answer.text.clone(), now);
+            }
             Sent::Refused => {}
-            Sent::Stopped => return Ok(None),
+            Sent::Stopped => return Ok(()),
         }
         crew.journal.answer_done(number, &answer.transaction).await?;
     }
     crew.journal.settle(number, Outcome::Done).await?;
-    if said.is_empty() {
-        return Ok(None);
+    if said > 0 {
+        crew.report.count_answered();
     }
-    crew.report.count_answered();
-    Ok(Some(Answered { message, said }))
+    Ok(())
+}
+
+/// Whether a message is to be answered now that its turn has come.
+fn is_to_be_answered(crew: &Crew, queued: &Queued) -> bool {
+    let message = &queued.message;
+    let age = message.age + clock::stamp().since(queued.arrived);
+    let judged = crew.conversations().judge(message, age, crew.clock.now());
+    let (room, event_id) = (&message.room, &message.event);
+    match judged {
+        Ok(()) => return true,
+        Err(Ignored::Stale) => {
+            info!(event = "stale_skipped", count = 1, %room, %event_id, "became older than catch_up.max_age while it waited");
+        }
+        Err(Ignored::Loop) => {
+            warn!(%room, sender = %message.sender, %event_id, "another bot answers every answer at once; not answered");
+        }
+        Err(Ignored::Own | Ignored::NotText | Ignored::Automated) => {}
+    }
+    false
 }
 
 /// Tells the people in a room that a message cannot be read.
@@ -104,13 +160,13 @@ pub(crate) async fn notify(crew: &Crew, notice: Notice) -> Done {
         }
         Sent::Stopped => {}
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Asks the behavior until it answers or has failed too often. The answers are
 /// in the journal when they are returned.
 async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Vec<Answer>>, Fault> {
-    loop {
+    for failures in 1.. {
         let tries = crew.journal.attempt(number).await?;
         let asked = if tries > BEHAVIOR_TRIES {
             // It did not come back from its last attempt: the process ended in it.
@@ -119,7 +175,7 @@ async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Ve
             tokio::select! {
                 biased;
                 () = crew.stop.demanded() => return Ok(None),
-                asked = ask_once(crew, message) => asked,
+                asked = crew.at_work(ask_once(crew, message)) => asked,
             }
         };
         let detail = match asked {
@@ -144,12 +200,12 @@ async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Ve
         };
         let (room, event_id) = (&message.room, &message.event);
         crew.report.set_degraded(BEHAVIOR, Some(behavior_fails(&detail)));
-        if tries >= BEHAVIOR_TRIES {
+        if failures >= BEHAVIOR_FAILURES || tries >= BEHAVIOR_TRIES {
             error!(event = "message_parked", %room, %event_id, tries, detail, "the behavior failed too often; the message stays unanswered");
             crew.journal.settle(number, Outcome::GivenUp).await?;
             return Ok(None);
         }
-        let wait = backoff::wait(tries - 1, random::fraction(), None);
+        let wait = BEHAVIOR_WAITS * failures;
         warn!(%room, %event_id, detail, retry_in = ?wait, "the behavior failed");
         tokio::select! {
             biased;
@@ -157,6 +213,7 @@ async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Ve
             () = tokio::time::sleep(wait) => {}
         }
     }
+    Ok(None)
 }
 
 async fn ask_once(crew: &Crew, message: &Message) -> Result<Vec<Action>, String> {
@@ -164,7 +221,8 @@ async fn ask_once(crew: &Crew, message: &Message) -> Result<Vec<Action>, String>
     match tokio::time::timeout(BEHAVIOR_LIMIT, asked).await {
         Ok(Ok(Ok(actions))) => Ok(actions),
         Ok(Ok(Err(fault))) => Err(fault.to_string()),
-        Ok(Err(panic)) => Err(format!("it panicked: {}", task::panic_message(&*panic))),
+        // A panic's text can quote the message; its place is in the log.
+        Ok(Err(_)) => Err("it panicked".to_owned()),
         Err(_) => Err(format!("it took longer than {} s", BEHAVIOR_LIMIT.as_secs())),
     }
 }
@@ -212,7 +270,7 @@ where
         let sent = tokio::select! {
             biased;
             () = crew.stop.demanded() => return Sent::Stopped,
-            sent = tokio::time::timeout(SEND_LIMIT, attempt()) => {
+            sent = crew.at_work(tokio::time::timeout(SEND_LIMIT, attempt())) => {
                 sent.unwrap_or_else(|_| Err(too_long()))
             }
         };

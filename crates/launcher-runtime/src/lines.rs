@@ -13,32 +13,26 @@ use std::{
     sync::Arc,
 };
 
-use launcher_core::{
-    conversation::Message,
-    fault::Fault,
-    names::{EventId, RoomId},
-};
+use launcher_core::{fault::Fault, names::RoomId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument;
 
 use crate::{
     answering::{self, Crew},
-    ports::{Notice, journal::Queued},
+    ports::{Notice, journal::Place},
     task,
 };
 
-/// Rooms that are worked on at once, per agent. A behavior may take seconds
-/// and costs little while it waits.
-const ROOMS_AT_ONCE: usize = 8;
-
-/// Messages in the lines at most; what is more waits in the journal.
-const ENOUGH: usize = 500;
+/// Pieces of work in the lines at most; what is more waits in the journal.
+/// They are places, not messages, so they cost little, and so many that one
+/// busy room does not keep the others out.
+const ENOUGH: usize = 50_000;
 
 /// Something that one agent has to do in one room.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Answer a message.
-    Answer(Box<Queued>),
+    Answer(Place),
     /// Say that a message cannot be read.
     Notice(Notice),
 }
@@ -46,21 +40,14 @@ pub(crate) enum Work {
 impl Work {
     fn room(&self) -> &RoomId {
         match self {
-            Self::Answer(queued) => &queued.message.room,
+            Self::Answer(place) => &place.room,
             Self::Notice(notice) => &notice.room,
         }
     }
 }
 
-/// A message that was answered, with what was said to it.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) message: Message,
-    pub(crate) said: Vec<(EventId, String)>,
-}
-
-/// How the work ended: with an answer, without one, or with a fault of the journal.
-pub(crate) type Done = Result<Option<Answered>, Fault>;
+/// How the work ended: well, or with a fault of the journal.
+pub(crate) type Done = Result<(), Fault>;
 
 /// The lines of one agent.
 pub(crate) struct Lines {
@@ -73,9 +60,9 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn new(crew: Crew) -> Self {
+    pub(crate) fn new(crew: Arc<Crew>) -> Self {
         Self {
-            crew: Arc::new(crew),
+            crew,
             waiting: BTreeMap::new(),
             count: 0,
             tasks: JoinSet::new(),
@@ -127,10 +114,7 @@ impl Lines {
             Err(failed) => {
                 let id = failed.id();
                 // A behavior's panic is caught where it is asked; this is one of ours.
-                let done = match failed.try_into_panic() {
-                    Ok(panic) => Err(Fault::Panicked { detail: task::panic_message(&*panic) }),
-                    Err(_) => Ok(None),
-                };
+                let done = if failed.is_panic() { Err(task::panicked()) } else { Ok(()) };
                 (id, done)
             }
         };
@@ -143,14 +127,8 @@ impl Lines {
         if self.closed {
             return;
         }
-        let free = ROOMS_AT_ONCE.saturating_sub(self.tasks.len());
-        let rooms: Vec<RoomId> = self
-            .waiting
-            .keys()
-            .filter(|room| !self.busy.contains_key(room))
-            .take(free)
-            .cloned()
-            .collect();
+        let rooms: Vec<RoomId> =
+            self.waiting.keys().filter(|room| !self.busy.contains_key(room)).cloned().collect();
         for room in rooms {
             let Some(line) = self.waiting.get_mut(&room) else { continue };
             let work = line.pop_front();
@@ -162,7 +140,7 @@ impl Lines {
                 let crew = self.crew.clone();
                 let work = async move {
                     match work {
-                        Work::Answer(queued) => answering::answer(&crew, *queued).await,
+                        Work::Answer(place) => answering::answer(&crew, place.number).await,
                         Work::Notice(notice) => answering::notify(&crew, notice).await,
                     }
                 };

@@ -290,9 +290,9 @@ impl Supervisor {
 }
 
 fn broken_off(failed: JoinError) -> Fault {
-    match failed.try_into_panic() {
-        Ok(panic) => Fault::Panicked { detail: task::panic_message(&*panic) },
-        Err(_) => Fault::Stuck { what: "starting".to_owned(), limit: START_LIMIT },
+    match failed.is_panic() {
+        true => task::panicked(),
+        false => Fault::Stuck { what: "starting".to_owned(), limit: START_LIMIT },
     }
 }
 

@@ -1,7 +1,8 @@
 //! The only place where tasks are made.
 
-use std::{any::Any, future::Future};
+use std::future::Future;
 
+use launcher_core::fault::Fault;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Spawns `future` into `set`. Every set is joined by its owner.
@@ -13,11 +14,8 @@ where
     set.spawn(future)
 }
 
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
+/// What is said of a panic. Its text is not: it can quote a message. Its place
+/// is in the log.
+pub(crate) fn panicked() -> Fault {
+    Fault::Panicked { detail: "the log says where, in a line with the message `panic`".to_owned() }
 }

@@ -2,29 +2,29 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
 use launcher_core::{
     agent::AgentId,
     backoff,
-    conversation::{Conversations, Ignored},
+    conversation::Conversations,
     fault::Fault,
     fleet::Degradation,
     names::{EventId, UserId},
     spec::AgentSpec,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::{
-    answering::Crew,
-    clock::{self, Clock},
+    answering::{Crew, ROOMS_AT_ONCE},
+    clock::Clock,
     lines::{Done, Lines, Work},
     ports::{
         Arrivals, Behavior, Connector, PassedOver, Session,
-        journal::{Duplicate, Journal, Number, Outcome, Queued},
+        journal::{Duplicate, Journal, Number},
     },
     random,
     report::{BEHAVIOR, PROGRESS, Report, SENDING, SERVER},
@@ -34,6 +34,13 @@ use crate::{
 /// How long one reading of news may take: an initial sync of a large account
 /// takes a minute, never five.
 const READ_LIMIT: Duration = Duration::from_secs(300);
+
+/// Places that are asked of the journal at once.
+const PAGE: usize = 1_000;
+
+/// How long a reading may go on when a stop is asked for. What it leaves behind
+/// is read again in the next life.
+const READ_GRACE: Duration = Duration::from_secs(2);
 
 /// How long an agent that is still connecting may go on when a stop is asked for.
 const CONNECT_GRACE: Duration = Duration::from_secs(3);
@@ -124,7 +131,9 @@ struct Running<'a> {
     lines: Lines,
     /// Up to here the journal's messages were put into the lines.
     lined_up: Number,
-    conversations: Conversations,
+    /// Whether the lines were too short for all of them.
+    is_short: bool,
+    crew: Arc<Crew>,
     degradations: watch::Receiver<BTreeMap<&'static str, Degradation>>,
     faults: u32,
 }
@@ -139,26 +148,30 @@ enum Event {
 
 impl<'a> Running<'a> {
     fn new(worker: &'a Worker, session: Arc<dyn Session>) -> Self {
-        let crew = Crew {
+        let own = UserId::new(worker.spec.account.user_id.clone());
+        let crew = Arc::new(Crew {
             session: session.clone(),
             behavior: worker.behavior.clone(),
             journal: worker.journal.clone(),
             report: worker.report.clone(),
             stop: worker.stop.clone(),
+            conversations: Mutex::new(Conversations::new(own, worker.spec.catch_up.max_age)),
+            clock: worker.clock,
+            places: Semaphore::new(ROOMS_AT_ONCE),
             failing: AtomicUsize::new(0),
-        };
+        });
         for topic in [SENDING, BEHAVIOR, PROGRESS] {
             worker.report.set_degraded(topic, None);
         }
-        let own = UserId::new(worker.spec.account.user_id.clone());
         let mut degradations = worker.report.degradations();
         degradations.mark_changed();
         Self {
             worker,
             session,
-            lines: Lines::new(crew),
+            lines: Lines::new(crew.clone()),
             lined_up: Number::default(),
-            conversations: Conversations::new(own, worker.spec.catch_up.max_age),
+            is_short: false,
+            crew,
             degradations,
             faults: 0,
         }
@@ -197,11 +210,27 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Reads what is new. Meanwhile the rooms go on.
     async fn read(&mut self) -> Result<(), Fault> {
-        let limit = READ_LIMIT;
-        let arrivals = tokio::time::timeout(limit, self.session.read())
-            .await
-            .map_err(|_| Fault::Stuck { what: "reading from the server".to_owned(), limit })??;
+        let stuck = |limit| Fault::Stuck { what: "reading from the server".to_owned(), limit };
+        let session = self.session.clone();
+        let mut reading = session.read();
+        let (ask, limit) = (self.worker.stop.clone(), tokio::time::sleep(READ_LIMIT));
+        tokio::pin!(limit);
+        let stop = async move {
+            ask.asked().await;
+            tokio::time::sleep(READ_GRACE).await;
+        };
+        tokio::pin!(stop);
+        let arrivals = loop {
+            tokio::select! {
+                biased;
+                arrivals = &mut reading => break arrivals?,
+                done = self.lines.next_done(), if !self.lines.is_idle() => self.on_done(done).await?,
+                () = &mut stop => return Err(stuck(READ_GRACE)),
+                () = &mut limit => return Err(stuck(READ_LIMIT)),
+            }
+        };
         self.take_in(arrivals).await
     }
 
@@ -211,7 +240,7 @@ impl<'a> Running<'a> {
         let mut stale = PassedOver { count: 0, ..passed_over };
         for heard in &mut intake.heard {
             let message = &heard.message;
-            let concerns = self.conversations.concerns(message);
+            let concerns = self.crew.conversations().concerns(message);
             if !heard.wanted {
                 continue;
             }
@@ -221,7 +250,7 @@ impl<'a> Running<'a> {
                 continue;
             }
             self.worker.report.count_received();
-            if self.conversations.is_stale(message.age) {
+            if self.crew.conversations().is_stale(message.age) {
                 stale.count += 1;
                 heard.wanted = false;
             }
@@ -262,15 +291,16 @@ impl<'a> Running<'a> {
     /// Fills the lines from the journal.
     async fn line_up(&mut self) -> Result<(), Fault> {
         loop {
-            let limit = self.lines.room_for();
-            if limit == 0 {
+            let limit = self.lines.room_for().min(PAGE);
+            self.is_short = limit == 0;
+            if self.is_short {
                 return Ok(());
             }
-            let queued = self.worker.journal.waiting(self.lined_up, limit).await?;
-            let all = queued.len() < limit;
-            for queued in queued {
-                self.lined_up = queued.number;
-                self.line_up_one(queued).await?;
+            let places = self.worker.journal.waiting(self.lined_up, limit).await?;
+            let all = places.len() < limit;
+            for place in places {
+                self.lined_up = place.number;
+                self.lines.push(Work::Answer(place));
             }
             if all {
                 return Ok(());
@@ -278,40 +308,11 @@ impl<'a> Running<'a> {
         }
     }
 
-    async fn line_up_one(&mut self, queued: Queued) -> Result<(), Fault> {
-        let message = &queued.message;
-        // Once the behavior has answered, nothing may keep the answers from being sent.
-        let judged = if queued.answers.is_some() {
-            Ok(())
-        } else {
-            let age = message.age + clock::stamp().since(queued.arrived);
-            self.conversations.judge(message, age, self.worker.clock.now())
-        };
-        let (room, event_id) = (&message.room, &message.event);
-        match judged {
-            Ok(()) => {
-                self.lines.push(Work::Answer(Box::new(queued)));
-                return Ok(());
-            }
-            Err(Ignored::Stale) => {
-                info!(event = "stale_skipped", count = 1, %room, %event_id, "became older than catch_up.max_age while it waited");
-            }
-            Err(Ignored::Loop) => {
-                warn!(%room, sender = %message.sender, %event_id, "another bot answers every answer at once; not answered");
-            }
-            Err(Ignored::Own | Ignored::NotText | Ignored::Automated) => {}
-        }
-        self.worker.journal.settle(queued.number, Outcome::Skipped).await
-    }
-
     async fn on_done(&mut self, done: Done) -> Result<(), Fault> {
-        if let Some(answered) = done? {
-            for (event, text) in answered.said {
-                let now = self.worker.clock.now();
-                self.conversations.answered(&answered.message, event, text, now);
-            }
-        }
-        if self.worker.stop.is_asked() { Ok(()) } else { self.line_up().await }
+        done?;
+        // Only full lines have left something in the journal.
+        let refill = self.is_short && !self.worker.stop.is_asked();
+        if refill { self.line_up().await } else { Ok(()) }
     }
 
     async fn on_degradations(&mut self) {

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::{
     Cases, Outcome,
     bed::{Bed, PASSWORD},
-    launcher::Place,
+    launcher::{Place, agent_config, pickle_key, variable},
     rooms::{ask, room_with},
 };
 
@@ -23,12 +23,16 @@ fn come_and_go(bed: &Bed) -> Outcome {
     let alice = bed.person("alice")?;
     let mut launcher = place.start_ready(&["first"])?;
     let user = bed.homeserver().register_without_login(&bed.name("later"), PASSWORD)?;
-    place.agent_for("later", &user, &format!("password: \"{PASSWORD}\""), "")?;
+    // Its key stands in its own file, so that nothing else changes with it.
+    let secret = format!("password: \"{PASSWORD}\"");
+    let config = agent_config("later", &user, &secret, "");
+    let with_key = config.replace(&format!("${{{}}}", variable("later")), &pickle_key("later"));
+    place.write_agent("later", &with_key)?;
     launcher.wait_for_event_within("agent_ready", "later", Duration::from_secs(10))?;
     let room = room_with(&alice, &user)?;
     ask(&alice, &room, "new here?", &user)?;
     fs::remove_dir_all(place.agent_folder("later"))?;
-    launcher.wait_for_event("agent_stopped", "later")?;
+    launcher.wait_for_event_within("agent_stopped", "later", Duration::from_secs(10))?;
     let status = launcher.status()?;
     assert_eq!(status["agents"].as_array().map(Vec::len), Some(1), "{status}");
     let room = room_with(&alice, &first)?;

@@ -42,6 +42,7 @@ async fn use_everything(place: &Place, endings: &mut BTreeSet<&'static str>) {
         ending(journal.begin().await),
         ending(journal.position().await),
         ending(journal.waiting(Number::default(), 100).await),
+        ending(journal.queued(Number(1)).await),
         ending(journal.ingest(batch).await),
         ending(journal.attempt(Number(3)).await),
         ending(journal.keep_answers(Number(3), &[answer("$1-2", 0)]).await),

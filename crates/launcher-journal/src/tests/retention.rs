@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use launcher_runtime::ports::journal::{Journal, Outcome};
+use launcher_runtime::ports::journal::{Intake, Journal, Outcome};
 
 use super::support::*;
 use crate::SqliteJournal;
@@ -40,6 +40,19 @@ async fn a_message_that_waits_is_never_forgotten() {
     place.advance(DAY * 1_000);
     journal.begin().await.unwrap();
     assert_eq!(waiting_events(&journal).await, ["$a"]);
+}
+
+#[tokio::test]
+async fn one_start_with_a_clock_that_is_a_year_ahead_forgets_nothing() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    take_in_and_settle(&journal, ["$a".to_owned()].into_iter()).await;
+    let batch = Intake { locked: vec![(locked("$b", START), "{}".into())], ..Intake::default() };
+    journal.ingest(batch).await.unwrap();
+    place.advance(DAY * 400);
+    journal.begin().await.unwrap();
+    assert!(is_remembered(&journal, "$a").await);
+    assert_eq!(journal.undecryptable().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

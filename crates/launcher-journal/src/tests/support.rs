@@ -165,7 +165,11 @@ pub(crate) fn locked(event: &str, sent: Stamp) -> Locked {
 
 /// All messages that wait.
 pub(crate) async fn waiting(journal: &SqliteJournal) -> Vec<Queued> {
-    journal.waiting(Number::default(), usize::MAX).await.unwrap()
+    let mut found = Vec::new();
+    for place in journal.waiting(Number::default(), usize::MAX).await.unwrap() {
+        found.extend(journal.queued(place.number).await.unwrap());
+    }
+    found
 }
 
 /// The events of all messages that wait.

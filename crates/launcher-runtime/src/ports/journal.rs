@@ -49,9 +49,12 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Returns what was refused, and why.
     async fn ingest(&self, batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault>;
 
-    /// Messages that wait for their answer, oldest first, with a number above
+    /// Where messages wait for their answer, oldest first, with a number above
     /// `after`; at most `limit`.
-    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Queued>, Fault>;
+    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Place>, Fault>;
+
+    /// A message that waits for its answer; `None` if nothing is left to do for it.
+    async fn queued(&self, number: Number) -> Result<Option<Queued>, Fault>;
 
     /// Notes that the behavior is about to be asked; returns for the how many-th time.
     async fn attempt(&self, number: Number) -> Result<u32, Fault>;
@@ -168,6 +171,15 @@ pub enum Duplicate {
     Replayed,
     /// Its session belongs to another sender.
     OtherSender,
+}
+
+/// Where a message waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its place in the journal.
+    pub number: Number,
+    /// Its room.
+    pub room: RoomId,
 }
 
 /// A message that waits for its answer.

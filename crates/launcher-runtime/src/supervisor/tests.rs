@@ -52,6 +52,7 @@ impl Connector for Trouble {
                 sending: self.sending.clone(),
                 closed_while_sending: self.closed_while_sending.clone(),
             })),
+            "deaf" => Ok(Arc::new(Deaf)),
             "stuck" => Ok(Arc::new(Stuck { waits: AtomicU32::new(0) })),
             name => Ok(Arc::new(Quiet { talks: name == "talks", said: AtomicU32::new(0) })),
         }
@@ -96,6 +97,30 @@ struct Breaking {
     waits: AtomicU32,
     sending: Arc<AtomicU32>,
     closed_while_sending: Arc<AtomicU32>,
+}
+
+/// There is always news, and reading it never ends.
+struct Deaf;
+
+#[async_trait]
+impl Session for Deaf {
+    async fn wait(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Arrivals, Fault> {
+        std::future::pending().await
+    }
+
+    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$answer"))
+    }
+
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$notice"))
+    }
+
+    async fn close(&self) {}
 }
 
 /// Hears one message; what it sends never arrives.
@@ -403,10 +428,23 @@ async fn a_message_at_which_the_behavior_fails_is_tried_three_times_and_parked()
     for bad in [|| Bad::Panics, || Bad::Fails, || Bad::Hangs] {
         let stage = Stage::start_with(&["talks"], Box::new(move |_| Arc::new(bad()))).await;
         assert_eq!(stage.outcome("talks").await, Outcome::GivenUp, "{:?}", bad());
-        assert_eq!(stage.journal("talks").tries(), crate::answering::BEHAVIOR_TRIES);
+        assert_eq!(stage.journal("talks").tries(), crate::answering::BEHAVIOR_FAILURES);
         assert_eq!(stage.state("talks"), Some(AgentState::Degraded), "the agent goes on");
         assert_eq!(stage.end().await, []);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_ends_every_life_is_given_up_in_the_end() {
+    let journal = Arc::new(Memory::default());
+    journal.ingest(Intake { heard: vec![heard("$e")], ..Intake::default() }).await.unwrap();
+    for _ in 0..crate::answering::BEHAVIOR_TRIES {
+        // The process ends while the behavior is at work.
+        journal.attempt(journal.number()).await.unwrap();
+    }
+    let stage = Stage::start_around("quiet", journal.clone()).await;
+    assert_eq!(stage.outcome("quiet").await, Outcome::GivenUp);
+    assert_eq!(stage.end().await, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -443,6 +481,19 @@ async fn answers_that_were_written_down_are_sent_and_not_made_again() {
     assert_eq!(stage.outcome("quiet").await, Outcome::Done);
     assert_eq!(journal.tries(), 0, "the behavior was not asked");
     assert_eq!(stage.board.snapshot()[0].answered, 1);
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_hangs_is_ended_named_and_tried_again() {
+    let stage = Stage::start(&["deaf", "fine"], Duration::ZERO).await;
+    stage.wait_for("deaf", AgentState::Running).await;
+    stage.wait_for("deaf", AgentState::Backoff).await;
+    let snapshot = stage.board.snapshot();
+    assert!(snapshot[0].standing.reason.clone().unwrap().starts_with("stuck"));
+    assert!(!stage.journal("deaf").is_clean(), "the reading was cut off");
+    assert_eq!(stage.state("fine"), Some(AgentState::Running));
+    stage.wait_until(|stage| stage.connector.connects.load(Ordering::Relaxed) >= 3).await;
     assert_eq!(stage.end().await, []);
 }
 

@@ -16,7 +16,7 @@ use launcher_core::{
 
 use crate::ports::{
     Answer,
-    journal::{Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Queued},
+    journal::{Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued},
 };
 
 #[derive(Debug, Default)]
@@ -106,12 +106,20 @@ impl Journal for Memory {
         Ok(Vec::new())
     }
 
-    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Queued>, Fault> {
+    async fn waiting(&self, after: Number, limit: usize) -> Result<Vec<Place>, Fault> {
         let content = self.0.lock().unwrap();
         let waits = |queued: &&Queued| {
             queued.number > after && !content.outcomes.contains_key(&queued.number)
         };
-        Ok(content.messages.iter().filter(waits).take(limit).cloned().collect())
+        let place =
+            |queued: &Queued| Place { number: queued.number, room: queued.message.room.clone() };
+        Ok(content.messages.iter().filter(waits).take(limit).map(place).collect())
+    }
+
+    async fn queued(&self, number: Number) -> Result<Option<Queued>, Fault> {
+        let content = self.0.lock().unwrap();
+        let found = content.messages.iter().find(|queued| queued.number == number);
+        Ok(found.filter(|_| !content.outcomes.contains_key(&number)).cloned())
     }
 
     async fn attempt(&self, number: Number) -> Result<u32, Fault> {
