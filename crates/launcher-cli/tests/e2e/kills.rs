@@ -20,8 +20,8 @@ pub(crate) const CASES: Cases = &[
     ("kills::while_the_behavior_is_at_work", |bed| few(bed, Moment::AtWork)),
     ("kills::while_one_time_keys_are_claimed", |bed| few(bed, Moment::Claim)),
     ("kills::while_the_room_key_is_shared", |bed| few(bed, Moment::Sharing)),
-    ("kills::while_the_first_keys_are_uploaded", first_upload),
-    ("kills::in_the_middle_of_the_first_keys_of_strangers", strangers),
+    ("kills::while_the_first_keys_are_uploaded", |bed| first_upload(bed, ROUNDS)),
+    ("kills::in_the_middle_of_the_first_keys_of_strangers", |bed| strangers(bed, ROUNDS)),
 ];
 
 /// Kills per case.
@@ -40,6 +40,10 @@ pub(crate) const LONG: Cases = &[
     ("soak::killed_while_the_behavior_is_at_work", |bed| many(bed, Moment::AtWork)),
     ("soak::killed_while_one_time_keys_are_claimed", |bed| many(bed, Moment::Claim)),
     ("soak::killed_while_the_room_key_is_shared", |bed| many(bed, Moment::Sharing)),
+    ("soak::killed_while_the_first_keys_are_uploaded", |bed| first_upload(bed, LONG_ROUNDS)),
+    ("soak::killed_in_the_middle_of_the_first_keys_of_strangers", |bed| {
+        strangers(bed, LONG_ROUNDS)
+    }),
 ];
 
 fn few(bed: &Bed, moment: Moment) -> Outcome {
@@ -153,9 +157,9 @@ fn actions(stage: &Tapped, moment: Moment, round: usize) -> Vec<Action> {
 }
 
 /// New agents are killed while their keys are uploaded for the first time.
-fn first_upload(bed: &Bed) -> Outcome {
+fn first_upload(bed: &Bed, rounds: usize) -> Outcome {
     let alice = bed.person("alice")?;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let stage = Tapped::new(bed)?;
         let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
         let point = match round.is_multiple_of(2) {
@@ -184,11 +188,11 @@ fn first_upload(bed: &Bed) -> Outcome {
 
 /// The first key of somebody new opens an Olm session. The SDK stores that at
 /// once and the key at the end of the batch; here the rest of the batch is long.
-fn strangers(bed: &Bed) -> Outcome {
+fn strangers(bed: &Bed, rounds: usize) -> Outcome {
     let stage = Tapped::new(bed)?;
     let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
     let mut launcher = stage.start_ready("echo")?;
-    for delay in [3, 10, 20, 40, 80] {
+    for delay in [3, 10, 20, 40, 80].into_iter().cycle().take(rounds) {
         let stranger = bed.person("stranger")?;
         let room = stranger.create_room(RoomOptions::encrypted().invite(&agent))?;
         stranger.wait_for_member(&room, &agent, "join", DEFAULT_TIMEOUT)?;
@@ -206,7 +210,7 @@ fn strangers(bed: &Bed) -> Outcome {
         stage.answered_once(bed.homeserver(), &stranger, &room, &agent, &[asked])?;
     }
     assert!(launcher.stop()?.0.success());
-    stage.check()
+    if rounds > ROUNDS { stage.check_much() } else { stage.check() }
 }
 
 /// Appends ninety to-device messages that nobody can decrypt.

@@ -6,10 +6,14 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use launcher_testbed::DEFAULT_TIMEOUT;
+use launcher_testbed::{
+    DEFAULT_TIMEOUT,
+    tap::{Request, Tap, invariants},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,6 +25,34 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 thread_local! {
     /// Where the case that runs on this thread keeps the logs of its launchers.
     static KEPT: RefCell<PathBuf> = RefCell::default();
+
+    /// The taps of the case that runs on this thread.
+    static TAPS: RefCell<Vec<Arc<Tap>>> = RefCell::default();
+}
+
+/// Fails if a launcher of this thread's case did what none must ever do.
+pub(crate) fn check_taps() -> Result<()> {
+    let taps = TAPS.take();
+    let violations: Vec<String> = taps.iter().flat_map(|tap| violations(&tap.requests())).collect();
+    match violations.is_empty() {
+        true => Ok(()),
+        false => Err(violations.join("\n").into()),
+    }
+}
+
+/// Drops the taps of a case that failed.
+pub(crate) fn forget_taps() {
+    TAPS.take();
+}
+
+/// What must never be in the log of a tap, except for what the tests do themselves.
+pub(crate) fn violations(requests: &[Arc<Request>]) -> Vec<String> {
+    let mut found = invariants::plaintext_in_encrypted_rooms(requests, &[]);
+    found.extend(invariants::reused_message_indices(requests));
+    found.extend(invariants::changed_one_time_keys(requests));
+    found.extend(invariants::changed_identity_keys(requests));
+    found.extend(invariants::request_storms(requests));
+    found
 }
 
 /// Where the logs of a case are after it has run.
@@ -41,8 +73,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Everything that its launchers say to the homeserver goes through a tap,
+    /// and is looked at when the case has ended.
     pub(crate) fn new(bed: &Bed) -> Result<Self> {
-        Self::at(bed.homeserver().base_url())
+        let tap = Arc::new(Tap::start(bed.homeserver().base_url())?);
+        TAPS.with_borrow_mut(|taps| taps.push(tap.clone()));
+        Self::at(tap.base_url())
     }
 
     /// A folder whose agents reach their homeserver at this address.

@@ -80,6 +80,9 @@ fn trial(name: &str, case: fn(&Bed) -> Outcome, bed: &Arc<Bed>) -> Trial {
     let log = launcher::log_of_case(name);
     Trial::test(name, move || {
         launcher::keep_logs_in(log.clone());
-        case(&bed).map_err(|error| Failed::from(format!("{error}\nlogs: {}", log.display())))
+        launcher::forget_taps();
+        case(&bed)
+            .and_then(|()| launcher::check_taps())
+            .map_err(|error| Failed::from(format!("{error}\nlogs: {}", log.display())))
     })
 }
