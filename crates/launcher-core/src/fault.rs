@@ -94,6 +94,14 @@ pub enum Fault {
         /// The mode.
         mode: TrustMode,
     },
+    /// The agent could go on as a new device only, and does not become one by itself.
+    #[error("{fault}; {why}")]
+    NotReset {
+        /// What happened to the device it had.
+        fault: Box<Fault>,
+        /// Why it is not replaced.
+        why: &'static str,
+    },
     /// The homeserver could not be reached, or gave an answer of no use.
     #[error("{homeserver}: {detail}")]
     ServerUnavailable {
@@ -141,6 +149,7 @@ impl Fault {
             Self::LoginRefused { .. } => "login_refused",
             Self::AccountUnusable { .. } => "account_unusable",
             Self::TrustModeUnavailable { .. } => "trust_mode_unavailable",
+            Self::NotReset { fault, .. } => fault.code(),
             Self::ServerUnavailable { .. } => "server_unavailable",
             Self::StoreFailed { .. } => "store_failed",
             Self::Stuck { .. } => "stuck",
@@ -156,12 +165,15 @@ impl Fault {
             | Self::StoreLocked { .. }
             | Self::StoreCorrupt { .. }
             | Self::Mismatched { .. }
-            | Self::TokenInvalid { .. }
+            | Self::TokenInvalid { password: false, .. }
             | Self::NoDevice { .. }
             | Self::LoginRefused { .. }
             | Self::AccountUnusable { .. }
+            | Self::NotReset { .. }
             | Self::TrustModeUnavailable { .. } => true,
-            Self::StoreUnusable { .. }
+            // The next start finds out whether the device is gone, and becomes a new one.
+            Self::TokenInvalid { password: true, .. }
+            | Self::StoreUnusable { .. }
             | Self::ServerUnavailable { .. }
             | Self::StoreFailed { .. }
             | Self::Stuck { .. }
@@ -183,6 +195,7 @@ impl Fault {
             | Self::NoDevice { .. }
             | Self::LoginRefused { .. }
             | Self::AccountUnusable { .. }
+            | Self::NotReset { .. }
             | Self::TrustModeUnavailable { .. }
             | Self::StoreFailed { .. }
             | Self::Stuck { .. }
@@ -221,6 +234,7 @@ impl Fault {
                  a new login, or set matrix.password"
                     .to_owned()
             }
+            Self::NotReset { fault, .. } => fault.action(),
             Self::NoDevice { .. } => {
                 "set matrix.access_token to a token from a login, or set matrix.password".to_owned()
             }

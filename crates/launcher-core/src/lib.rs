@@ -14,6 +14,7 @@ pub mod invite;
 pub mod moment;
 pub mod names;
 pub mod preflight;
+pub mod reset;
 pub mod secret;
 pub mod spec;
 pub mod status;

@@ -17,6 +17,7 @@ use crate::{
     aftermath, client, identity,
     notices::Notices,
     preflight::{self, VaultFile},
+    reset,
     rest::{self, Rest},
     session::{MatrixSession, Parts},
     store::StorePlace,
@@ -60,7 +61,16 @@ impl Connector for MatrixConnector {
         let rest = Rest::new(self.http.clone(), spec.account.homeserver.clone());
         let encryption = &spec.encryption;
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
-        let cleared = preflight::clear(spec, &rest, &place).await?;
+        let (cleared, is_new) = match preflight::clear(spec, &rest, &place).await {
+            Err(fault) if launcher_core::reset::would_help(&fault) => {
+                match reset::give_up(spec, &rest, &place, fault).await? {
+                    reset::Found::GivenUp => (preflight::clear(spec, &rest, &place).await?, true),
+                    reset::Found::Passed => (preflight::clear(spec, &rest, &place).await?, false),
+                }
+            }
+            cleared => (cleared?, false),
+        };
+        report.set_resets(cleared.vault.content.resets.len());
         // The key is right, so the journal may be touched.
         let life = journal.begin().await?;
         let http = self.http.clone();
@@ -85,6 +95,8 @@ impl Connector for MatrixConnector {
             report: report.clone(),
             journal: journal.clone(),
             notices: self.notices.clone(),
+            // Transaction ids of a device that is no more protect from nothing.
+            looks_first: is_new || (!life.clean && reset::is_recent(&cleared.vault.content)),
         };
         let started = finish(parts, client, cleared.vault, cleared.verdict, orderly).await;
         match &started {
@@ -117,6 +129,7 @@ async fn finish(
         remember(&mut vault, keys)?;
     }
     identity::settle(&client, &spec, &rest, &mut vault, &report).await?;
+    reset::remove_old_devices(&client, &spec, &mut vault).await?;
     Ok(Arc::new(session))
 }
 

@@ -21,6 +21,7 @@ mod notices;
 mod poll;
 mod preflight;
 mod reading;
+mod reset;
 mod rest;
 mod session;
 mod store;

@@ -28,7 +28,9 @@ pub(crate) async fn obtain(
     keep: impl Fn(&Vault) -> Result<(), Fault>,
 ) -> Result<Login, Fault> {
     let account = &spec.account;
-    if let Some(token) = &account.access_token {
+    let retired = vault.retired_token.as_deref();
+    let configured = account.access_token.as_ref();
+    if let Some(token) = configured.filter(|token| Some(token.expose()) != retired) {
         match whoami(spec, rest, token.expose()).await {
             Ok(login) => return Ok(login),
             Err(Refusal::Token { .. }) if account.password.is_some() => {}

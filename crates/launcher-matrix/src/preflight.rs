@@ -12,6 +12,7 @@ use tracing::{debug, info};
 
 use crate::{
     login::{self, Login},
+    reset,
     rest::Rest,
     store::{StorePlace, local_account},
     vault::{OpenError, Vault},
@@ -33,6 +34,14 @@ pub(crate) struct VaultFile {
 }
 
 impl VaultFile {
+    /// Opens the agent's vault, whatever is beside it.
+    pub(crate) fn open(spec: &AgentSpec) -> Result<Self, OpenError> {
+        let path = spec.data_folder().join("vault");
+        let key = spec.encryption.pickle_key.clone();
+        let content = Vault::open(&path, &key)?.unwrap_or_default();
+        Ok(Self { content, path, key })
+    }
+
     /// Writes the content down.
     pub(crate) fn keep(&self) -> Result<(), Fault> {
         self.keep_as(&self.content)
@@ -53,6 +62,9 @@ pub(crate) async fn clear(
     place: &StorePlace,
 ) -> Result<Cleared, Fault> {
     let mut vault = open_vault(spec, place)?;
+    if vault.content.retiring.is_some() {
+        reset::finish_retiring(spec, &mut vault)?;
+    }
     let existing = match place.exists() {
         true => Some(place.open_crypto().await?),
         false => None,
@@ -79,9 +91,14 @@ pub(crate) async fn clear(
     debug!(%verdict, device_id = login.device_id, "preflight passed");
     if content.device_id.as_deref() != Some(&login.device_id) {
         // Another device of the same account: what belongs to the account stays.
-        let recovery_key = content.recovery_key.take();
         let device_id = Some(login.device_id.clone());
-        content = Vault { device_id, recovery_key, ..Vault::default() };
+        content = Vault {
+            device_id,
+            recovery_key: content.recovery_key.take(),
+            resets: std::mem::take(&mut content.resets),
+            old_devices: std::mem::take(&mut content.old_devices),
+            ..Vault::default()
+        };
     }
     vault.content = content;
     vault.keep()?;

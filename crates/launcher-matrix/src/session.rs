@@ -20,7 +20,7 @@ use launcher_core::{
     fault::Fault,
     fleet::Degradation,
     names::{EventId, RoomId as Room},
-    preflight::{LocalAccount, Mismatch},
+    preflight::LocalAccount,
     spec::AgentSpec,
 };
 use launcher_runtime::{
@@ -99,6 +99,9 @@ pub(crate) struct Parts {
     pub(crate) report: Arc<Report>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) notices: Arc<Notices>,
+    /// Whether an answer may be in the room already, sent by a device that is
+    /// no more.
+    pub(crate) looks_first: bool,
 }
 
 /// A connected Matrix account.
@@ -225,9 +228,9 @@ impl MatrixSession {
         }
         if live.is_none() {
             let parts = &self.parts;
-            let device = parts.login.device_id.clone();
+            let device = &parts.login.device_id;
             if !parts.place.exists() {
-                return Err(Fault::Mismatched { mismatch: Mismatch::StoreLost { device } });
+                return Err(gone(device));
             }
             parts.place.check_key()?;
             let crypto = parts.place.open_crypto().await?;
@@ -235,7 +238,7 @@ impl MatrixSession {
             let known = parts.report.facts().ed25519;
             let same = matches!(&local, LocalAccount::Present { keys, .. } if Some(&keys.ed25519) == known.as_ref());
             if !same {
-                return Err(Fault::Mismatched { mismatch: Mismatch::KeysDiffer { device } });
+                return Err(gone(device));
             }
             let http = parts.http.clone();
             let built =
@@ -392,6 +395,26 @@ impl MatrixSession {
         self.parts.report.set_degraded(PROGRESS, shown);
     }
 
+    /// An answer that a former device of the agent has sent: the server knows
+    /// transaction ids by device, but everybody can see what an event replies to.
+    async fn said_before(&self, answer: &Answer) -> Result<Option<EventId>, SendFault> {
+        let token = self.parts.login.access_token.expose();
+        let page = self.parts.rest.messages(token, answer.room.as_str(), None, None).await;
+        let page = page
+            .map_err(|error| SendFault::Passing { detail: error.to_string(), retry_after: None })?;
+        let own = self.parts.spec.account.user_id.as_str();
+        let part = answer.transaction.split('-').nth(1).and_then(|part| part.parse().ok());
+        let is_reply = |event: &&Value| {
+            event["sender"] == own
+                && event["content"]["m.relates_to"]["m.in_reply_to"]["event_id"]
+                    == answer.in_reply_to.as_str()
+        };
+        // The page is newest first, the parts of an answer are sent oldest first.
+        let mut replies = page.events.iter().rev().filter(is_reply);
+        let found = replies.nth(part.unwrap_or(0)).and_then(feed::event_id);
+        Ok(found.map(EventId::new))
+    }
+
     /// Sends a message, encrypted if the room is or ever was.
     async fn send_message(
         &self,
@@ -472,6 +495,11 @@ impl Live {
     }
 }
 
+/// The store is not the one that was closed. The next start finds out what it is.
+fn gone(device: &str) -> Fault {
+    Fault::StoreFailed { detail: format!("the store of device {device} is gone or another one") }
+}
+
 /// The instant of a moment on the wall clock.
 fn instant(moment: Stamp) -> Instant {
     Instant::now() + moment.since(stamp())
@@ -548,6 +576,11 @@ impl Session for MatrixSession {
     }
 
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault> {
+        if self.parts.looks_first
+            && let Some(event) = self.said_before(answer).await?
+        {
+            return Ok(event);
+        }
         self.send_message(&answer.room, content::answer(answer), &answer.transaction).await
     }
 

@@ -43,6 +43,27 @@ pub(crate) struct Vault {
     /// Whether secret storage and backup are being made by us: if there is no
     /// recovery key then, a kill came between, and they are made again.
     pub(crate) recovery_begun: bool,
+    /// The device that is being given up, and why. Set before its store is
+    /// moved aside, and taken away when nothing of it is left.
+    pub(crate) retiring: Option<Retiring>,
+    /// When the agent became a new device, in milliseconds since 1970.
+    pub(crate) resets: Vec<u64>,
+    /// Devices of before that are still to be removed from the account.
+    pub(crate) old_devices: Vec<String>,
+    /// The configured token, if it belongs to a device that was given up.
+    pub(crate) retired_token: Option<Zeroizing<String>>,
+}
+
+/// A device that is being given up.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retiring {
+    /// Its id.
+    pub(crate) device: String,
+    /// The fault that it could not recover from.
+    pub(crate) cause: String,
+    /// Where its store goes.
+    pub(crate) folder: String,
 }
 
 /// Why a vault could not be read.

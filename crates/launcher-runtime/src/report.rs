@@ -34,6 +34,7 @@ pub struct Report {
     answered: AtomicU64,
     undecryptable: AtomicU64,
     undecryptable_pending: AtomicU64,
+    resets: AtomicU64,
 }
 
 /// What is known about the account an agent speaks as.
@@ -102,6 +103,11 @@ impl Report {
         self.undecryptable_pending.store(count as u64, Ordering::Relaxed);
     }
 
+    /// Notes how often the agent became a new device.
+    pub fn set_resets(&self, count: usize) {
+        self.resets.store(count as u64, Ordering::Relaxed);
+    }
+
     /// Everything, for `status`.
     pub fn status(&self, id: &AgentId, standing: Standing) -> AgentStatus {
         let last_sync_ms = self.last_sync_ms.load(Ordering::Relaxed);
@@ -114,7 +120,7 @@ impl Report {
             answered: self.answered.load(Ordering::Relaxed),
             undecryptable: self.undecryptable.load(Ordering::Relaxed),
             undecryptable_pending: self.undecryptable_pending.load(Ordering::Relaxed),
-            resets: 0,
+            resets: self.resets.load(Ordering::Relaxed),
         }
     }
 }

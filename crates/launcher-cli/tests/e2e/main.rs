@@ -21,6 +21,7 @@ mod late_keys;
 mod lifecycle;
 mod parking;
 mod plaintext;
+mod recovery;
 mod replays;
 mod rooms;
 mod servers;
@@ -54,6 +55,7 @@ const ALL: &[Cases] = &[
     lifecycle::CASES,
     parking::CASES,
     plaintext::CASES,
+    recovery::CASES,
     replays::CASES,
     rooms::CASES,
     servers::CASES,

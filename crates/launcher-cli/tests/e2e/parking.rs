@@ -1,7 +1,5 @@
 //! Agents that cannot run, beside one that can.
 
-use std::fs;
-
 use crate::{
     Cases, Outcome,
     bed::{Bed, PASSWORD},
@@ -12,7 +10,6 @@ use crate::{
 pub(crate) const CASES: Cases = &[
     ("parking::a_wrong_key_and_a_broken_file_park_their_agents_and_the_third_answers", three),
     ("parking::a_wrong_pickle_key_changes_no_byte_and_the_right_one_works_again", wrong_key),
-    ("parking::a_lost_store_parks_instead_of_publishing_new_keys_for_the_device", store_lost),
     ("parking::a_store_of_another_device_parks", other_device),
     ("parking::a_token_of_another_account_parks", other_account),
     ("parking::a_wrong_password_parks_without_hammering", wrong_password),
@@ -63,21 +60,6 @@ fn wrong_key(bed: &Bed) -> Outcome {
     place.set_variable(&variable("echo"), &pickle_key("echo"))?;
     launcher.wait_for_event("agent_ready", "echo")?;
     ask(&alice, &room, "after", &agent)?;
-    Ok(())
-}
-
-fn store_lost(bed: &Bed) -> Outcome {
-    let place = Place::new(bed)?;
-    let agent = place.agent(bed, "echo")?;
-    let alice = bed.person("alice")?;
-    place.start_ready(&["echo"])?.stop()?;
-    let devices = alice.user_devices(&agent)?;
-    fs::remove_dir_all(place.agent_folder("echo").join("data/crypto"))?;
-    let mut launcher = place.start()?;
-    let parked = launcher.wait_for_event("agent_parked", "echo")?;
-    assert!(parked["reason"].as_str().is_some_and(|why| why.starts_with("store_lost")));
-    assert_eq!(alice.user_devices(&agent)?, devices);
-    assert!(!place.agent_folder("echo").join("data/crypto/crypto.db").exists());
     Ok(())
 }
 
