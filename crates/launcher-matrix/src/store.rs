@@ -10,6 +10,8 @@ use std::{
     io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use fs_err as fs;
@@ -28,6 +30,10 @@ const CRYPTO_DB: &str = "crypto.db";
 
 /// What matrix-sdk calls it.
 const SDK_NAME: &str = "matrix-sdk-crypto.sqlite3";
+
+/// How often a file that makes no sense is looked at, and the pause in between.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// Connections per store: one writes, one reads. An idle agent keeps both open.
 const CONNECTIONS: usize = 2;
@@ -90,6 +96,22 @@ impl StorePlace {
         SqliteStateStore::open_with_config(&self.config())
             .await
             .map_err(|error| self.open_fault(self.folder.join("matrix-sdk-state.sqlite3"), error))
+    }
+
+    /// Whether the store's file is physically damaged, or no database at all.
+    ///
+    /// A database that is sound and cannot be used all the same, because a
+    /// newer launcher wrote it, say, is not damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        let uri = format!("file:{}?immutable=1", escape(&self.crypto_db()));
+        let flags = OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let checked = Connection::open_with_flags(uri, flags).and_then(|connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+        });
+        match checked {
+            Ok(said) => said != "ok",
+            Err(error) => is_damage(&error),
+        }
     }
 
     /// Removes an Olm session from the crypto store. Names of sessions are
@@ -169,11 +191,20 @@ pub(crate) async fn local_account(
 /// `immutable` keeps SQLite from making side files; it also makes it overlook
 /// a write-ahead log, where the row may still be after a kill in the first
 /// second. Then a copy elsewhere is asked.
+///
+/// It makes SQLite overlook locks, too. A connection that is just being closed
+/// may be moving its log into the file; then the file makes no sense for some
+/// milliseconds, and is looked at again.
 fn read_cipher(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     let wal = path.with_file_name(format!("{CRYPTO_DB}-wal"));
-    let found = match query_cipher(path, "immutable=1") {
-        Ok(Some(sealed)) => return Ok(Some(sealed)),
-        other => other,
+    let mut looks = 0;
+    let found = loop {
+        looks += 1;
+        match query_cipher(path, "immutable=1") {
+            Ok(Some(sealed)) => return Ok(Some(sealed)),
+            Err(error) if is_damage(&error) && looks < LOOKS => thread::sleep(PAUSE),
+            other => break other,
+        }
     };
     if !fs::metadata(&wal).is_ok_and(|found| found.len() > 0) {
         return found.map_err(|error| sqlite_fault(path, &error));
@@ -187,6 +218,11 @@ fn read_cipher(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     })();
     let (_folder, copy) = copied.map_err(|error| unusable(path, &error))?;
     query_cipher(&copy, "mode=rw").map_err(|error| sqlite_fault(path, &error))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn query_cipher(path: &Path, how: &str) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -295,6 +331,20 @@ mod tests {
         assert_eq!(wrong.code(), "store_key_wrong");
         assert_eq!(snapshot(copy.path()), before);
         place(copy.path(), 1).check_key().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_sound_database_that_cannot_be_used_is_not_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), 1);
+        let store = place.open_crypto().await.unwrap();
+        store.close().await.unwrap();
+        assert!(!place.is_damaged());
+        let whole = fs::read(place.crypto_db()).unwrap();
+        fs::write(place.crypto_db(), &whole[..whole.len() / 2 + 100]).unwrap();
+        assert!(place.is_damaged());
+        fs::write(place.crypto_db(), "no database at all").unwrap();
+        assert!(place.is_damaged());
     }
 
     #[test]
