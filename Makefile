@@ -35,7 +35,7 @@ e2e: install-testbed ## Runs only the end-to-end tests
 
 soak: install-testbed ## Kills the launcher hundreds of times under load; takes half an hour
 	$(TEST) --test e2e -- soak
-	@cat $${CARGO_TARGET_DIR:-target}/tmp/soak.txt
+	@cat $${CARGO_TARGET_DIR:-target}/tmp/soak-*.txt
 
 install-testbed:
 	@bin/setup-testbed

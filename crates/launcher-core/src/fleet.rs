@@ -68,6 +68,11 @@ pub enum Event {
     },
     /// The time given by [`Fleet::deadline`] has come.
     DeadlineReached,
+    /// An operator wants the agent's files for a moment: its task is to end, and
+    /// no other to begin before [`Event::Released`].
+    HoldAsked(AgentId),
+    /// The operator is done with the agent's files.
+    Released(AgentId),
     /// Everything should stop.
     StopAsked,
 }
@@ -90,6 +95,8 @@ pub enum Effect {
     Stop(AgentId),
     /// End the agent's task at once; it did not become ready, or stop, in time.
     CutOff(AgentId),
+    /// The agent's task has ended: whoever wanted its files may have them.
+    Hold(AgentId),
     /// Tell that the agent is parked.
     Parked(AgentId, Fault),
     /// Tell that the agent will be started again after the wait.
@@ -124,6 +131,13 @@ impl Fleet {
                 self.on_ended(&agent, fault, jitter, now, &mut effects);
             }
             Event::DeadlineReached => {}
+            Event::HoldAsked(agent) => {
+                self.with(&agent, |member| member.on_hold_asked(&agent, now, &mut effects));
+            }
+            Event::Released(agent) => {
+                self.with(&agent, |member| member.on_released(&agent, &mut effects));
+                self.forget();
+            }
             Event::StopAsked => self.on_stop_asked(now, &mut effects),
         }
         self.expire(now, &mut effects);
@@ -149,6 +163,12 @@ impl Fleet {
     /// Where each agent stands.
     pub fn standings(&self) -> BTreeMap<AgentId, Standing> {
         self.members.iter().map(|(id, member)| (id.clone(), member.standing())).collect()
+    }
+
+    /// What an agent should run as; `None` if there is no such agent, or its
+    /// file is not valid or switches it off.
+    pub fn spec(&self, agent: &AgentId) -> Option<&AgentSpec> {
+        self.members.get(agent)?.spec.as_deref()
     }
 
     fn with(&mut self, agent: &AgentId, change: impl FnOnce(&mut Member)) {

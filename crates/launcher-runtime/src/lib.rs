@@ -19,4 +19,4 @@ mod worker;
 pub use answering::transaction_part;
 pub use clock::stamp;
 pub use report::{AccountFacts, AgentStatus, Report};
-pub use supervisor::{Order, StatusBoard, Supervisor};
+pub use supervisor::{Held, HoldError, Order, StatusBoard, Supervisor, hold};

@@ -5,6 +5,7 @@
 //! what it wants done, so encryption, order, retries and limits are in one place.
 
 pub mod journal;
+pub mod maintenance;
 
 use std::{fmt, sync::Arc, time::Duration};
 

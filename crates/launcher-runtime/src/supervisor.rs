@@ -20,7 +20,7 @@ use launcher_core::{
     status::{AgentState, Standing},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::{AbortHandle, Id, JoinError, JoinSet},
 };
 use tracing::{Instrument, error, info, info_span, warn};
@@ -60,6 +60,68 @@ pub enum Order {
         /// Those that somebody acted on.
         touched: BTreeSet<AgentId>,
     },
+    /// An operator wants an agent's files for a moment.
+    Hold {
+        /// Whose.
+        agent: AgentId,
+        /// Who asks. Dropped without an answer when the supervisor stops.
+        granted: oneshot::Sender<Result<Held, HoldError>>,
+    },
+}
+
+/// Why an agent cannot be held.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// There is no such agent, or it is switched off, or its file is not valid.
+    #[error("there is no agent `{0}` that this launcher runs")]
+    Unknown(AgentId),
+    /// Somebody else has it.
+    #[error("another command is working on `{0}`")]
+    Busy(AgentId),
+    /// Its files cannot be had.
+    #[error("{0}")]
+    Fault(Fault),
+    /// The launcher is stopping.
+    #[error("the launcher is stopping")]
+    Stopping,
+}
+
+/// An agent whose task has ended and whose files are locked by this process.
+/// When this is dropped, the agent goes on.
+#[derive(Debug)]
+pub struct Held {
+    spec: AgentSpec,
+    released: mpsc::UnboundedSender<AgentId>,
+}
+
+impl Held {
+    /// The agent as its files described it when it was held.
+    pub fn spec(&self) -> &AgentSpec {
+        &self.spec
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The supervisor is gone only if nothing is left to start.
+        drop(self.released.send(self.spec.id.clone()));
+    }
+}
+
+/// Holds an agent: asks for it, and waits until its task has ended.
+///
+/// # Errors
+///
+/// See [`HoldError`].
+///
+/// # Cancel safety
+///
+/// An agent whose asker went away is started again.
+pub async fn hold(orders: &mpsc::Sender<Order>, agent: AgentId) -> Result<Held, HoldError> {
+    let (granted, answer) = oneshot::channel();
+    let asked = orders.send(Order::Hold { agent, granted }).await;
+    asked.map_err(|_| HoldError::Stopping)?;
+    answer.await.unwrap_or(Err(HoldError::Stopping))
 }
 
 /// Makes the behavior that a config describes.
@@ -78,6 +140,9 @@ pub struct Supervisor {
     tasks: JoinSet<Result<(), Fault>>,
     running: BTreeMap<AgentId, Running>,
     news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    waiting_for: BTreeMap<AgentId, oneshot::Sender<Result<Held, HoldError>>>,
+    held: BTreeSet<AgentId>,
+    released: (mpsc::UnboundedSender<AgentId>, mpsc::UnboundedReceiver<AgentId>),
 }
 
 struct Running {
@@ -90,6 +155,7 @@ struct Running {
 #[derive(Clone, Debug)]
 pub struct StatusBoard {
     standings: watch::Receiver<BTreeMap<AgentId, Standing>>,
+    specs: Arc<Mutex<BTreeMap<AgentId, AgentSpec>>>,
     reports: Arc<Mutex<BTreeMap<AgentId, Arc<Report>>>>,
 }
 
@@ -107,7 +173,13 @@ impl StatusBoard {
             .collect()
     }
 
-    fn report(&self, id: &AgentId) -> Arc<Report> {
+    /// An agent as its file describes it, if this launcher runs it.
+    pub fn spec(&self, id: &AgentId) -> Option<AgentSpec> {
+        self.specs.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// What the agent tells about itself.
+    pub fn report(&self, id: &AgentId) -> Arc<Report> {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.entry(id.clone()).or_default().clone()
     }
@@ -139,12 +211,19 @@ impl Supervisor {
             journals,
             make_behavior,
             locks,
-            board: StatusBoard { standings: receiver, reports: Arc::default() },
+            board: StatusBoard {
+                standings: receiver,
+                specs: Arc::default(),
+                reports: Arc::default(),
+            },
             standings,
             clock: Clock::start(),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
             news: mpsc::channel(NEWS_BOUND),
+            waiting_for: BTreeMap::new(),
+            held: BTreeSet::new(),
+            released: mpsc::unbounded_channel(),
         }
     }
 
@@ -163,7 +242,11 @@ impl Supervisor {
                 () = stop.asked() => Event::StopAsked,
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 Some(news) = self.news.1.recv() => told(news),
-                Some(order) = orders.recv() => ordered(order),
+                Some(agent) = self.released.1.recv() => self.on_released(agent),
+                Some(order) = orders.recv() => match self.ordered(order) {
+                    Some(event) => event,
+                    None => continue,
+                },
                 () = self.clock.sleep_until(self.fleet.deadline()) => Event::DeadlineReached,
             };
             self.apply(event);
@@ -183,6 +266,10 @@ impl Supervisor {
                 () = &mut grace => return self.cut_off("the time for stopping is over").await,
                 Some(ended) = self.tasks.join_next_with_id() => {
                     let event = self.ended(ended);
+                    self.apply(event);
+                }
+                Some(agent) = self.released.1.recv() => {
+                    let event = self.on_released(agent);
                     self.apply(event);
                 }
                 _ = self.news.1.recv() => {}
@@ -212,11 +299,19 @@ impl Supervisor {
     }
 
     fn apply(&mut self, event: Event) {
+        let is_reload = matches!(event, Event::Wanted { .. });
         for effect in self.fleet.on_event(event, self.clock.now()) {
             self.execute(effect);
         }
         let standings = self.fleet.standings();
         self.board.forget_others(&standings);
+        if is_reload {
+            let mut specs = self.board.specs.lock().unwrap_or_else(PoisonError::into_inner);
+            *specs = standings
+                .keys()
+                .filter_map(|id| Some((id.clone(), self.fleet.spec(id)?.clone())))
+                .collect();
+        }
         self.standings.send_replace(standings);
     }
 
@@ -234,6 +329,7 @@ impl Supervisor {
                     running.abort.abort();
                 }
             }
+            Effect::Hold(agent) => self.grant(&agent),
             Effect::Parked(agent, fault) => {
                 let (agent, reason, action) = (agent.as_str(), fault.reason(), fault.action());
                 if let Some(event) = fault_event(&fault) {
@@ -250,6 +346,50 @@ impl Supervisor {
                 info!(event = "agent_stopped", agent = agent.as_str(), "stopped");
             }
         }
+    }
+
+    fn ordered(&mut self, order: Order) -> Option<Event> {
+        match order {
+            Order::Wanted { agents, touched } => Some(Event::Wanted { agents, touched }),
+            Order::Hold { agent, granted } => {
+                let refused = if self.fleet.spec(&agent).is_none() {
+                    Some(HoldError::Unknown(agent.clone()))
+                } else if self.held.contains(&agent) || self.waiting_for.contains_key(&agent) {
+                    Some(HoldError::Busy(agent.clone()))
+                } else {
+                    None
+                };
+                if let Some(refused) = refused {
+                    // Whoever asked has gone away otherwise.
+                    drop(granted.send(Err(refused)));
+                    return None;
+                }
+                self.waiting_for.insert(agent.clone(), granted);
+                Some(Event::HoldAsked(agent))
+            }
+        }
+    }
+
+    /// Hands an agent whose task has ended to whoever waits for it.
+    fn grant(&mut self, agent: &AgentId) {
+        self.held.insert(agent.clone());
+        let released = self.released.0.clone();
+        let (Some(granted), Some(spec)) = (self.waiting_for.remove(agent), self.fleet.spec(agent))
+        else {
+            drop(released.send(agent.clone()));
+            return;
+        };
+        let held = Held { spec: spec.clone(), released };
+        // Dropping what nobody takes releases it.
+        drop(granted.send(match self.locks.acquire(&held.spec) {
+            Ok(()) => Ok(held),
+            Err(fault) => Err(HoldError::Fault(fault)),
+        }));
+    }
+
+    fn on_released(&mut self, agent: AgentId) -> Event {
+        self.held.remove(&agent);
+        Event::Released(agent)
     }
 
     fn launch(&mut self, spec: AgentSpec) {
@@ -300,12 +440,6 @@ fn told(news: News) -> Event {
     match news {
         News::Ready(agent) => Event::Ready(agent),
         News::Health(agent, found) => Event::Health(agent, found),
-    }
-}
-
-fn ordered(order: Order) -> Event {
-    match order {
-        Order::Wanted { agents, touched } => Event::Wanted { agents, touched },
     }
 }
 

@@ -210,7 +210,7 @@ fn soak(bed: &Bed, size: Size) -> Outcome {
         }
     }
     launcher.stop()?;
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak.txt");
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}.txt", size.messages));
     std::fs::write(report, format!("{figures}\n"))?;
     if figures.planted_doubles != size.doubles || figures.double < size.doubles {
         return Err(format!("void: planted doubles were not seen\n{figures}").into());

@@ -99,11 +99,14 @@ impl Tapped {
 
     /// Says something that nobody said before, and remembers that it must show up nowhere.
     pub(crate) fn say(&self, user: &JsUser, room: &str, text: &str) -> Result<String> {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = format!("{text}-nonce{}x{}", said.len(), &room[1..9]);
-        let event = user.send_text(room, &text)?;
-        said.push(text);
-        Ok(event)
+        let text = {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = format!("{text}-nonce{}x{}", said.len(), &room[1..9]);
+            said.push(text.clone());
+            text
+        };
+        // Unlocked, so that several people speak at once.
+        Ok(user.send_text(room, &text)?)
     }
 
     /// Waits until the homeserver's record has an answer to every message. A client may

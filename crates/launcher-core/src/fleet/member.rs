@@ -26,11 +26,29 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) enum Phase {
     Waiting,
-    Starting { limit: Moment, cut_off: bool },
-    Running { since: Moment },
-    Stopping { then: Next, limit: Moment, cut_off: bool },
-    Backoff { until: Moment, fault: Fault },
-    Parked { fault: Fault },
+    Starting {
+        limit: Moment,
+        cut_off: bool,
+    },
+    Running {
+        since: Moment,
+    },
+    Stopping {
+        then: Next,
+        limit: Moment,
+        cut_off: bool,
+    },
+    Backoff {
+        until: Moment,
+        fault: Fault,
+    },
+    Parked {
+        fault: Fault,
+    },
+    /// An operator has its files. What follows is what would follow now.
+    Held {
+        then: Next,
+    },
     Stopped,
     Gone,
 }
@@ -42,6 +60,7 @@ pub(super) enum Next {
     Rest,
     Vanish,
     Park(Fault),
+    Hold,
 }
 
 impl Member {
@@ -51,7 +70,10 @@ impl Member {
 
     pub(super) fn has_task(&self) -> bool {
         match self.phase {
-            Phase::Starting { .. } | Phase::Running { .. } | Phase::Stopping { .. } => true,
+            Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Held { .. } => true,
             Phase::Waiting
             | Phase::Backoff { .. }
             | Phase::Parked { .. }
@@ -75,6 +97,7 @@ impl Member {
             | Phase::Waiting
             | Phase::Running { .. }
             | Phase::Parked { .. }
+            | Phase::Held { .. }
             | Phase::Stopped
             | Phase::Gone => None,
         }
@@ -118,6 +141,45 @@ impl Member {
         self.leave(id, Next::Vanish, now, effects);
     }
 
+    /// Ends the agent's task, if it has one, for an operator who wants its files.
+    pub(super) fn on_hold_asked(&mut self, id: &AgentId, now: Moment, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Held { .. }) {
+            return;
+        }
+        if self.has_task() {
+            self.leave(id, Next::Hold, now, effects);
+            return;
+        }
+        self.phase = Phase::Held { then: Next::Restart };
+        effects.push(Effect::Hold(id.clone()));
+    }
+
+    /// Goes on: a hold is an act of the operator, so a parked agent is tried again.
+    pub(super) fn on_released(&mut self, id: &AgentId, effects: &mut Vec<Effect>) {
+        let then = match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Held { then } => then,
+            // Whoever waited for it has given up.
+            Phase::Stopping { then: Next::Hold, limit, cut_off } => {
+                self.phase = Phase::Stopping { then: Next::Restart, limit, cut_off };
+                return;
+            }
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.attempt = 0;
+        match then {
+            Next::Restart | Next::Hold if self.spec.is_some() => self.phase = Phase::Waiting,
+            Next::Park(fault) => self.park(id, fault, effects),
+            Next::Vanish => {
+                effects.push(Effect::Stopped(id.clone()));
+                self.phase = Phase::Gone;
+            }
+            Next::Restart | Next::Hold | Next::Rest => effects.push(Effect::Stopped(id.clone())),
+        }
+    }
+
     pub(super) fn on_ready(&mut self, now: Moment) {
         if matches!(self.phase, Phase::Starting { cut_off: false, .. }) {
             self.phase = Phase::Running { since: now };
@@ -149,6 +211,11 @@ impl Member {
                 self.phase = Phase::Gone;
             }
             Phase::Stopping { then: Next::Park(fault), .. } => self.park(id, fault, effects),
+            Phase::Stopping { then: Next::Hold, .. } => {
+                self.phase = Phase::Held { then: Next::Restart };
+                effects.push(Effect::Hold(id.clone()));
+            }
+            Phase::Held { then } => self.phase = Phase::Held { then },
             Phase::Starting { .. }
             | Phase::Running { .. }
             | Phase::Waiting
@@ -203,7 +270,7 @@ impl Member {
                 }
                 None => AgentState::Running,
             },
-            Phase::Stopping { .. } => AgentState::Stopping,
+            Phase::Stopping { .. } | Phase::Held { .. } => AgentState::Stopping,
             Phase::Backoff { fault, .. } => return faulty(AgentState::Backoff, fault),
             Phase::Parked { fault } => return faulty(AgentState::Parked, fault),
             Phase::Stopped | Phase::Gone => AgentState::Stopped,
@@ -221,9 +288,18 @@ impl Member {
 
     /// Ends what the agent does now, and goes on with `next`.
     fn leave(&mut self, id: &AgentId, next: Next, now: Moment, effects: &mut Vec<Effect>) {
-        if let Phase::Stopping { then, .. } = &mut self.phase {
-            *then = next;
-            return;
+        match &mut self.phase {
+            Phase::Held { then } => {
+                *then = next;
+                return;
+            }
+            // Whoever waits for the files gets them; what is wanted now follows after that.
+            Phase::Stopping { then: Next::Hold, .. } if matches!(next, Next::Restart) => return,
+            Phase::Stopping { then, .. } => {
+                *then = next;
+                return;
+            }
+            _ => {}
         }
         if self.has_task() {
             effects.push(Effect::Stop(id.clone()));
@@ -233,7 +309,7 @@ impl Member {
         }
         let at_rest = matches!(self.phase, Phase::Stopped | Phase::Gone);
         match next {
-            Next::Restart => self.phase = Phase::Waiting,
+            Next::Restart | Next::Hold => self.phase = Phase::Waiting,
             Next::Park(fault) => self.park(id, fault, effects),
             Next::Rest | Next::Vanish => {
                 if !at_rest {

@@ -111,6 +111,7 @@ fn describe(effect: Effect) -> String {
         Effect::Launch(spec) => format!("launch {}", spec.id),
         Effect::Stop(id) => format!("stop {id}"),
         Effect::CutOff(id) => format!("cut off {id}"),
+        Effect::Hold(id) => format!("hold {id}"),
         Effect::Parked(id, fault) => format!("{id} parked: {}", fault.code()),
         Effect::Restarting(id, _, wait) => format!("{id} again in {} s", wait.as_secs()),
         Effect::Stopped(id) => format!("{id} stopped"),
@@ -285,4 +286,62 @@ fn a_degraded_agent_says_why_until_it_is_well_again() {
     assert_eq!(play.state("a"), Some(AgentState::Degraded));
     play.on(Event::Health(id("a"), None));
     assert_eq!(play.state("a"), Some(AgentState::Running));
+}
+
+#[test]
+fn a_held_agent_starts_again_when_it_is_released() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ready("a");
+    assert_eq!(play.on(Event::HoldAsked(id("a"))), ["stop a"]);
+    assert_eq!(play.ended("a", None), ["hold a"]);
+    assert_eq!(play.state("a"), Some(AgentState::Stopping));
+    // Whatever the files say meanwhile, nothing starts.
+    assert!(play.files("a=new").is_empty());
+    assert_eq!(play.on(Event::Released(id("a"))), ["launch a"]);
+}
+
+#[test]
+fn a_parked_agent_that_was_held_is_tried_again() {
+    let mut play = Play::new();
+    play.files("a");
+    assert_eq!(play.ended("a", Some(permanent())), ["a parked: keys_differ"]);
+    assert_eq!(play.on(Event::HoldAsked(id("a"))), ["hold a"]);
+    assert_eq!(play.on(Event::Released(id("a"))), ["launch a"]);
+}
+
+#[test]
+fn a_stop_waits_for_whoever_holds_an_agent() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ready("a");
+    play.on(Event::HoldAsked(id("a")));
+    play.ended("a", None);
+    assert!(play.on(Event::StopAsked).is_empty());
+    assert!(!play.fleet.is_done());
+    assert_eq!(play.on(Event::Released(id("a"))), ["a stopped"]);
+    assert!(play.fleet.is_done());
+}
+
+#[test]
+fn an_agent_that_goes_away_while_it_is_held_is_not_started_again() {
+    let mut play = Play::new();
+    play.files("a b");
+    play.ready("a");
+    play.on(Event::HoldAsked(id("a")));
+    play.ended("a", None);
+    assert!(play.files("b").is_empty());
+    assert_eq!(play.on(Event::Released(id("a"))), ["a stopped"]);
+    assert_eq!(play.state("a"), None);
+}
+
+#[test]
+fn whoever_waits_for_an_agent_gets_it_even_if_its_file_changes_meanwhile() {
+    let mut play = Play::new();
+    play.files("a");
+    play.ready("a");
+    play.on(Event::HoldAsked(id("a")));
+    assert!(play.files("a=new").is_empty());
+    assert_eq!(play.ended("a", None), ["hold a"]);
+    assert_eq!(play.on(Event::Released(id("a"))), ["launch a"]);
 }
