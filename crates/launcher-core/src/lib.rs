@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod claim;
 pub mod conversation;
 pub mod fault;
 pub mod fleet;

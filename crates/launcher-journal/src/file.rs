@@ -16,6 +16,7 @@ use crate::{
     known::Known,
     look::{Found, look},
     migrations::migrate,
+    rekey::reseal,
     seal::Sealer,
     trouble::Trouble,
 };
@@ -120,6 +121,27 @@ impl JournalFile {
     fn open(&self) -> Result<Connection, Trouble> {
         look(&self.path, &self.sealer)?;
         self.open_found()
+    }
+
+    /// Seals everything with this file's own key that is sealed with another
+    /// one, in one transaction. Does nothing if the own key opens it already.
+    pub(crate) fn reseal(&self, from: &Sealer) -> Result<(), Fault> {
+        let _slot = lock(&self.connection);
+        let done = match look(&self.path, &self.sealer) {
+            Ok(_) => return Ok(()),
+            Err(Trouble::KeyWrong) => look(&self.path, from).and_then(|_| {
+                let mut connection = Connection::open(&self.path)?;
+                connection.busy_timeout(PATIENCE)?;
+                connection.pragma_update(None, "secure_delete", true)?;
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                migrate(&mut connection, from)?;
+                reseal(&mut connection, from, &self.sealer)?;
+                // What was sealed with the other key is not left in the log.
+                Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+            }),
+            Err(trouble) => Err(trouble),
+        };
+        done.map_err(|trouble| trouble.while_opening(&self.path))
     }
 
     fn make_place(&self) -> Result<(), Trouble> {

@@ -4,7 +4,7 @@ use launcher_core::names::EventId;
 use launcher_runtime::ports::journal::{Duplicate, Heard, Intake, Stamp};
 use rusqlite::Connection;
 
-use crate::{inbox, known, megolm, seal::Sealer, trouble::Trouble, undecryptable, value};
+use crate::{inbox, known, megolm, seal::Sealer, sent, trouble::Trouble, undecryptable, value};
 
 /// Takes in a whole batch; the caller makes a transaction of it.
 pub(crate) fn take_in(
@@ -35,6 +35,9 @@ pub(crate) fn take_in(
         known::note_encrypted(connection, room)?;
     }
     if let Some(position) = &batch.position {
+        if let Some(before) = value::position(connection)?.filter(|before| before != position) {
+            sent::pass(connection, &before)?;
+        }
         value::set_position(connection, position)?;
     }
     Ok(refused)

@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use launcher_core::{
+    claim::Claims,
     fault::Fault,
     names::{EventId, RoomId},
     secret::PickleKey,
@@ -26,7 +27,7 @@ use launcher_runtime::ports::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
-    file::JournalFile, inbox, intake, outbox, retention, seal::Sealer, trouble::Trouble,
+    file::JournalFile, inbox, intake, outbox, retention, seal::Sealer, sent, trouble::Trouble,
     undecryptable, value,
 };
 
@@ -237,9 +238,9 @@ impl Journal for SqliteJournal {
     }
 
     async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault> {
-        let answers = answers.to_vec();
+        let (answers, now) = (answers.to_vec(), (self.inner.clock)());
         self.transact(move |transaction, sealer| {
-            outbox::keep(transaction, sealer, number, &answers)
+            outbox::keep(transaction, sealer, number, &answers, now)
         })
         .await
     }
@@ -275,6 +276,45 @@ impl Journal for SqliteJournal {
             Ok(undecryptable::mark_noticed(transaction, &room, &session)?)
         })
         .await
+    }
+
+    async fn claims(&self) -> Result<Claims, Fault> {
+        self.transact(|transaction, _| value::claims(transaction)).await
+    }
+
+    async fn keep_claims(&self, claims: &Claims) -> Result<(), Fault> {
+        let claims = claims.clone();
+        self.run(move |inner| {
+            inner.file.with(|connection| {
+                durably(connection, |connection| value::set_claims(connection, &claims))
+            })
+        })
+        .await
+    }
+
+    async fn sending(&self, transaction: &str) -> Result<(), Fault> {
+        let (id, now) = (transaction.to_owned(), (self.inner.clock)());
+        self.transact(move |transaction, _| Ok(sent::note(transaction, &id, now)?)).await
+    }
+
+    async fn is_own(&self, transaction: &str, at: Stamp) -> Result<bool, Fault> {
+        let (id, now) = (transaction.to_owned(), (self.inner.clock)());
+        self.transact(move |transaction, _| Ok(sent::is_own(transaction, &id, at, now)?)).await
+    }
+
+    async fn begin_late(&self) -> Result<(), Fault> {
+        let now = (self.inner.clock)();
+        self.transact(move |transaction, _| Ok(sent::begin_late(transaction, now)?)).await
+    }
+
+    async fn is_passed(&self, position: &str) -> Result<bool, Fault> {
+        let position = position.to_owned();
+        self.transact(move |transaction, _| Ok(sent::is_passed(transaction, &position)?)).await
+    }
+
+    async fn reseal(&self, from: &PickleKey) -> Result<(), Fault> {
+        let from = Sealer::new(from);
+        self.run(move |inner| inner.file.reseal(&from)).await
     }
 
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault> {

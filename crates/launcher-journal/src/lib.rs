@@ -22,8 +22,10 @@ mod look;
 mod megolm;
 mod migrations;
 mod outbox;
+mod rekey;
 mod retention;
 mod seal;
+mod sent;
 mod stamps;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,17 @@
 //! The table `outbox`: answers, from before their first attempt until the
 //! message that they answer is settled.
 
-use launcher_runtime::ports::{Answer, journal::Number};
+use launcher_runtime::ports::{
+    Answer,
+    journal::{Number, Stamp},
+};
 use rusqlite::{Connection, params};
 
 use crate::{
     content::AnswerContent,
     inbox,
     seal::{Place, Sealer},
+    sent,
     trouble::Trouble,
 };
 
@@ -18,6 +22,7 @@ pub(crate) fn keep(
     sealer: &Sealer,
     number: Number,
     answers: &[Answer],
+    now: Stamp,
 ) -> Result<(), Trouble> {
     if !inbox::mark_answered(connection, number)? {
         return Ok(());
@@ -30,6 +35,7 @@ pub(crate) fn keep(
         let sealed = sealer
             .seal(&AnswerContent::of(answer), &Place::new(&["outbox", &answer.transaction]))?;
         insert.execute(params![number.0, part, answer.transaction, sealed])?;
+        sent::note(connection, &answer.transaction, now)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the journal promises, tried on real files.
 
+mod copies;
 mod damage;
 mod files;
 mod keys;

@@ -1,5 +1,6 @@
 //! The table `value`: what there is one of.
 
+use launcher_core::claim::Claims;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
@@ -52,6 +53,27 @@ pub(crate) fn end(connection: &Connection) -> rusqlite::Result<()> {
 
 pub(crate) fn position(connection: &Connection) -> rusqlite::Result<Option<String>> {
     connection.query_row("SELECT position FROM value", [], |row| row.get(0))
+}
+
+/// What is known of the agent's lives.
+pub(crate) fn claims(connection: &Connection) -> Result<Claims, Trouble> {
+    let json: String = connection.query_row("SELECT claims FROM value", [], |row| row.get(0))?;
+    serde_json::from_str(&json)
+        .map_err(|_| Trouble::Damaged("it does not say which lives it knows".to_owned()))
+}
+
+pub(crate) fn set_claims(connection: &Connection, claims: &Claims) -> Result<(), Trouble> {
+    let json =
+        serde_json::to_string(claims).map_err(|error| Trouble::Damaged(error.to_string()))?;
+    connection.execute("UPDATE value SET claims = ?1", [json])?;
+    Ok(())
+}
+
+/// Seals the check of the key anew.
+pub(crate) fn reseal(connection: &Connection, to: &Sealer) -> Result<(), Trouble> {
+    let check = to.seal(&CHECK, &check_place())?;
+    connection.execute("UPDATE value SET key_check = ?1", [check])?;
+    Ok(())
 }
 
 pub(crate) fn set_position(connection: &Connection, position: &str) -> rusqlite::Result<()> {

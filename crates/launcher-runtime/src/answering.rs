@@ -153,6 +153,7 @@ fn is_to_be_answered(crew: &Crew, queued: &Queued) -> bool {
 
 /// Tells the people in a room that a message cannot be read.
 pub(crate) async fn notify(crew: &Crew, notice: Notice) -> Done {
+    crew.journal.sending(&notice.transaction).await?;
     let sending = Sending { what: "notice", room: &notice.room, about: &notice.about };
     match send(crew, sending, || crew.session.send_notice(&notice)).await {
         Sent::Accepted(_) | Sent::Refused => {

@@ -10,9 +10,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
+    claim::Claims,
     conversation::Message,
     fault::Fault,
     names::{EventId, RoomId, UserId},
+    secret::PickleKey,
     spec::AgentSpec,
     undecryptable::Cause,
 };
@@ -79,6 +81,33 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// Notes that people in the room were told about a session whose key is missing.
     async fn noticed(&self, room: &RoomId, session: &str) -> Result<(), Fault>;
+
+    /// What is known of the agent's lives.
+    async fn claims(&self) -> Result<Claims, Fault>;
+
+    /// Keeps what is known of the agent's lives; survives a power cut.
+    async fn keep_claims(&self, claims: &Claims) -> Result<(), Fault>;
+
+    /// Notes the transaction of a message that is about to be sent. Answers
+    /// that are kept are noted already.
+    async fn sending(&self, transaction: &str) -> Result<(), Fault>;
+
+    /// Whether a message of the agent's own device with this transaction, which
+    /// the server got at this moment, can be this journal's. If not, a copy of
+    /// the agent has sent it.
+    async fn is_own(&self, transaction: &str, at: Stamp) -> Result<bool, Fault>;
+
+    /// Notes that this journal begins beside a device that was there before:
+    /// what it sent so far is not known here.
+    async fn begin_late(&self) -> Result<(), Fault>;
+
+    /// Whether the journal once was complete up to this position and is now
+    /// further on. It remembers the latest some hundred.
+    async fn is_passed(&self, position: &str) -> Result<bool, Fault>;
+
+    /// Seals with this journal's key what is sealed with `from`. To be called
+    /// before [`Journal::begin`]; a kill leaves one or the other.
+    async fn reseal(&self, from: &PickleKey) -> Result<(), Fault>;
 
     /// Whether the room was ever seen to be encrypted.
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault>;

@@ -9,14 +9,18 @@ use std::{
 use async_trait::async_trait;
 use launcher_core::{
     agent::AgentId,
+    claim::Claims,
     fault::Fault,
     names::{EventId, RoomId},
+    secret::PickleKey,
     spec::AgentSpec,
 };
 
 use crate::ports::{
     Answer,
-    journal::{Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued},
+    journal::{
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued, Stamp,
+    },
 };
 
 #[derive(Debug, Default)]
@@ -159,6 +163,34 @@ impl Journal for Memory {
     }
 
     async fn noticed(&self, _room: &RoomId, _session: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn claims(&self) -> Result<Claims, Fault> {
+        Ok(Claims::default())
+    }
+
+    async fn keep_claims(&self, _claims: &Claims) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn sending(&self, _transaction: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn is_own(&self, _transaction: &str, _at: Stamp) -> Result<bool, Fault> {
+        Ok(true)
+    }
+
+    async fn begin_late(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn is_passed(&self, _position: &str) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn reseal(&self, _from: &PickleKey) -> Result<(), Fault> {
         Ok(())
     }
 
