@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{preflight::Mismatch, spec::TrustMode};
+use crate::{agent::AgentId, preflight::Mismatch, spec::TrustMode};
 
 /// Why an agent cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -217,7 +217,8 @@ impl Fault {
                     .to_owned()
             }
             Self::StoreCorrupt { path, .. } => format!(
-                "put back a readable store, or move {} aside and log the agent in as a new device",
+                "put back a readable copy of {} (if it is the crypto store, `launcher reset ID` \
+                 makes a new device instead)",
                 path.display()
             ),
             Self::StoreUnusable { path, .. } => {
@@ -225,13 +226,11 @@ impl Fault {
             }
             Self::Mismatched { mismatch } => mismatch.action().to_owned(),
             Self::TokenInvalid { password: true, .. } => {
-                "if the device was deleted: move the agent's data folder aside, and it logs in \
-                 as a new device"
-                    .to_owned()
+                "nothing; the agent logs in again".to_owned()
             }
             Self::TokenInvalid { password: false, .. } => {
-                "move the agent's data folder aside and set matrix.access_token to the token of \
-                 a new login, or set matrix.password"
+                "run `launcher reset ID`, which asks for the account's password once, or set \
+                 matrix.password"
                     .to_owned()
             }
             Self::NotReset { fault, .. } => fault.action(),
@@ -259,6 +258,11 @@ impl Fault {
                 "nothing; the agent retries by itself. Please report it with the log".to_owned()
             }
         }
+    }
+
+    /// The same, with the agent's name in the commands.
+    pub fn action_for(&self, agent: &AgentId) -> String {
+        self.action().replace(" ID`", &format!(" {agent}`"))
     }
 
     /// Code and sentence, as `status` shows it.

@@ -162,7 +162,7 @@ impl Fleet {
 
     /// Where each agent stands.
     pub fn standings(&self) -> BTreeMap<AgentId, Standing> {
-        self.members.iter().map(|(id, member)| (id.clone(), member.standing())).collect()
+        self.members.iter().map(|(id, member)| (id.clone(), member.standing(id))).collect()
     }
 
     /// What an agent should run as; `None` if there is no such agent, or its

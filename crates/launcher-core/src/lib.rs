@@ -17,6 +17,7 @@ pub mod names;
 pub mod preflight;
 pub mod reset;
 pub mod secret;
+pub mod situation;
 pub mod spec;
 pub mod status;
 pub mod undecryptable;

@@ -105,6 +105,20 @@ pub enum Mismatch {
         /// The device.
         device: String,
     },
+    /// The agent lived on after this folder's last life.
+    #[error("the files of device {device} are older than what it did last: {detail}")]
+    RolledBack {
+        /// The device.
+        device: String,
+        /// How that was seen.
+        detail: String,
+    },
+    /// Another copy of the agent is running.
+    #[error("another launcher runs as {user} right now")]
+    Cloned {
+        /// The account.
+        user: String,
+    },
 }
 
 impl Mismatch {
@@ -117,6 +131,8 @@ impl Mismatch {
             Self::StoreLost { .. } => "store_lost",
             Self::KeysDiffer { .. } => "keys_differ",
             Self::KeysVanished { .. } => "keys_vanished",
+            Self::RolledBack { .. } => "store_rolled_back",
+            Self::Cloned { .. } => "store_cloned",
         }
     }
 
@@ -131,9 +147,16 @@ impl Mismatch {
                 "set matrix.access_token back, or move the agent's data folder aside to start \
                  afresh as the token's device"
             }
-            Self::StoreLost { .. } | Self::KeysDiffer { .. } | Self::KeysVanished { .. } => {
-                "put the agent's own store back, or move its data folder aside and let it log in \
-                 as a new device (that needs matrix.password or a fresh access token)"
+            Self::StoreLost { .. } | Self::KeysDiffer { .. } => {
+                "put the agent's own store back, or run `launcher reset ID`: it becomes a new \
+                 device (that needs the account's password)"
+            }
+            Self::KeysVanished { .. } | Self::RolledBack { .. } => {
+                "run `launcher reset ID`: the agent becomes a new device (that needs the \
+                 account's password)"
+            }
+            Self::Cloned { .. } => {
+                "stop the other one, or remove this agent's folder; then touch its config.yaml"
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{
     fault::Fault,
-    preflight::Mismatch,
+    situation::{Course, Situation},
     spec::{AgentSpec, TrustMode},
 };
 
@@ -24,30 +24,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether a new device would end this fault.
 pub fn would_help(fault: &Fault) -> bool {
-    match fault {
-        Fault::StoreCorrupt { .. } | Fault::TokenInvalid { .. } => true,
-        Fault::Mismatched { mismatch } => match mismatch {
-            Mismatch::StoreLost { .. }
-            | Mismatch::KeysDiffer { .. }
-            | Mismatch::KeysVanished { .. } => true,
-            Mismatch::OtherAccount { .. }
-            | Mismatch::OtherToken { .. }
-            | Mismatch::OtherDevice { .. } => false,
-        },
-        Fault::ConfigInvalid { .. }
-        | Fault::StoreKeyWrong { .. }
-        | Fault::StoreLocked { .. }
-        | Fault::StoreUnusable { .. }
-        | Fault::NoDevice { .. }
-        | Fault::LoginRefused { .. }
-        | Fault::AccountUnusable { .. }
-        | Fault::TrustModeUnavailable { .. }
-        | Fault::ServerUnavailable { .. }
-        | Fault::StoreFailed { .. }
-        | Fault::NotReset { .. }
-        | Fault::Stuck { .. }
-        | Fault::Panicked { .. } => false,
-    }
+    Situation::of(fault).map(Situation::course) == Some(Course::NewDevice)
 }
 
 /// Whether an agent may become a new device by itself.
@@ -85,6 +62,7 @@ pub fn is_allowed(
 mod tests {
     use super::*;
     use crate::{
+        preflight::Mismatch,
         secret::Secret,
         spec::{
             BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, UndecryptablePolicy,

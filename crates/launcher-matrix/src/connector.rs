@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use launcher_core::{
+    claim::Claim,
     fault::Fault,
-    preflight::{IdentityKeys, Verdict},
+    preflight::{IdentityKeys, Mismatch, Verdict},
     spec::{AgentSpec, TrustMode},
 };
 use launcher_runtime::{
@@ -15,10 +16,12 @@ use launcher_runtime::{
 
 use crate::{
     aftermath, client, identity,
+    lineage::Birth,
     notices::Notices,
-    preflight::{self, VaultFile},
-    reset,
+    preflight::{self, Cleared, VaultFile},
+    rekey, reset,
     rest::{self, Rest},
+    salvage,
     session::{MatrixSession, Parts},
     store::StorePlace,
 };
@@ -61,23 +64,20 @@ impl Connector for MatrixConnector {
         let rest = Rest::new(self.http.clone(), spec.account.homeserver.clone());
         let encryption = &spec.encryption;
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
-        let (cleared, is_new) = match preflight::clear(spec, &rest, &place).await {
+        let (prepared, is_new) = match prepare(spec, &rest, &place, &*journal).await {
             Err(fault) if launcher_core::reset::would_help(&fault) => {
-                match reset::give_up(spec, &rest, &place, fault).await? {
-                    reset::Found::GivenUp => (preflight::clear(spec, &rest, &place).await?, true),
-                    reset::Found::Passed => (preflight::clear(spec, &rest, &place).await?, false),
-                }
+                let found = reset::give_up(spec, &rest, &place, fault).await?;
+                let prepared = prepare(spec, &rest, &place, &*journal).await?;
+                (prepared, found == reset::Found::GivenUp)
             }
-            cleared => (cleared?, false),
+            prepared => (prepared?, false),
         };
+        let Prepared { mut cleared, claim, was_clean, orderly } = prepared;
         report.set_resets(cleared.vault.content.resets.len());
-        // The key is right, so the journal may be touched.
-        let life = journal.begin().await?;
         let http = self.http.clone();
         let store = cleared.store.clone();
+        salvage::take_over(spec, &cleared.login, &store, &mut cleared.vault).await?;
         let client = client::build(spec, http, &place, cleared.store, &cleared.login).await?;
-        // A journal that begins beside a store that does not was lost, and with it what it knew.
-        let orderly = life.clean && (life.generation > 1 || cleared.verdict != Verdict::Equal);
         if !orderly {
             let since = client::stored_position(&client).await;
             let login = &cleared.login;
@@ -96,7 +96,8 @@ impl Connector for MatrixConnector {
             journal: journal.clone(),
             notices: self.notices.clone(),
             // Transaction ids of a device that is no more protect from nothing.
-            looks_first: is_new || (!life.clean && reset::is_recent(&cleared.vault.content)),
+            looks_first: is_new || (!was_clean && reset::is_recent(&cleared.vault.content)),
+            claim,
         };
         let started = finish(parts, client, cleared.vault, cleared.verdict, orderly).await;
         match &started {
@@ -107,6 +108,64 @@ impl Connector for MatrixConnector {
         }
         started
     }
+}
+
+/// An agent whose files, session and server agree, and whose new life is announced.
+struct Prepared {
+    cleared: Cleared,
+    claim: Claim,
+    /// Whether the life before ended in order, by the journal.
+    was_clean: bool,
+    /// The same, and there was a journal.
+    orderly: bool,
+}
+
+async fn prepare(
+    spec: &AgentSpec,
+    rest: &Rest,
+    place: &StorePlace,
+    journal: &dyn Journal,
+) -> Result<Prepared, Fault> {
+    rekey::finish(spec, place, journal).await?;
+    let mut cleared = preflight::clear(spec, rest, place).await?;
+    // The key is right, so the journal may be touched.
+    let life = journal.begin().await?;
+    // A journal that begins beside a store that does not was lost, and with it what it knew.
+    let was_lost = life.generation == 1 && cleared.verdict == Verdict::Equal;
+    if was_lost {
+        journal.begin_late().await?;
+    }
+    let birth = Birth {
+        spec,
+        rest,
+        login: &cleared.login,
+        journal,
+        store: &cleared.store,
+        clean: life.clean,
+    };
+    match birth.announce().await {
+        Ok(claim) => {
+            Ok(Prepared { cleared, claim, was_clean: life.clean, orderly: life.clean && !was_lost })
+        }
+        Err(fault) => {
+            match &fault {
+                // Nothing was cut off.
+                Fault::ServerUnavailable { .. } if life.clean => journal.end().await?,
+                _ => journal.rest().await,
+            }
+            if is_cloned(&fault) && cleared.verdict == Verdict::Fresh {
+                // A device without keys, for which there is no use.
+                drop(rest.logout(cleared.login.access_token.expose()).await);
+                cleared.vault.content = cleared.vault.content.without_device();
+                cleared.vault.keep()?;
+            }
+            Err(fault)
+        }
+    }
+}
+
+fn is_cloned(fault: &Fault) -> bool {
+    matches!(fault, Fault::Mismatched { mismatch: Mismatch::Cloned { .. } })
 }
 
 /// The part of connecting after which an agent answers.

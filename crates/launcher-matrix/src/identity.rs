@@ -9,12 +9,18 @@ use launcher_core::{fault::Fault, fleet::Degradation, spec::AgentSpec};
 use launcher_runtime::{AccountFacts, Report};
 use matrix_sdk::{
     Client,
-    encryption::recovery::RecoveryError,
+    encryption::identities::Device,
     ruma::api::client::uiaa::{AuthData, MatrixUserIdentifier, Password, UserIdentifier},
 };
+use matrix_sdk_base::crypto::secret_storage::SecretStorageKey;
 use tracing::{info, warn};
 
-use crate::{errors, preflight::VaultFile, rest::Rest};
+use crate::{
+    errors,
+    preflight::VaultFile,
+    recovery::{Account, Layer},
+    rest::Rest,
+};
 
 /// Makes sure that the device is signed and its keys are backed up, as far as
 /// that is possible, and reports how it stands.
@@ -29,11 +35,10 @@ pub(crate) async fn settle(
     vault: &mut VaultFile,
     report: &Report,
 ) -> Result<(), Fault> {
-    let fault = |error: &matrix_sdk::Error| errors::fault(&spec.account, error);
-    let signed = sign(client, spec, vault).await.map_err(|error| fault(&error))?;
+    let signed = sign(client, spec, rest, vault).await?;
     if signed {
         report.set_degraded("signature", None);
-        set_up_recovery(client, vault).await?;
+        set_up_recovery(client, spec, rest, vault).await?;
     } else {
         report.set_degraded("signature", Some(unsigned(spec)));
     }
@@ -72,38 +77,44 @@ fn unsigned(spec: &AgentSpec) -> Degradation {
 async fn sign(
     client: &Client,
     spec: &AgentSpec,
+    rest: &Rest,
     vault: &VaultFile,
-) -> Result<bool, matrix_sdk::Error> {
+) -> Result<bool, Fault> {
+    let fault = |error: matrix_sdk::Error| errors::fault(&spec.account, &error);
     let encryption = client.encryption();
-    let user = client.user_id().ok_or(matrix_sdk::Error::AuthenticationRequired)?;
-    if is_signed(client).await? {
+    let user = client.user_id().ok_or(fault(matrix_sdk::Error::AuthenticationRequired))?;
+    if is_signed(client).await.map_err(fault)? {
         return Ok(true);
     }
     let complete =
         encryption.cross_signing_status().await.is_some_and(|status| status.is_complete());
-    let published = encryption.request_user_identity(user).await?.is_some();
+    let published = encryption.request_user_identity(user).await.map_err(fault)?.is_some();
     match (published, complete) {
-        (false, _) => bootstrap(client, spec).await?,
+        (false, _) => bootstrap(client, spec).await.map_err(fault)?,
         (true, true) => {
-            if let Some(device) = encryption.get_own_device().await?
+            if let Some(device) = own_device(client).await.map_err(fault)?
                 && let Err(error) = device.verify().await
             {
                 warn!(%error, "signing the own device failed");
             }
         }
-        (true, false) => recover(client, spec, vault).await,
+        (true, false) => recover(client, spec, rest, vault).await?,
     }
     // The answer to an upload of signatures hides failures: ask for what is there now.
-    encryption.request_user_identity(user).await?;
-    let signed = is_signed(client).await?;
+    encryption.request_user_identity(user).await.map_err(fault)?;
+    let signed = is_signed(client).await.map_err(fault)?;
     if signed {
         info!(event = "cross_signed", "the device is signed by its owner");
     }
     Ok(signed)
 }
 
+async fn own_device(client: &Client) -> Result<Option<Device>, matrix_sdk::Error> {
+    Ok(client.encryption().get_own_device().await?)
+}
+
 async fn is_signed(client: &Client) -> Result<bool, matrix_sdk::Error> {
-    let device = client.encryption().get_own_device().await?;
+    let device = own_device(client).await?;
     Ok(device.is_some_and(|device| device.is_cross_signed_by_owner()))
 }
 
@@ -132,51 +143,109 @@ async fn bootstrap(client: &Client, spec: &AgentSpec) -> Result<(), matrix_sdk::
 }
 
 /// Fetches the cross-signing keys from secret storage with the recovery key.
-async fn recover(client: &Client, spec: &AgentSpec, vault: &VaultFile) {
+/// A key that does not open everything is not used: it would change nothing on
+/// the server, and half of a recovery is none.
+async fn recover(
+    client: &Client,
+    spec: &AgentSpec,
+    rest: &Rest,
+    vault: &VaultFile,
+) -> Result<(), Fault> {
     let configured = spec.encryption.recovery_key.as_ref().map(|key| key.expose().clone());
     let Some(key) = configured.or_else(|| vault.content.recovery_key.as_deref().cloned()) else {
-        return;
+        return Ok(());
     };
-    if let Err(error) = client.encryption().recovery().recover(&key).await {
-        warn!(event = "recovery_failed", %error, "the recovery key did not open the account's secret storage");
+    let token = client.access_token().unwrap_or_default();
+    let account = Account { spec, rest, token: &token };
+    match account.try_key(&key).await? {
+        Ok(()) | Err(Layer::Backup { .. }) => {}
+        Err(layer) => {
+            warn!(event = "recovery_failed", "the recovery key is of no use: {layer}");
+            return Ok(());
+        }
     }
+    if let Err(error) = client.encryption().recovery().recover(&key).await {
+        warn!(event = "recovery_failed", %error, "recovering did not work");
+    }
+    Ok(())
 }
 
 /// Makes key backup and secret storage where there are none, and keeps the
 /// recovery key in the vault.
-async fn set_up_recovery(client: &Client, vault: &mut VaultFile) -> Result<(), Fault> {
-    let recovery = client.encryption().recovery();
-    let backed_up = client.encryption().backups().are_enabled().await;
-    let stored = match client.encryption().secret_storage().is_enabled().await {
-        Ok(stored) => stored,
-        Err(error) => {
-            warn!(%error, "asking for secret storage failed; looked at again at the next start");
+///
+/// The recovery key is in the vault before the server hears of it. A kill
+/// after that leaves secret storage that the vault's key opens, or none.
+async fn set_up_recovery(
+    client: &Client,
+    spec: &AgentSpec,
+    rest: &Rest,
+    vault: &mut VaultFile,
+) -> Result<(), Fault> {
+    let token = client.access_token().unwrap_or_default();
+    let account = Account { spec, rest, token: &token };
+    let has_storage = account.default_key().await?.is_some();
+    let backups = client.encryption().backups();
+    let backed_up = backups.are_enabled().await;
+    // What exists is never replaced: its key may be somebody's only one.
+    if !vault.content.recovery_begun {
+        let exists = account_has_backup(&account).await?;
+        if has_storage || vault.content.recovery_key.is_some() || (exists && !backed_up) {
             return Ok(());
         }
-    };
-    // Secret storage that exists is never replaced: its key may be somebody's only one. A
-    // backup without it is finished only if a kill came between when we made both.
-    if vault.content.recovery_key.is_some()
-        || stored
-        || (backed_up && !vault.content.recovery_begun)
-    {
-        return Ok(());
+        vault.content.recovery_begun = true;
+        vault.keep()?;
     }
-    vault.content.recovery_begun = true;
-    vault.keep()?;
-    match recovery.enable().await {
-        Ok(key) => {
-            vault.content.recovery_key = Some(key.into());
+    if !backed_up && !make_backup(client, &account).await? {
+        vault.content.recovery_begun = false;
+        return vault.keep();
+    }
+    if !has_storage {
+        let key = SecretStorageKey::new();
+        vault.content.recovery_key = Some(key.to_base58().into());
+        vault.keep()?;
+        account.announce_key(&key).await?;
+    }
+    let Some(key) = vault.content.recovery_key.clone() else {
+        vault.content.recovery_begun = false;
+        return vault.keep();
+    };
+    let stored = async {
+        let storage = client.encryption().secret_storage().open_secret_store(&key).await?;
+        storage.export_secrets().await
+    };
+    match stored.await {
+        Ok(()) => {
             vault.content.recovery_begun = false;
             vault.keep()?;
             info!("key backup and secret storage are set up");
         }
-        Err(RecoveryError::BackupExistsOnServer) => {
-            vault.content.recovery_begun = false;
-            vault.keep()?;
-            warn!("the account has a key backup that this device cannot open; left alone");
+        Err(error) => {
+            warn!(%error, "setting up secret storage failed; tried again at the next start");
         }
-        Err(error) => warn!(%error, "setting up key backup failed; tried again at the next start"),
     }
     Ok(())
+}
+
+async fn account_has_backup(account: &Account<'_>) -> Result<bool, Fault> {
+    let found = account.rest.backup_version(account.token).await;
+    Ok(found.map_err(|error| account.rest.fault(&account.spec.account, error))?.is_some())
+}
+
+/// Makes a key backup. One that is there and empty is ours: when we began there
+/// was none, and a kill came before its key was stored.
+async fn make_backup(client: &Client, account: &Account<'_>) -> Result<bool, Fault> {
+    let fault = |error| account.rest.fault(&account.spec.account, error);
+    let found = account.rest.backup(account.token).await.map_err(fault)?;
+    if let Some(found) = found {
+        let (version, count) = (found["version"].as_str(), &found["count"]);
+        let (Some(version), true) = (version, *count == 0) else {
+            warn!("the account has a key backup that this device cannot open; left alone");
+            return Ok(false);
+        };
+        account.rest.delete_backup(account.token, version).await.map_err(fault)?;
+    }
+    match client.encryption().backups().create().await {
+        Ok(()) => Ok(true),
+        Err(error) => Err(errors::fault(&account.spec.account, &error)),
+    }
 }

@@ -1,10 +1,10 @@
 //! Which device an agent is, and the token for it.
 
 use launcher_core::{fault::Fault, preflight::Mismatch, secret::Secret, spec::AgentSpec};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
-    rest::{Rest, RestError},
+    rest::{Rest, RestError, Tokens},
     vault::Vault,
 };
 
@@ -13,14 +13,18 @@ use crate::{
 pub(crate) struct Login {
     pub(crate) device_id: String,
     pub(crate) access_token: Secret<String>,
+    /// When the token should be refreshed, in milliseconds since 1970, if it expires.
+    pub(crate) refresh_at: Option<u64>,
 }
 
 /// Finds or makes the agent's session. `keep` writes the vault down.
 ///
-/// The configured token goes first. Without one, the vault's session is used,
-/// and only if there is none, or the server ended it softly, the password logs
-/// in. The device's name is chosen and written down before the login, so a
-/// kill in between leads to the same device again and not to one more.
+/// The configured token goes first. Without one, the vault's session is used;
+/// one that has expired is refreshed. If the server does not know it any more,
+/// the password logs in again, as the same device: whether that still has its
+/// keys is for the preflight to find out. The device's name is chosen and
+/// written down before the login, so a kill in between leads to the same device
+/// again and not to one more; and tokens are written down before they are used.
 pub(crate) async fn obtain(
     spec: &AgentSpec,
     rest: &Rest,
@@ -37,31 +41,75 @@ pub(crate) async fn obtain(
             Err(refusal) => return Err(refusal.into()),
         }
     }
-    let mut device = vault.device_id.clone();
     if let Some(token) = vault.access_token.clone() {
         match whoami(spec, rest, &token).await {
-            Ok(login) => return Ok(login),
-            Err(Refusal::Token { soft: true, .. }) if account.password.is_some() => {
-                info!(
-                    event = "soft_logout",
-                    "the session expired; logging in again on the same device"
-                );
+            Ok(login) => return Ok(Login { refresh_at: vault.refresh_at, ..login }),
+            Err(Refusal::Token { soft, fault }) => {
+                if let Some(login) = refresh(spec, rest, vault, &keep).await? {
+                    return Ok(login);
+                }
+                if account.password.is_none() {
+                    return Err(fault);
+                }
+                vault.sessions_expire |= soft;
+                tell_ended(soft);
             }
             Err(refusal) => return Err(refusal.into()),
         }
-    } else if device.is_some() && vault.ed25519.is_none() {
+    } else if vault.device_id.is_some() && vault.ed25519.is_none() {
         info!("continuing a login that was interrupted");
     }
-    let device_id = match device.take() {
+    let device_id = match vault.device_id.clone() {
         Some(device) => device,
         None => new_device_id()?,
     };
     vault.device_id = Some(device_id.clone());
     keep(vault)?;
-    let token = log_in(spec, rest, &device_id).await?;
-    vault.access_token = Some(token.expose().clone().into());
+    let tokens = log_in(spec, rest, &device_id, vault.sessions_expire).await?;
+    vault.set_tokens(&tokens);
     keep(vault)?;
-    Ok(Login { device_id, access_token: token })
+    Ok(Login { device_id, access_token: tokens.access, refresh_at: vault.refresh_at })
+}
+
+/// Exchanges the vault's refresh token, if it has one, for a new session of
+/// the same device; `None` if the server does not take it.
+///
+/// # Errors
+///
+/// Passing faults: the token may still be good.
+pub(crate) async fn refresh(
+    spec: &AgentSpec,
+    rest: &Rest,
+    vault: &mut Vault,
+    keep: impl Fn(&Vault) -> Result<(), Fault>,
+) -> Result<Option<Login>, Fault> {
+    let (Some(token), Some(device_id)) = (vault.refresh_token.clone(), vault.device_id.clone())
+    else {
+        return Ok(None);
+    };
+    match rest.refresh(&token).await {
+        Ok(tokens) => {
+            vault.set_tokens(&tokens);
+            keep(vault)?;
+            info!("refreshed the session");
+            Ok(Some(Login { device_id, access_token: tokens.access, refresh_at: vault.refresh_at }))
+        }
+        Err(RestError::Api { status, errcode, .. })
+            if status.is_client_error() && errcode != "M_LIMIT_EXCEEDED" =>
+        {
+            info!(errcode, "the server does not take the refresh token");
+            Ok(None)
+        }
+        Err(error) => Err(rest.fault(&spec.account, error)),
+    }
+}
+
+fn tell_ended(soft: bool) {
+    let what = "the server ended the session; logging in again as the same device";
+    match soft {
+        true => info!(event = "soft_logout", "{what}"),
+        false => warn!(event = "token_invalid", "{what}"),
+    }
 }
 
 enum Refusal {
@@ -92,12 +140,19 @@ async fn whoami(spec: &AgentSpec, rest: &Rest, token: &str) -> Result<Login, Ref
         return Err(Refusal::Other(Fault::Mismatched { mismatch }));
     }
     match found.device_id {
-        Some(device_id) => Ok(Login { device_id, access_token: Secret::new(token.to_owned()) }),
+        Some(device_id) => {
+            Ok(Login { device_id, access_token: Secret::new(token.to_owned()), refresh_at: None })
+        }
         None => Err(Refusal::Other(Fault::NoDevice { user: account.user_id.clone() })),
     }
 }
 
-async fn log_in(spec: &AgentSpec, rest: &Rest, device: &str) -> Result<Secret<String>, Fault> {
+async fn log_in(
+    spec: &AgentSpec,
+    rest: &Rest,
+    device: &str,
+    refreshable: bool,
+) -> Result<Tokens, Fault> {
     let account = &spec.account;
     let Some(password) = &account.password else {
         // Config makes sure of a token or a password; a token was refused above.
@@ -108,10 +163,10 @@ async fn log_in(spec: &AgentSpec, rest: &Rest, device: &str) -> Result<Secret<St
         });
     };
     let name = format!("launcher: {}", spec.id);
-    match rest.login(&account.user_id, password, device, &name).await {
-        Ok(token) => {
+    match rest.login(&account.user_id, password, device, &name, refreshable).await {
+        Ok(tokens) => {
             info!(device_id = device, "logged in");
-            Ok(Secret::new(token))
+            Ok(tokens)
         }
         Err(RestError::Api { errcode, message, .. }) if errcode == "M_FORBIDDEN" => {
             Err(Fault::LoginRefused {

@@ -8,6 +8,8 @@
 
 use serde_json::Value;
 
+use crate::lineage;
+
 /// One-time keys on the server below which the SDK should look, so that it
 /// uploads more. It keeps 50 there.
 const ENOUGH_KEYS: u64 = 40;
@@ -43,8 +45,13 @@ pub(crate) fn has_news(answer: &Value) -> bool {
         || any(&["to_device", "events"])
         || any(&["device_lists", "changed"])
         || any(&["device_lists", "left"])
-        || any(&["account_data", "events"])
+        || account_data(answer).any(|event| event["type"] != lineage::KIND)
         || few_keys(answer)
+}
+
+/// The account's data that changed.
+pub(crate) fn account_data(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer["account_data"]["events"].as_array().into_iter().flatten()
 }
 
 fn few_keys(answer: &Value) -> bool {

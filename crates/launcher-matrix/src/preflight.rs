@@ -47,7 +47,7 @@ impl VaultFile {
         self.keep_as(&self.content)
     }
 
-    fn keep_as(&self, content: &Vault) -> Result<(), Fault> {
+    pub(crate) fn keep_as(&self, content: &Vault) -> Result<(), Fault> {
         content.save(&self.path, &self.key).map_err(|error| Fault::StoreUnusable {
             path: self.path.clone(),
             detail: error.to_string(),
@@ -92,13 +92,7 @@ pub(crate) async fn clear(
     if content.device_id.as_deref() != Some(&login.device_id) {
         // Another device of the same account: what belongs to the account stays.
         let device_id = Some(login.device_id.clone());
-        content = Vault {
-            device_id,
-            recovery_key: content.recovery_key.take(),
-            resets: std::mem::take(&mut content.resets),
-            old_devices: std::mem::take(&mut content.old_devices),
-            ..Vault::default()
-        };
+        content = Vault { device_id, ..content.without_device() };
     }
     vault.content = content;
     vault.keep()?;

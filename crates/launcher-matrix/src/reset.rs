@@ -4,7 +4,10 @@
 //! Every step is written into the vault before it is taken, so a kill anywhere
 //! leads to the same end. The old store is kept, under another name.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fs_err as fs;
 use launcher_core::{fault::Fault, preflight::Mismatch, reset, spec::AgentSpec};
@@ -22,7 +25,7 @@ use crate::{
     errors,
     preflight::VaultFile,
     rest::Rest,
-    store::StorePlace,
+    store::{CRYPTO_DB, StorePlace},
     vault::{Retiring, Vault},
 };
 
@@ -31,6 +34,10 @@ const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// The lock that this launcher holds in the store's folder; it stays.
 const LOCK: &str = "launcher.lock";
+
+/// What follows the name of the store's folder in the name of one that is put
+/// aside; then come the seconds since 1970 and the device.
+pub(crate) const RETIRED: &str = ".retired-";
 
 /// What a second look showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +84,7 @@ pub(crate) async fn give_up(
         return Ok(Found::Passed);
     }
     let name = spec.encryption.store_path.file_name().map(|name| name.to_string_lossy());
-    let folder = format!("{}.retired-{}-{device}", name.unwrap_or_default(), now / 1000);
+    let folder = format!("{}{RETIRED}{}-{device}", name.unwrap_or_default(), now / 1000);
     vault.content.retiring = Some(Retiring { device, cause: fault.reason(), folder });
     vault.keep()?;
     finish_retiring(spec, &mut vault)?;
@@ -102,7 +109,8 @@ fn is_about_another(fault: &Fault, own: &str, place: &StorePlace) -> bool {
             mismatch:
                 Mismatch::StoreLost { device }
                 | Mismatch::KeysDiffer { device }
-                | Mismatch::KeysVanished { device },
+                | Mismatch::KeysVanished { device }
+                | Mismatch::RolledBack { device, .. },
         } => device != own,
         // Not the vault, not the journal.
         Fault::StoreCorrupt { path, .. } => *path != place.crypto_db(),
@@ -135,15 +143,6 @@ async fn is_confirmed(
             // What this device was seen to publish, before anything went wrong.
             Ok(keys.map(|keys| keys.ed25519) != vault.ed25519)
         }
-        Fault::TokenInvalid { .. } => {
-            tokio::time::sleep(SECOND_LOOK).await;
-            let asked = rest.whoami(token).await.map_err(|error| rest.fault(&spec.account, error));
-            match asked {
-                Err(Fault::TokenInvalid { .. }) => Ok(true),
-                Err(fault) => Err(fault),
-                Ok(_) => Ok(false),
-            }
-        }
         // These are about files: the disk was asked, not the server.
         Fault::Mismatched { mismatch: Mismatch::StoreLost { .. } } => Ok(!place.exists()),
         _ => Ok(true),
@@ -156,28 +155,43 @@ pub(crate) fn finish_retiring(spec: &AgentSpec, vault: &mut VaultFile) -> Result
         return Ok(());
     };
     let store = &spec.encryption.store_path;
-    let aside = store.with_file_name(folder);
+    let aside = store.with_file_name(&folder);
     move_files(store, &aside)
         .map_err(|error| Fault::StoreUnusable { path: aside.clone(), detail: error.to_string() })?;
-    let content = &mut vault.content;
-    let mut old_devices = std::mem::take(&mut content.old_devices);
-    old_devices.push(device.clone());
-    let mut resets = std::mem::take(&mut content.resets);
-    resets.push(stamp().0);
-    vault.content = Vault {
-        recovery_key: content.recovery_key.take(),
-        retired_token: spec
-            .account
-            .access_token
-            .as_ref()
-            .map(|token| token.expose().clone().into()),
-        resets,
-        old_devices,
-        ..Vault::default()
-    };
+    let mut content = vault.content.without_device();
+    let token = spec.account.access_token.as_ref();
+    content.retired_token = token.map(|token| token.expose().clone().into());
+    content.resets.push(stamp().0);
+    content.old_devices.push(device.clone());
+    content.salvage = aside.join(CRYPTO_DB).exists().then(|| folder.clone());
+    vault.content = content;
     vault.keep()?;
     warn!(event = "store_reset", old_device = device, cause, kept = %aside.display(), "the agent becomes a new device; its old store is kept");
     Ok(())
+}
+
+/// The folders of the stores that were put aside.
+pub(crate) fn retired_folders(spec: &AgentSpec) -> std::io::Result<Vec<PathBuf>> {
+    let store = &spec.encryption.store_path;
+    let (Some(parent), Some(name)) = (store.parent(), store.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let prefix = format!("{}{RETIRED}", name.to_string_lossy());
+    let entries = match fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let is_one = entry.file_name().to_string_lossy().starts_with(&prefix);
+        if is_one && entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Moves everything but the lock, which this process holds.

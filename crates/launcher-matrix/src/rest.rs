@@ -87,6 +87,26 @@ pub(crate) struct WhoAmI {
     pub(crate) device_id: Option<String>,
 }
 
+/// What a login or a refresh brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    pub(crate) access: Secret<String>,
+    pub(crate) refresh: Option<Secret<String>>,
+    /// How long the access token is good for, if not for ever.
+    pub(crate) lifetime: Option<Duration>,
+}
+
+impl Tokens {
+    fn read(answer: &Value) -> Result<Self, RestError> {
+        let refresh = answer["refresh_token"].as_str();
+        Ok(Self {
+            access: Secret::new(text(answer, "access_token")?),
+            refresh: refresh.map(|token| Secret::new(token.to_owned())),
+            lifetime: answer["expires_in_ms"].as_u64().map(Duration::from_millis),
+        })
+    }
+}
+
 impl Rest {
     pub(crate) fn new(http: Client, base: Url) -> Self {
         Self { http, base }
@@ -105,22 +125,69 @@ impl Rest {
         })
     }
 
-    /// Logs in as `device`, and returns the access token.
+    /// Logs in as `device`. A token that expires comes with another one to
+    /// refresh it, if `refreshable`.
     pub(crate) async fn login(
         &self,
         user: &str,
         password: &Secret<String>,
         device: &str,
         name: &str,
-    ) -> Result<String, RestError> {
+        refreshable: bool,
+    ) -> Result<Tokens, RestError> {
         let request = self.http.post(self.url("v3/login")).json(&json!({
             "type": "m.login.password",
             "identifier": { "type": "m.id.user", "user": user },
             "password": password.expose(),
             "device_id": device,
             "initial_device_display_name": name,
+            "refresh_token": refreshable,
         }));
-        text(&send(request, REQUEST_LIMIT).await?, "access_token")
+        Tokens::read(&send(request, REQUEST_LIMIT).await?)
+    }
+
+    /// Exchanges a refresh token for new tokens. The old ones stay valid until
+    /// the new ones are used, so whoever is killed in between can ask again.
+    pub(crate) async fn refresh(&self, token: &str) -> Result<Tokens, RestError> {
+        let body = json!({ "refresh_token": token });
+        let request = self.http.post(self.url("v3/refresh")).json(&body);
+        let tokens = Tokens::read(&send(request, REQUEST_LIMIT).await?)?;
+        let refresh = tokens.refresh.or_else(|| Some(Secret::new(token.to_owned())));
+        Ok(Tokens { refresh, ..tokens })
+    }
+
+    /// Ends the session of a token, and removes its device.
+    pub(crate) async fn logout(&self, token: &str) -> Result<(), RestError> {
+        let request = self.http.post(self.url("v3/logout")).bearer_auth(token).json(&json!({}));
+        send(request, REQUEST_LIMIT).await.map(drop)
+    }
+
+    /// What the account keeps on the server under this type; `None` if nothing.
+    pub(crate) async fn account_data(
+        &self,
+        token: &str,
+        user: &str,
+        kind: &str,
+    ) -> Result<Option<Value>, RestError> {
+        let path = format!("v3/user/{}/account_data/{}", segment(user), segment(kind));
+        match self.get(&path, token).await {
+            Ok(content) => Ok(Some(content)),
+            Err(RestError::Api { errcode, .. }) if errcode == "M_NOT_FOUND" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps something on the server for the account.
+    pub(crate) async fn set_account_data(
+        &self,
+        token: &str,
+        user: &str,
+        kind: &str,
+        content: &Value,
+    ) -> Result<(), RestError> {
+        let path = format!("v3/user/{}/account_data/{}", segment(user), segment(kind));
+        let request = self.http.put(self.url(&path)).bearer_auth(token).json(content);
+        send(request, REQUEST_LIMIT).await.map(drop)
     }
 
     /// The identity keys that the server publishes for a device of the asker.
@@ -149,11 +216,24 @@ impl Rest {
 
     /// The version of the account's key backup, if there is one.
     pub(crate) async fn backup_version(&self, token: &str) -> Result<Option<String>, RestError> {
+        let found = self.backup(token).await?;
+        Ok(found.and_then(|found| found["version"].as_str().map(ToOwned::to_owned)))
+    }
+
+    /// What the server says about the account's key backup, if there is one.
+    pub(crate) async fn backup(&self, token: &str) -> Result<Option<Value>, RestError> {
         match self.get("v3/room_keys/version", token).await {
-            Ok(answer) => Ok(answer["version"].as_str().map(ToOwned::to_owned)),
+            Ok(answer) => Ok(Some(answer)),
             Err(RestError::Api { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes a version of the account's key backup.
+    pub(crate) async fn delete_backup(&self, token: &str, version: &str) -> Result<(), RestError> {
+        let path = format!("v3/room_keys/version/{}", segment(version));
+        let request = self.http.delete(self.url(&path)).bearer_auth(token);
+        send(request, REQUEST_LIMIT).await.map(drop)
     }
 
     /// Asks for news since `since` (everything, if that is empty), waiting up

@@ -17,10 +17,11 @@ use async_trait::async_trait;
 use futures_util::{FutureExt, Stream, StreamExt};
 use launcher_core::{
     backoff,
+    claim::{self, Announcement, Claim, Claims, Reaction},
     fault::Fault,
     fleet::Degradation,
     names::{EventId, RoomId as Room},
-    preflight::LocalAccount,
+    preflight::{LocalAccount, Mismatch},
     spec::AgentSpec,
 };
 use launcher_runtime::{
@@ -57,13 +58,16 @@ use tracing::{debug, error, warn};
 use crate::{
     aftermath, client, content, errors, feed,
     invites::{self, Invites},
-    login::Login,
+    lineage,
+    login::{self, Login},
     notices::Notices,
     poll,
+    preflight::VaultFile,
     reading::{self, Broken, News, Reader},
     rest::{Rest, RestError},
     store::{StorePlace, local_account},
     undecryptable::{Keys, Waiting},
+    vault::Vault,
 };
 
 /// How long one long poll lasts at most.
@@ -102,6 +106,8 @@ pub(crate) struct Parts {
     /// Whether an answer may be in the room already, sent by a device that is
     /// no more.
     pub(crate) looks_first: bool,
+    /// The life that was announced.
+    pub(crate) claim: Claim,
 }
 
 /// A connected Matrix account.
@@ -110,6 +116,15 @@ pub(crate) struct MatrixSession {
     live: RwLock<Option<Live>>,
     position: std::sync::Mutex<Position>,
     reading: Mutex<Reading>,
+    life: Mutex<Life>,
+    login: std::sync::RwLock<Login>,
+}
+
+/// The agent's life, as it is announced.
+struct Life {
+    claim: Claim,
+    /// The other life that was told to end.
+    objected_to: Option<String>,
 }
 
 /// A client with its stores open.
@@ -168,7 +183,10 @@ impl MatrixSession {
         }
         let is_lost = done.is_some() && stored.is_none();
         let waiting = Waiting::load(&*journal, &parts.report).await?;
+        let life = Mutex::new(Life { claim: parts.claim.clone(), objected_to: None });
         let session = Self {
+            life,
+            login: std::sync::RwLock::new(parts.login.clone()),
             parts,
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
@@ -242,7 +260,7 @@ impl MatrixSession {
             }
             let http = parts.http.clone();
             let built =
-                client::build(&parts.spec, http, &parts.place, crypto, &parts.login).await?;
+                client::build(&parts.spec, http, &parts.place, crypto, &self.login()).await?;
             // A state store that is gone would begin anew, and take history for news.
             if client::stored_position(&built).await.as_ref() != Some(&self.position().since) {
                 return Err(Fault::StoreFailed {
@@ -267,6 +285,37 @@ impl MatrixSession {
         }
     }
 
+    /// The session as it is now; its token may have been refreshed.
+    fn login(&self) -> Login {
+        self.login.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Exchanges a token that expires soon. The new one is in the vault before
+    /// it is used; the client is built again with it.
+    async fn refresh_if_due(&self) -> Result<(), Fault> {
+        let now = stamp();
+        let is_due = |login: &Login| login.refresh_at.is_some_and(|then| then <= now.0);
+        if !is_due(&self.login()) {
+            return Ok(());
+        }
+        // Whoever uses the client now uses it with the old token.
+        let mut live = self.live.write().await;
+        let Ok(mut vault) = VaultFile::open(&self.parts.spec) else { return Ok(()) };
+        let mut content = std::mem::take(&mut vault.content);
+        let (spec, rest) = (&self.parts.spec, &self.parts.rest);
+        let keep = |content: &Vault| vault.keep_as(content);
+        let login = match login::refresh(spec, rest, &mut content, keep).await? {
+            Some(login) => login,
+            // Used until the server refuses it; then the password logs in again.
+            None => Login { refresh_at: None, ..self.login() },
+        };
+        if let Some(live) = live.take() {
+            live.client.encryption().wait_for_e2ee_initialization_tasks().await;
+        }
+        *self.login.write().unwrap_or_else(PoisonError::into_inner) = login;
+        Ok(())
+    }
+
     fn position(&self) -> std::sync::MutexGuard<'_, Position> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,10 +326,11 @@ impl MatrixSession {
         let reading = &mut *guard;
         let parts = &self.parts;
         let done = parts.journal.position().await?.unwrap_or_default();
+        let login = self.login();
         let reader = Reader {
             client: &live.client,
             rest: &parts.rest,
-            token: parts.login.access_token.expose(),
+            token: login.access_token.expose(),
             spec: &parts.spec,
             journal: &*parts.journal,
             report: &parts.report,
@@ -295,6 +345,17 @@ impl MatrixSession {
             true => reader.fetch().await?,
             false => found.as_ref().map(feed::timelines).unwrap_or_default(),
         };
+        for stretch in raw.values() {
+            let own = &parts.spec.account.user_id;
+            if let Some(event) =
+                lineage::foreign(stretch.events.iter(), own, &*parts.journal).await?
+            {
+                // The next start finds out what it means.
+                return Err(Fault::StoreFailed {
+                    detail: format!("this device sent {event}, and these files do not know of it"),
+                });
+            }
+        }
         let (updates, keys) = self.sync(&live).await?;
         parts.report.synced();
         self.show_stall(found.is_some());
@@ -358,6 +419,10 @@ impl MatrixSession {
         match live.client.sync_once(settings).await {
             Ok(answer) => {
                 self.on_synced(answer.next_batch);
+                for event in &answer.account_data {
+                    let event = serde_json::from_str(event.json().get()).unwrap_or_default();
+                    self.on_account_data(&event).await?;
+                }
                 Ok((answer.rooms, answer.to_device.len() >= MANY_TO_DEVICE))
             }
             // One malformed event makes the SDK give up after it has stored the position:
@@ -371,6 +436,39 @@ impl MatrixSession {
             }
             Err(error) => Err(errors::fault(&self.parts.spec.account, &error)),
         }
+    }
+
+    /// Looks whether another life of the agent has announced itself.
+    async fn on_account_data(&self, event: &Value) -> Result<(), Fault> {
+        let Some(seen) = lineage::read(event) else { return Ok(()) };
+        let parts = &self.parts;
+        let mut life = self.life.lock().await;
+        let reply = match claim::react(&life.claim, life.objected_to.as_deref(), &seen) {
+            Reaction::None => return Ok(()),
+            Reaction::Answer => {
+                let (challenge, answer) = (seen.challenge.clone(), seen.challenge);
+                Announcement { challenge, answer, ..Announcement::of(life.claim.clone()) }
+            }
+            Reaction::Object => {
+                warn!(
+                    event = "store_cloned",
+                    device_id = seen.claim.device,
+                    generation = seen.claim.generation,
+                    "another launcher has begun to run this agent; told it to stop"
+                );
+                life.claim.generation = life.claim.generation.max(seen.claim.generation) + 1;
+                life.objected_to = Some(seen.claim.life.clone());
+                let claims = Claims { last: Some(life.claim.clone()), next: None };
+                parts.journal.keep_claims(&claims).await?;
+                let objects_to = Some(seen.claim.life);
+                Announcement { objects_to, ..Announcement::of(life.claim.clone()) }
+            }
+            Reaction::End => {
+                let user = parts.spec.account.user_id.clone();
+                return Err(Fault::Mismatched { mismatch: Mismatch::Cloned { user } });
+            }
+        };
+        lineage::put(&parts.spec, &parts.rest, &self.login(), &reply).await
     }
 
     fn on_synced(&self, next_batch: String) {
@@ -398,7 +496,8 @@ impl MatrixSession {
     /// An answer that a former device of the agent has sent: the server knows
     /// transaction ids by device, but everybody can see what an event replies to.
     async fn said_before(&self, answer: &Answer) -> Result<Option<EventId>, SendFault> {
-        let token = self.parts.login.access_token.expose();
+        let login = self.login();
+        let token = login.access_token.expose();
         let page = self.parts.rest.messages(token, answer.room.as_str(), None, None).await;
         let page = page
             .map_err(|error| SendFault::Passing { detail: error.to_string(), retry_after: None })?;
@@ -459,7 +558,8 @@ impl MatrixSession {
         let position = self.position();
         let now = Instant::now();
         let idle = awake.then(|| position.last_use + IDLE);
-        let next = position.due.into_iter().chain(idle).min();
+        let refresh = self.login().refresh_at.map(|then| instant(Stamp(then)));
+        let next = position.due.into_iter().chain(idle).chain(refresh).min();
         next.map_or(POLL, |next| next.saturating_duration_since(now).min(POLL))
     }
 }
@@ -542,7 +642,9 @@ impl Session for MatrixSession {
             // held no news, so there is nothing that the server could forget.
             let since = self.position().polled.clone();
             let started = Instant::now();
-            let token = self.parts.login.access_token.expose();
+            self.refresh_if_due().await?;
+            let login = self.login();
+            let token = login.access_token.expose();
             let filter = poll::filter(poll::EVENTS[0]);
             let answer = match self.parts.rest.poll(token, &since, &filter, self.poll_limit()).await
             {
@@ -552,6 +654,9 @@ impl Session for MatrixSession {
                 Err(error) => return Err(self.parts.rest.fault(&self.parts.spec.account, error)),
             };
             self.parts.report.synced();
+            for event in poll::account_data(&answer) {
+                self.on_account_data(event).await?;
+            }
             if poll::has_news(&answer) {
                 self.reading.lock().await.found = Some(answer);
                 return Ok(());

@@ -26,7 +26,10 @@ use matrix_sdk_store_encryption::StoreCipher;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 /// The crypto store's file.
-const CRYPTO_DB: &str = "crypto.db";
+pub(crate) const CRYPTO_DB: &str = "crypto.db";
+
+/// The file with rooms, members and the sync position.
+pub(crate) const STATE_DB: &str = "matrix-sdk-state.sqlite3";
 
 /// What matrix-sdk calls it.
 const SDK_NAME: &str = "matrix-sdk-crypto.sqlite3";
@@ -95,7 +98,7 @@ impl StorePlace {
     pub(crate) async fn open_state(&self) -> Result<SqliteStateStore, Fault> {
         SqliteStateStore::open_with_config(&self.config())
             .await
-            .map_err(|error| self.open_fault(self.folder.join("matrix-sdk-state.sqlite3"), error))
+            .map_err(|error| self.open_fault(self.folder.join(STATE_DB), error))
     }
 
     /// Whether the store's file is physically damaged, or no database at all.
@@ -129,6 +132,52 @@ impl StorePlace {
             .execute("DELETE FROM session WHERE session_id = ?1", [&name[..]])
             .map_err(|error| failed(error.to_string()))?;
         Ok(removed > 0)
+    }
+
+    /// Seals with this place's key what is sealed with `from`. Each file keeps
+    /// one key for its content, and only that is sealed with the pickle key, so
+    /// this is one row per file. Does nothing where the own key fits already.
+    pub(crate) fn reseal(&self, from: &PickleKey) -> Result<(), Fault> {
+        for name in [CRYPTO_DB, STATE_DB] {
+            let path = self.folder.join(name);
+            if fs::metadata(&path).is_ok_and(|found| found.len() > 0) {
+                self.reseal_file(&path, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reseal_file(&self, path: &Path, from: &PickleKey) -> Result<(), Fault> {
+        let failed = |error: rusqlite::Error| sqlite_fault(path, &error);
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
+        let sealed: Option<Vec<u8>> = connection
+            .query_row("SELECT value FROM kv WHERE key = 'cipher'", [], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        let Some(sealed) = sealed else { return Ok(()) };
+        if StoreCipher::import_with_key(self.key.expose(), &sealed).is_ok() {
+            return Ok(());
+        }
+        let corrupt = |error: matrix_sdk_store_encryption::Error| Fault::StoreCorrupt {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        };
+        let cipher =
+            StoreCipher::import_with_key(from.expose(), &sealed).map_err(|error| match error {
+                matrix_sdk_store_encryption::Error::Encryption(_) => {
+                    Fault::StoreKeyWrong { path: path.to_owned() }
+                }
+                error => corrupt(error),
+            })?;
+        let sealed = cipher.export_with_key(self.key.expose()).map_err(corrupt)?;
+        connection
+            .execute("UPDATE kv SET value = ?1 WHERE key = 'cipher'", [sealed])
+            .map_err(failed)?;
+        // The old row is not left in the log.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)
     }
 
     fn config(&self) -> SqliteStoreConfig {

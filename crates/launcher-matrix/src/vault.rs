@@ -16,9 +16,12 @@ use chacha20poly1305::{
 use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt};
 use hkdf::Hkdf;
 use launcher_core::{preflight::IdentityKeys, secret::PickleKey};
+use launcher_runtime::stamp;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::rest::Tokens;
 
 /// The first bytes of the file: what it is, and the version of its form. They
 /// are authenticated together with the content.
@@ -50,6 +53,18 @@ pub(crate) struct Vault {
     pub(crate) resets: Vec<u64>,
     /// Devices of before that are still to be removed from the account.
     pub(crate) old_devices: Vec<String>,
+    /// Exchanged for a new access token when that has expired.
+    pub(crate) refresh_token: Option<Zeroizing<String>>,
+    /// When the access token should be exchanged, in milliseconds since 1970, if it expires.
+    pub(crate) refresh_at: Option<u64>,
+    /// Whether a session of this account has expired before: the next login
+    /// asks for a refresh token.
+    pub(crate) sessions_expire: bool,
+    /// The folder of a retired store whose room keys and secrets are still to
+    /// be taken over.
+    pub(crate) salvage: Option<String>,
+    /// Whether an operator has seen the recovery key.
+    pub(crate) recovery_shown: bool,
     /// The configured token, if it belongs to a device that was given up.
     pub(crate) retired_token: Option<Zeroizing<String>>,
 }
@@ -86,6 +101,30 @@ impl Vault {
     pub(crate) fn set_keys(&mut self, keys: IdentityKeys) {
         self.ed25519 = Some(keys.ed25519);
         self.curve25519 = Some(keys.curve25519);
+    }
+
+    /// Takes over what a login or a refresh brought.
+    pub(crate) fn set_tokens(&mut self, tokens: &Tokens) {
+        self.access_token = Some(tokens.access.expose().clone().into());
+        self.refresh_token = tokens.refresh.as_ref().map(|token| token.expose().clone().into());
+        // Some time before it expires, so that nothing in flight is refused.
+        self.refresh_at = tokens.lifetime.map(|lifetime| stamp().plus(lifetime * 2 / 3).0);
+    }
+
+    /// What stays when the agent becomes another device: everything that
+    /// belongs to the account.
+    pub(crate) fn without_device(&mut self) -> Self {
+        Self {
+            recovery_key: self.recovery_key.take(),
+            recovery_begun: self.recovery_begun,
+            recovery_shown: self.recovery_shown,
+            retired_token: self.retired_token.take(),
+            sessions_expire: self.sessions_expire,
+            resets: std::mem::take(&mut self.resets),
+            old_devices: std::mem::take(&mut self.old_devices),
+            salvage: self.salvage.take(),
+            ..Self::default()
+        }
     }
 
     /// Opens the vault; `None` if there is none yet.

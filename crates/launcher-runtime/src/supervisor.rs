@@ -331,7 +331,8 @@ impl Supervisor {
             }
             Effect::Hold(agent) => self.grant(&agent),
             Effect::Parked(agent, fault) => {
-                let (agent, reason, action) = (agent.as_str(), fault.reason(), fault.action());
+                let (reason, action) = (fault.reason(), fault.action_for(&agent));
+                let agent = agent.as_str();
                 if let Some(event) = fault_event(&fault) {
                     error!(event, agent, reason, action, "found before parking");
                 }
@@ -446,9 +447,8 @@ fn told(news: News) -> Event {
 /// The log event of its own that some faults have besides `agent_parked`.
 fn fault_event(fault: &Fault) -> Option<&'static str> {
     match fault.code() {
-        code @ ("store_key_wrong" | "store_locked" | "store_corrupt" | "token_invalid") => {
-            Some(code)
-        }
+        code @ ("store_key_wrong" | "store_locked" | "store_corrupt" | "store_rolled_back"
+        | "store_cloned" | "token_invalid") => Some(code),
         "keys_differ" => Some("keys_disputed"),
         _ => None,
     }

@@ -257,7 +257,7 @@ impl Member {
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self, id: &AgentId) -> Standing {
         let state = match &self.phase {
             Phase::Waiting | Phase::Starting { .. } => AgentState::Starting,
             Phase::Running { .. } => match &self.degraded {
@@ -271,8 +271,8 @@ impl Member {
                 None => AgentState::Running,
             },
             Phase::Stopping { .. } | Phase::Held { .. } => AgentState::Stopping,
-            Phase::Backoff { fault, .. } => return faulty(AgentState::Backoff, fault),
-            Phase::Parked { fault } => return faulty(AgentState::Parked, fault),
+            Phase::Backoff { fault, .. } => return faulty(id, AgentState::Backoff, fault),
+            Phase::Parked { fault } => return faulty(id, AgentState::Parked, fault),
             Phase::Stopped | Phase::Gone => AgentState::Stopped,
         };
         Standing::plain(state)
@@ -322,6 +322,6 @@ impl Member {
     }
 }
 
-fn faulty(state: AgentState, fault: &Fault) -> Standing {
-    Standing { state, reason: Some(fault.reason()), action: Some(fault.action()) }
+fn faulty(id: &AgentId, state: AgentState, fault: &Fault) -> Standing {
+    Standing { state, reason: Some(fault.reason()), action: Some(fault.action_for(id)) }
 }
