@@ -38,6 +38,15 @@ pub enum TestbedError {
         source: std::io::Error,
     },
 
+    /// A folder could not be given a disk of its own.
+    #[error("mounting a small disk on {}, which the system may forbid: {tail}", .folder.display())]
+    NoSmallDisk {
+        /// The folder that it was to be on.
+        folder: PathBuf,
+        /// What the system's tools said.
+        tail: String,
+    },
+
     /// Synapse ended, or gave no answer in time.
     #[error("Synapse on {base_url} {what}; the end of {}:\n{tail}", .log.display())]
     NotServing {

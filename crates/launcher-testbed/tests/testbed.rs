@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
+#[path = "testbed/small_disk.rs"]
+mod small_disk;
 #[path = "testbed/tap.rs"]
 mod tap;
 
