@@ -24,6 +24,17 @@ pub enum TestbedError {
         source: std::io::Error,
     },
 
+    /// A program of the homeserver was run and did not do what it is for.
+    #[error("{} ended with {status}: {said}", .program.display())]
+    Tool {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it printed.
+        said: String,
+    },
+
     /// A file or directory of the testbed could not be used.
     #[error("keeping the files of the testbed")]
     Files {

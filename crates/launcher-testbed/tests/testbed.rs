@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
+#[path = "testbed/homeserver.rs"]
+mod homeserver;
 #[path = "testbed/small_disk.rs"]
 mod small_disk;
 #[path = "testbed/tap.rs"]
@@ -22,6 +24,10 @@ use launcher_testbed::{
     JsUser, LoginOptions, MessageFilter, RoomOptions,
 };
 use serde_json::json;
+
+use self::homeserver::{
+    an_administrator_deletes_devices_and_ends_accounts, what_is_kept_for_encryption_can_be_compared,
+};
 
 /// Long enough for what would come to have come; an absence takes this long.
 const SHORT: Duration = Duration::from_secs(2);
@@ -42,6 +48,8 @@ const SCENARIOS: &[Scenario] = scenarios![
     a_slow_wait_holds_up_nobody_else,
     devices_are_listed_with_their_keys,
     leaving_and_removing_are_seen_by_the_others,
+    an_administrator_deletes_devices_and_ends_accounts,
+    what_is_kept_for_encryption_can_be_compared,
 ];
 
 #[test]
