@@ -61,7 +61,7 @@ pub use message::{Device, DeviceStatus, Message, MessageFilter, Shield};
 pub use process::free_port;
 pub use room::{Encryption, Preset, RoomOptions};
 pub use small_disk::SmallDisk;
-pub use user::{CrossSigning, Isolation, JsUser, LoginOptions, UnverifiedDevices};
+pub use user::{CrossSigning, Isolation, JsUser, LoginOptions, Recovered, UnverifiedDevices};
 
 /// How long to wait for something that takes well under a second by itself.
 ///

@@ -9,6 +9,8 @@
 
 #[path = "testbed/homeserver.rs"]
 mod homeserver;
+#[path = "testbed/recovery.rs"]
+mod recovery;
 #[path = "testbed/small_disk.rs"]
 mod small_disk;
 #[path = "testbed/tap.rs"]
@@ -25,8 +27,15 @@ use launcher_testbed::{
 };
 use serde_json::json;
 
-use self::homeserver::{
-    an_administrator_deletes_devices_and_ends_accounts, what_is_kept_for_encryption_can_be_compared,
+use self::{
+    homeserver::{
+        an_administrator_deletes_devices_and_ends_accounts,
+        what_is_kept_for_encryption_can_be_compared,
+    },
+    recovery::{
+        a_further_device_leaves_the_others_alone, a_passphrase_makes_a_recovery_key,
+        a_recovery_key_brings_another_device_all_it_needs, a_wrong_recovery_key_changes_nothing,
+    },
 };
 
 /// Long enough for what would come to have come; an absence takes this long.
@@ -50,6 +59,10 @@ const SCENARIOS: &[Scenario] = scenarios![
     leaving_and_removing_are_seen_by_the_others,
     an_administrator_deletes_devices_and_ends_accounts,
     what_is_kept_for_encryption_can_be_compared,
+    a_recovery_key_brings_another_device_all_it_needs,
+    a_passphrase_makes_a_recovery_key,
+    a_wrong_recovery_key_changes_nothing,
+    a_further_device_leaves_the_others_alone,
 ];
 
 #[test]
