@@ -6,6 +6,7 @@
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
 import { isReadable, Messages, repliesTo, threadOf } from "./messages.mjs";
+import { Recovery } from "./recovery.mjs";
 import { Waiters } from "./waiting.mjs";
 
 const LOGIN_TIMEOUT_MS = 60_000;
@@ -14,11 +15,14 @@ export class User {
     static METHODS = new Set([
         "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
         "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
-        "device_status", "wait_for_device", "user_devices", "discard_session", "logout", "stop",
+        "device_status", "wait_for_device", "user_devices", "discard_session", "delete_device",
+        "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
     ]);
 
     #client;
     #messages;
+    #password;
+    #recovery;
     #waiters = new Waiters();
 
     static async login({ homeserver, user_id, password, device_name, cross_signing, isolation, unverified_devices }) {
@@ -28,20 +32,24 @@ export class User {
             password,
             initial_device_display_name: device_name ?? "testbed",
         });
+        const recovery = new Recovery();
         const client = sdk.createClient({
+            cryptoCallbacks: recovery.callbacks,
             baseUrl: homeserver,
             userId: credentials.user_id,
             deviceId: credentials.device_id,
             accessToken: credentials.access_token,
             logger: loggerFor(user_id),
         });
-        const user = new User(client);
-        await user.#start({ password, cross_signing, isolation, unverified_devices });
+        const user = new User(client, recovery, password);
+        await user.#start({ cross_signing, isolation, unverified_devices });
         return user;
     }
 
-    constructor(client) {
+    constructor(client, recovery, password) {
         this.#client = client;
+        this.#recovery = recovery;
+        this.#password = password;
         this.#messages = new Messages(client);
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
@@ -58,6 +66,7 @@ export class User {
         client.on(sdk.ClientEvent.Sync, wake);
         client.on(cryptoApi.CryptoEvent.DevicesUpdated, wake);
         client.on(cryptoApi.CryptoEvent.UserTrustStatusChanged, wake);
+        client.on(cryptoApi.CryptoEvent.KeyBackupSessionsRemaining, wake);
     }
 
     account() {
@@ -68,7 +77,7 @@ export class User {
         };
     }
 
-    async #start({ password, cross_signing, isolation, unverified_devices }) {
+    async #start({ cross_signing, isolation, unverified_devices }) {
         const client = this.#client;
         await client.initRustCrypto({ useIndexedDB: false });
         const crypto = client.getCrypto();
@@ -79,7 +88,7 @@ export class User {
         );
         crypto.globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
         // Before the first sync, so that nobody ever sees this device unsigned.
-        if (cross_signing !== "leave") await this.#bootstrapCrossSigning(password, cross_signing === "reset");
+        if (cross_signing !== "leave") await this.#bootstrapCrossSigning(cross_signing === "reset");
         // Members are not loaded lazily: a test that waits for one must see it.
         await client.startClient({ initialSyncLimit: 100, lazyLoadMembers: false, disablePresence: true });
         await this.#waiters.until({
@@ -90,23 +99,26 @@ export class User {
         });
     }
 
-    async #bootstrapCrossSigning(password, setupNewCrossSigning) {
+    async #bootstrapCrossSigning(setupNewCrossSigning) {
         await this.#client.getCrypto().bootstrapCrossSigning({
             setupNewCrossSigning,
-            authUploadDeviceSigningKeys: async (makeRequest) => {
-                try {
-                    return await makeRequest(null);
-                } catch (error) {
-                    if (error.httpStatus !== 401 || !error.data?.flows) throw error;
-                    return await makeRequest({
-                        type: "m.login.password",
-                        identifier: { type: "m.id.user", user: this.#client.getUserId() },
-                        password,
-                        session: error.data.session,
-                    });
-                }
-            },
+            authUploadDeviceSigningKeys: (makeRequest) => this.#withPassword(makeRequest),
         });
+    }
+
+    // Makes a request for which the homeserver may ask for the password.
+    async #withPassword(makeRequest) {
+        try {
+            return await makeRequest(null);
+        } catch (error) {
+            if (error.httpStatus !== 401 || !error.data?.flows) throw error;
+            return await makeRequest({
+                type: "m.login.password",
+                identifier: { type: "m.id.user", user: this.#client.getUserId() },
+                password: this.#password,
+                session: error.data.session,
+            });
+        }
     }
 
     // === Rooms ===
@@ -248,6 +260,43 @@ export class User {
 
     async discard_session({ room_id }) {
         await this.#client.getCrypto().forceDiscardSession(room_id);
+    }
+
+    async delete_device({ device_id }) {
+        await this.#withPassword((auth) => this.#client.deleteDevice(device_id, auth));
+    }
+
+    // === Recovery ===
+
+    async set_up_recovery({ passphrase }) {
+        const crypto = this.#client.getCrypto();
+        if (!(await crypto.isCrossSigningReady())) {
+            // The SDK would replace it.
+            const hasIdentity = await crypto.userHasCrossSigningKeys(this.#client.getUserId(), true);
+            if (hasIdentity) throw new Error("the identity is there, but its private keys are not on this device");
+            await this.#bootstrapCrossSigning(false);
+        }
+        return await this.#recovery.setUp(this.#client, passphrase);
+    }
+
+    async recover({ recovery_key, timeout_ms }) {
+        const { imported, total } = await this.#recovery.recover(this.#client, recovery_key);
+        // The SDK learns of its own signature with a later sync.
+        const { user_id, device_id } = this.account();
+        const { signed_by_owner } = await this.wait_for_device({ user_id, device_id, signed: true, timeout_ms });
+        const backup_version = await this.#client.getCrypto().getActiveSessionBackupVersion();
+        return { imported, total, cross_signed: signed_by_owner, backup_version };
+    }
+
+    // Straight from the homeserver; the SDK holds what it saw when it began.
+    async wait_for_backup({ count, timeout_ms }) {
+        const backup = () => this.#client.http.authedRequest(sdk.Method.Get, "/room_keys/version");
+        await this.#waiters.until({
+            awaited: `${count} keys in the backup of ${this.#client.getUserId()}`,
+            timeoutMs: timeout_ms,
+            check: async () => ((await backup()).count >= count ? true : undefined),
+            seen: async () => JSON.stringify(await backup()),
+        });
     }
 
     // === The end ===

@@ -24,6 +24,17 @@ pub enum TestbedError {
         source: std::io::Error,
     },
 
+    /// A program of the homeserver was run and did not do what it is for.
+    #[error("{} ended with {status}: {said}", .program.display())]
+    Tool {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it printed.
+        said: String,
+    },
+
     /// A file or directory of the testbed could not be used.
     #[error("keeping the files of the testbed")]
     Files {
@@ -36,6 +47,15 @@ pub enum TestbedError {
     Port {
         /// What the system said.
         source: std::io::Error,
+    },
+
+    /// A folder could not be given a disk of its own.
+    #[error("mounting a small disk on {}, which the system may forbid: {tail}", .folder.display())]
+    NoSmallDisk {
+        /// The folder that it was to be on.
+        folder: PathBuf,
+        /// What the system's tools said.
+        tail: String,
     },
 
     /// Synapse ended, or gave no answer in time.

@@ -7,7 +7,9 @@
 //! A homeserver in a given directory can be started again there, with the
 //! same users, rooms and address; one without a directory leaves nothing.
 
+mod admin;
 mod config;
+mod objects;
 mod options;
 mod timeline;
 
@@ -50,6 +52,8 @@ pub struct Homeserver {
     server_name: String,
     directory: PathBuf,
     process: Mutex<Option<GuardedProcess>>,
+    /// Whether there is one for sure.
+    has_administrator: Mutex<bool>,
     /// After the process, so that it is deleted when nobody writes into it.
     _temporary: Option<TempDir>,
 }
@@ -75,6 +79,7 @@ impl Homeserver {
                 server_name: identity.server_name,
                 directory: directory.clone(),
                 process: Mutex::new(None),
+                has_administrator: Mutex::new(false),
                 _temporary: None,
             };
             match homeserver.restart() {

@@ -8,6 +8,8 @@
 //! A [`tap::Tap`] between a client and its homeserver logs and disturbs what they
 //! say to each other.
 //!
+//! A [`SmallDisk`] is a folder that a test can fill.
+//!
 //! Everything here blocks; nothing needs a runtime. The first start on a
 //! machine installs both programs, see [`ensure_installed`].
 //!
@@ -44,6 +46,7 @@ mod installation;
 mod message;
 mod process;
 mod room;
+mod small_disk;
 pub mod tap;
 mod user;
 
@@ -57,7 +60,8 @@ pub use installation::{Installation, ensure_installed, testbed_root};
 pub use message::{Device, DeviceStatus, Message, MessageFilter, Shield};
 pub use process::free_port;
 pub use room::{Encryption, Preset, RoomOptions};
-pub use user::{CrossSigning, Isolation, JsUser, LoginOptions, UnverifiedDevices};
+pub use small_disk::SmallDisk;
+pub use user::{CrossSigning, Isolation, JsUser, LoginOptions, Recovered, UnverifiedDevices};
 
 /// How long to wait for something that takes well under a second by itself.
 ///

@@ -80,6 +80,11 @@ impl GuardedProcess {
         Ok(Self { child, stdin })
     }
 
+    /// The number that the system knows the child by.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The pipe to the child, unless it was asked to stop.
     pub(crate) fn stdin(&mut self) -> io::Result<&mut ChildStdin> {
         self.stdin.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())

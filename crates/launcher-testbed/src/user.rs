@@ -4,11 +4,14 @@
 //! of the same name. Those that wait are woken by events and say, when the
 //! time is up, what was awaited and what was there instead.
 
+mod recovery;
+
 use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+pub use self::recovery::Recovered;
 use crate::{
     Account, DEFAULT_TIMEOUT, Device, DeviceStatus, Encryption, JsEngine, Message, MessageFilter,
     RoomOptions, TestbedError,
@@ -37,12 +40,14 @@ pub enum CrossSigning {
     /// Makes one, and signs the new device with it.
     ///
     /// For the first device of a user. On a second one, where the private keys
-    /// are not at hand, it replaces the identity and unsigns the first device.
+    /// are not at hand, it replaces the identity and unsigns the first device;
+    /// or it fails, if the private keys are in secret storage.
     #[default]
     Bootstrap,
     /// Replaces the one there is, and signs only the new device.
     Reset,
-    /// Nothing: the new device is unsigned.
+    /// Nothing: the new device is unsigned, and what other devices of the
+    /// account have is not touched. For a further device.
     Leave,
 }
 
@@ -406,6 +411,17 @@ impl JsUser {
     /// [`TestbedError::EngineGone`] and its like only.
     pub fn discard_session(&self, room_id: &str) -> Result<(), TestbedError> {
         self.ask("discard_session", json!({ "room_id": room_id }), DEFAULT_TIMEOUT)
+    }
+
+    /// Deletes a device of this user on the homeserver, with the password of
+    /// the login.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Js`] when the homeserver refuses. A device that is not
+    /// there counts as deleted.
+    pub fn delete_device(&self, device_id: &str) -> Result<(), TestbedError> {
+        self.ask("delete_device", json!({ "device_id": device_id }), DEFAULT_TIMEOUT)
     }
 
     // === The end ===

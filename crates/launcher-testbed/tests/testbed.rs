@@ -7,6 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
+#[path = "testbed/homeserver.rs"]
+mod homeserver;
+#[path = "testbed/recovery.rs"]
+mod recovery;
+#[path = "testbed/small_disk.rs"]
+mod small_disk;
 #[path = "testbed/tap.rs"]
 mod tap;
 
@@ -20,6 +26,17 @@ use launcher_testbed::{
     JsUser, LoginOptions, MessageFilter, RoomOptions,
 };
 use serde_json::json;
+
+use self::{
+    homeserver::{
+        an_administrator_deletes_devices_and_ends_accounts,
+        what_is_kept_for_encryption_can_be_compared,
+    },
+    recovery::{
+        a_further_device_leaves_the_others_alone, a_passphrase_makes_a_recovery_key,
+        a_recovery_key_brings_another_device_all_it_needs, a_wrong_recovery_key_changes_nothing,
+    },
+};
 
 /// Long enough for what would come to have come; an absence takes this long.
 const SHORT: Duration = Duration::from_secs(2);
@@ -40,6 +57,12 @@ const SCENARIOS: &[Scenario] = scenarios![
     a_slow_wait_holds_up_nobody_else,
     devices_are_listed_with_their_keys,
     leaving_and_removing_are_seen_by_the_others,
+    an_administrator_deletes_devices_and_ends_accounts,
+    what_is_kept_for_encryption_can_be_compared,
+    a_recovery_key_brings_another_device_all_it_needs,
+    a_passphrase_makes_a_recovery_key,
+    a_wrong_recovery_key_changes_nothing,
+    a_further_device_leaves_the_others_alone,
 ];
 
 #[test]

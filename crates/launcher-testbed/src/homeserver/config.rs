@@ -39,10 +39,7 @@ pub(super) fn write(
 ) -> Result<Identity, TestbedError> {
     let identity = settle(directory, options, remembered(directory)?)?;
     write_json(&directory.join(IDENTITY_FILE), &json!(identity))?;
-    write_json(
-        &directory.join(CONFIG_FILE),
-        &synapse_config(directory, &identity, options.rate_limits),
-    )?;
+    write_json(&directory.join(CONFIG_FILE), &synapse_config(directory, &identity, options))?;
     Ok(identity)
 }
 
@@ -86,7 +83,7 @@ fn settle(
     Ok(Identity { port: options.port.unwrap_or(before.port), ..before })
 }
 
-fn synapse_config(directory: &Path, identity: &Identity, rate_limits: RateLimits) -> Value {
+fn synapse_config(directory: &Path, identity: &Identity, options: &HomeserverOptions) -> Value {
     let mut config = json!({
         "server_name": identity.server_name,
         "public_baseurl": format!("http://127.0.0.1:{}/", identity.port),
@@ -117,10 +114,25 @@ fn synapse_config(directory: &Path, identity: &Identity, rate_limits: RateLimits
         "url_preview_enabled": false,
         "presence": { "enabled": false },
     });
-    if rate_limits == RateLimits::Off {
+    if options.rate_limits == RateLimits::Off {
         lift_rate_limits(&mut config);
     }
+    limit_tokens(&mut config, options);
     config
+}
+
+/// Neither of the two may be longer than a session, and Synapse does not start
+/// otherwise; but without a `session_lifetime` sessions have no end.
+fn limit_tokens(config: &mut Value, options: &HomeserverOptions) {
+    for (name, lifetime) in [
+        ("nonrefreshable_access_token_lifetime", options.access_token_lifetime),
+        ("refreshable_access_token_lifetime", options.refreshable_access_token_lifetime),
+    ] {
+        if let Some(lifetime) = lifetime {
+            // A number without a unit is one of milliseconds.
+            config[name] = json!(lifetime.as_millis());
+        }
+    }
 }
 
 fn lift_rate_limits(config: &mut Value) {
@@ -188,9 +200,10 @@ mod tests {
     #[test]
     fn rate_limits_are_lifted_unless_asked_for() {
         let identity = Identity { server_name: "localhost".to_owned(), port: 8008 };
-        let off = synapse_config(Path::new("d"), &identity, RateLimits::Off);
+        let options = HomeserverOptions::default();
+        let off = synapse_config(Path::new("d"), &identity, &options);
         assert_eq!(off["rc_login"]["address"]["burst_count"], 1_000_000);
-        let on = synapse_config(Path::new("d"), &identity, RateLimits::SynapseDefaults);
+        let on = synapse_config(Path::new("d"), &identity, &options.with_rate_limits());
         assert!(on.get("rc_login").is_none() && on.get("rc_message").is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! What a test may choose about its homeserver.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
@@ -20,6 +20,12 @@ pub struct HomeserverOptions {
     pub port: Option<u16>,
     /// Whether Synapse slows clients down.
     pub rate_limits: RateLimits,
+    /// How long a token lasts that its owner cannot refresh; for ever without
+    /// it. Whole milliseconds count.
+    pub access_token_lifetime: Option<Duration>,
+    /// How long a token lasts that its owner can refresh, which it has to ask
+    /// for at its login; five minutes without it.
+    pub refreshable_access_token_lifetime: Option<Duration>,
 }
 
 /// Whether Synapse slows clients down.
@@ -45,6 +51,26 @@ impl HomeserverOptions {
     #[must_use]
     pub fn with_rate_limits(mut self) -> Self {
         self.rate_limits = RateLimits::SynapseDefaults;
+        self
+    }
+
+    /// Lets tokens expire that nobody can refresh: those of every login that
+    /// does not ask for another kind.
+    ///
+    /// A token that was handed out keeps the lifetime it had then, also over a
+    /// start with other options. An expired one is refused with
+    /// `M_UNKNOWN_TOKEN` and `soft_logout`: its device is still there.
+    #[must_use]
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.access_token_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Lets tokens that can be refreshed expire sooner than after five
+    /// minutes, or later. Independent of [`Self::access_token_lifetime`].
+    #[must_use]
+    pub fn refreshable_access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.refreshable_access_token_lifetime = Some(lifetime);
         self
     }
 
