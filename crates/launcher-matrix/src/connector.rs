@@ -39,6 +39,11 @@ pub struct MatrixConnector {
 pub struct HttpClientError(#[from] reqwest::Error);
 
 impl MatrixConnector {
+    /// The client that all agents share.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        self.http.clone()
+    }
+
     /// Makes the HTTP client that all agents share.
     ///
     /// # Errors
@@ -188,7 +193,7 @@ async fn finish(
         remember(&mut vault, keys)?;
     }
     identity::settle(&client, &spec, &rest, &mut vault, &report).await?;
-    reset::remove_old_devices(&client, &spec, &mut vault).await?;
+    reset::remove_old_devices(&client, &spec, &rest, &mut vault).await?;
     Ok(Arc::new(session))
 }
 

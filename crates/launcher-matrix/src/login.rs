@@ -147,6 +147,31 @@ async fn whoami(spec: &AgentSpec, rest: &Rest, token: &str) -> Result<Login, Ref
     }
 }
 
+/// A token that should be good for the agent's session, without asking.
+pub(crate) fn known_token(spec: &AgentSpec, vault: &Vault) -> Option<String> {
+    let configured = spec.account.access_token.as_ref().map(|token| token.expose());
+    let configured = configured.filter(|token| Some(*token) != vault.retired_token.as_deref());
+    configured.or(vault.access_token.as_deref()).cloned()
+}
+
+/// Logs in as another device, with a password that is not configured.
+pub(crate) async fn as_new_device(
+    spec: &AgentSpec,
+    rest: &Rest,
+    password: &Secret<String>,
+) -> Result<(String, Tokens), Fault> {
+    let device = new_device_id()?;
+    let mut account = spec.clone();
+    account.account.password = Some(password.clone());
+    let tokens = log_in(&account, rest, &device, false).await?;
+    Ok((device, tokens))
+}
+
+/// What the agent's devices are called on the server.
+pub(crate) fn device_name(spec: &AgentSpec) -> String {
+    format!("launcher: {}", spec.id)
+}
+
 async fn log_in(
     spec: &AgentSpec,
     rest: &Rest,
@@ -162,7 +187,7 @@ async fn log_in(
             password: false,
         });
     };
-    let name = format!("launcher: {}", spec.id);
+    let name = device_name(spec);
     match rest.login(&account.user_id, password, device, &name, refreshable).await {
         Ok(tokens) => {
             info!(device_id = device, "logged in");

@@ -368,6 +368,7 @@ impl Reader<'_> {
                 }
                 Lock::Opened(info) if is_forged(&info) => warn_forged(&id, &event_id),
                 Lock::Opened(_) => {
+                    self.report.decrypted();
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
                     let wanted = !history && message.calls_for_answer().is_ok();
                     let heard = match wanted {

@@ -83,16 +83,21 @@ pub(crate) async fn give_up(
         info!(reason = fault.reason(), "the server said so once and does no more");
         return Ok(Found::Passed);
     }
-    let name = spec.encryption.store_path.file_name().map(|name| name.to_string_lossy());
-    let folder = format!("{}{RETIRED}{}-{device}", name.unwrap_or_default(), now / 1000);
+    let folder = folder_for(spec, &device);
     vault.content.retiring = Some(Retiring { device, cause: fault.reason(), folder });
     vault.keep()?;
     finish_retiring(spec, &mut vault)?;
     Ok(Found::GivenUp)
 }
 
+/// The name under which the store of `device` is put aside now.
+pub(crate) fn folder_for(spec: &AgentSpec, device: &str) -> String {
+    let name = spec.encryption.store_path.file_name().map(|name| name.to_string_lossy());
+    format!("{}{RETIRED}{}-{device}", name.unwrap_or_default(), stamp().0 / 1000)
+}
+
 /// Whether the store's file is damaged each time that it is looked at.
-async fn is_damaged_for_good(place: &StorePlace) -> bool {
+pub(crate) async fn is_damaged_for_good(place: &StorePlace) -> bool {
     for _ in 0..3 {
         if !place.is_damaged() {
             return false;
@@ -220,11 +225,14 @@ pub(crate) fn is_recent(vault: &Vault) -> bool {
 pub(crate) async fn remove_old_devices(
     client: &Client,
     spec: &AgentSpec,
+    rest: &Rest,
     vault: &mut VaultFile,
 ) -> Result<(), Fault> {
-    let (Some(password), false) = (&spec.account.password, vault.content.old_devices.is_empty())
-    else {
+    if vault.content.old_devices.is_empty() {
         return Ok(());
+    }
+    let Some(password) = &spec.account.password else {
+        return log_out_old_device(rest, vault).await;
     };
     let devices: Vec<OwnedDeviceId> =
         vault.content.old_devices.iter().map(|device| device.as_str().into()).collect();
@@ -249,4 +257,22 @@ pub(crate) async fn remove_old_devices(
             Ok(())
         }
     }
+}
+
+/// Without a password only a session itself can end: with the token that was
+/// configured for the old device.
+async fn log_out_old_device(rest: &Rest, vault: &mut VaultFile) -> Result<(), Fault> {
+    let Some(token) = vault.content.retired_token.clone() else { return Ok(()) };
+    match rest.logout(&token).await {
+        Ok(()) => info!("the old device is logged out"),
+        Err(error) if error.is_answer() => {
+            info!(%error, "the old device was logged out already");
+        }
+        Err(error) => {
+            warn!(%error, "logging the old device out failed; tried again at the next start");
+            return Ok(());
+        }
+    }
+    vault.content.old_devices.clear();
+    vault.keep()
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
+use launcher_runtime::ports::journal::Stamp;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -199,7 +200,15 @@ impl Rest {
     ) -> Result<Option<IdentityKeys>, RestError> {
         let body = json!({ "device_keys": { user: [device] } });
         let request = self.http.post(self.url("v3/keys/query")).bearer_auth(token).json(&body);
-        let answer = send(request, REQUEST_LIMIT).await?;
+        Self::identity_keys(&send(request, REQUEST_LIMIT).await?, user, device)
+    }
+
+    /// The identity keys of a device in an answer to `/keys/query`.
+    pub(crate) fn identity_keys(
+        answer: &Value,
+        user: &str,
+        device: &str,
+    ) -> Result<Option<IdentityKeys>, RestError> {
         let Some(keys) = answer["device_keys"][user][device]["keys"].as_object() else {
             return Ok(None);
         };
@@ -212,6 +221,50 @@ impl Rest {
             (Some(ed25519), Some(curve25519)) => Ok(Some(IdentityKeys { ed25519, curve25519 })),
             _ => Err(garbled("device keys without an ed25519 or curve25519 key")),
         }
+    }
+
+    /// Everything that the server publishes about a user's devices and identity.
+    pub(crate) async fn query_keys(&self, token: &str, user: &str) -> Result<Value, RestError> {
+        let body = json!({ "device_keys": { user: [] } });
+        let request = self.http.post(self.url("v3/keys/query")).bearer_auth(token).json(&body);
+        send(request, REQUEST_LIMIT).await
+    }
+
+    /// How many one-time keys of the token's device are on the server. Uploads nothing.
+    pub(crate) async fn one_time_keys(&self, token: &str) -> Result<u64, RestError> {
+        let request = self.http.post(self.url("v3/keys/upload")).bearer_auth(token);
+        let answer = send(request.json(&json!({})), REQUEST_LIMIT).await?;
+        Ok(answer["one_time_key_counts"]["signed_curve25519"].as_u64().unwrap_or_default())
+    }
+
+    /// The devices of the token's account.
+    pub(crate) async fn devices(&self, token: &str) -> Result<Vec<Value>, RestError> {
+        let answer = self.get("v3/devices", token).await?;
+        Ok(answer["devices"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Removes devices from the account.
+    pub(crate) async fn delete_devices(
+        &self,
+        token: &str,
+        user: &str,
+        password: &Secret<String>,
+        devices: &[&str],
+    ) -> Result<(), RestError> {
+        let body = json!({ "devices": devices, "auth": password_auth(user, password) });
+        let request = self.http.post(self.url("v3/delete_devices")).bearer_auth(token).json(&body);
+        send(request, REQUEST_LIMIT).await.map(drop)
+    }
+
+    /// The versions of the API that the server speaks, and its clock if it says.
+    pub(crate) async fn versions(&self) -> Result<(Value, Option<Stamp>), RestError> {
+        let request = self.http.get(self.url("versions")).timeout(REQUEST_LIMIT);
+        let response = request.send().await.map_err(network)?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let date = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let answer = response.json().await.map_err(network)?;
+        Ok((answer, date.map(|date| Stamp::default().plus(date))))
     }
 
     /// The version of the account's key backup, if there is one.
@@ -321,6 +374,15 @@ impl Rest {
         };
         Fault::ServerUnavailable { homeserver, detail, retry_after }
     }
+}
+
+/// Proves who asks, for requests that want the password again (UIA).
+pub(crate) fn password_auth(user: &str, password: &Secret<String>) -> Value {
+    json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": user },
+        "password": password.expose(),
+    })
 }
 
 /// Escapes an id as one segment of a path.

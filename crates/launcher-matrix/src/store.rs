@@ -94,6 +94,18 @@ impl StorePlace {
             .map_err(|error| self.open_fault(self.crypto_db(), error))
     }
 
+    /// The device that the store belongs to, if it opens and has one.
+    pub(crate) async fn device(&self) -> Result<Option<String>, Fault> {
+        if !self.exists() || self.check_key().is_err() {
+            return Ok(None);
+        }
+        let store = self.open_crypto().await?;
+        Ok(match local_account(self, &store).await? {
+            LocalAccount::Present { device, .. } => Some(device),
+            LocalAccount::Absent => None,
+        })
+    }
+
     /// Opens the store of rooms, members and the sync position.
     pub(crate) async fn open_state(&self) -> Result<SqliteStateStore, Fault> {
         SqliteStateStore::open_with_config(&self.config())

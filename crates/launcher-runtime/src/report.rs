@@ -35,6 +35,7 @@ pub struct Report {
     undecryptable: AtomicU64,
     undecryptable_pending: AtomicU64,
     resets: AtomicU64,
+    last_decrypt_ms: AtomicU64,
 }
 
 /// What is known about the account an agent speaks as.
@@ -83,6 +84,27 @@ impl Report {
         self.last_sync_ms.store(millis(now), Ordering::Relaxed);
     }
 
+    /// Notes that an encrypted message was just read.
+    pub fn decrypted(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_decrypt_ms.store(millis(now), Ordering::Relaxed);
+    }
+
+    /// When the server last answered a sync, in milliseconds since 1970.
+    pub fn last_sync_ms(&self) -> Option<u64> {
+        Some(self.last_sync_ms.load(Ordering::Relaxed)).filter(|then| *then > 0)
+    }
+
+    /// When an encrypted message was last read, in milliseconds since 1970.
+    pub fn last_decrypt_ms(&self) -> Option<u64> {
+        Some(self.last_decrypt_ms.load(Ordering::Relaxed)).filter(|then| *then > 0)
+    }
+
+    /// How many events wait for their key.
+    pub fn undecryptable_pending(&self) -> u64 {
+        self.undecryptable_pending.load(Ordering::Relaxed)
+    }
+
     /// Counts a message that calls for an answer.
     pub fn count_received(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
@@ -110,12 +132,11 @@ impl Report {
 
     /// Everything, for `status`.
     pub fn status(&self, id: &AgentId, standing: Standing) -> AgentStatus {
-        let last_sync_ms = self.last_sync_ms.load(Ordering::Relaxed);
         AgentStatus {
             id: id.clone(),
             standing,
             facts: self.facts(),
-            last_sync_ms: (last_sync_ms > 0).then_some(last_sync_ms),
+            last_sync_ms: self.last_sync_ms(),
             received: self.received.load(Ordering::Relaxed),
             answered: self.answered.load(Ordering::Relaxed),
             undecryptable: self.undecryptable.load(Ordering::Relaxed),

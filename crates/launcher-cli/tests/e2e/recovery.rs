@@ -132,7 +132,7 @@ fn deleted(bed: &Bed) -> Outcome {
     assert_eq!(status, 200, "{said}");
     bed.homeserver().request("POST", "/_matrix/client/v3/logout", token, None)?;
     let reset = launcher.wait_for_event("store_reset", "echo")?;
-    assert!(reset["cause"].as_str().is_some_and(|cause| cause.starts_with("token_invalid")));
+    assert!(reset["cause"].as_str().is_some_and(|cause| cause.starts_with("keys_vanished")));
     launcher.wait_until("ready again", |launcher| {
         Ok(launcher.events("agent_ready", "echo")?.len() == 2)
     })?;
