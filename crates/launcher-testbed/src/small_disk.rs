@@ -161,6 +161,38 @@ impl SmallDisk {
         fs_err::remove_file(self.ballast()).map_err(TestbedError::files)
     }
 
+    /// Lets nobody write on the disk. Nobody may have a file open for writing.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Tool`] when somebody has.
+    pub fn make_read_only(&self) -> Result<(), TestbedError> {
+        self.remount("remount,ro")
+    }
+
+    /// Lets everybody write again.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Tool`] when the system refuses.
+    pub fn make_writable(&self) -> Result<(), TestbedError> {
+        self.remount("remount,rw")
+    }
+
+    fn remount(&self, how: &str) -> Result<(), TestbedError> {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", how]).arg(&self.folder).current_dir("/");
+        let output = self.wrap(&mount).output().map_err(TestbedError::files)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(TestbedError::Tool {
+            program: "mount".into(),
+            status: output.status,
+            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
     fn ballast(&self) -> PathBuf {
         self.inside(&self.folder).join(BALLAST)
     }

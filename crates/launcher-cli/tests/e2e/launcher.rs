@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     fs::{self, File, Permissions},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use launcher_testbed::{
-    DEFAULT_TIMEOUT,
+    DEFAULT_TIMEOUT, SmallDisk,
     tap::{Request, Tap, invariants},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -143,11 +144,56 @@ impl Place {
             .output()?)
     }
 
+    /// Runs a command to its end, with this on its standard input.
+    pub(crate) fn command_with_input(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_launcher"))
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(format!("{input}\n").as_bytes())?;
+        }
+        Ok(child.wait_with_output()?)
+    }
+
+    /// Runs a command on a terminal, and returns what it shows there.
+    pub(crate) fn command_on_terminal(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new("python3")
+            .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])"])
+            .arg(env!("CARGO_BIN_EXE_launcher"))
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     pub(crate) fn start(&self) -> Result<Running<'_>> {
         self.start_with(&[], "")
     }
 
+    /// Starts on a small disk.
+    pub(crate) fn start_on(&self, disk: &SmallDisk) -> Result<Running<'_>> {
+        self.spawn(&[], "", Some(disk))
+    }
+
     pub(crate) fn start_with(&self, arguments: &[&str], rust_log: &str) -> Result<Running<'_>> {
+        self.spawn(arguments, rust_log, None)
+    }
+
+    fn spawn(
+        &self,
+        arguments: &[&str],
+        rust_log: &str,
+        disk: Option<&SmallDisk>,
+    ) -> Result<Running<'_>> {
         let number = fs::read_dir(self.path())?.count();
         let log = self.path().join(format!("log-{number}.jsonl"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_launcher"));
@@ -155,13 +201,17 @@ impl Place {
             .args(["run", "--config", "config.yaml", "--log-format", "json"])
             .args(arguments)
             .current_dir(self.path())
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(File::create(self.path().join("stdout"))?)
-            .stderr(File::create(&log)?);
+            .env_remove("RUST_LOG");
         if !rust_log.is_empty() {
             command.env("RUST_LOG", rust_log);
         }
+        if let Some(disk) = disk {
+            command = disk.wrap(&command);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(self.path().join("stdout"))?)
+            .stderr(File::create(&log)?);
         Ok(Running { place: self, child: command.spawn()?, log })
     }
 

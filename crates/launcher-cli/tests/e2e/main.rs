@@ -13,7 +13,9 @@ mod tapped;
 mod absence;
 mod config_files;
 mod conversation;
+mod copies;
 mod crowd;
+mod damage;
 mod files_at_rest;
 mod folders;
 mod kills;
@@ -22,10 +24,12 @@ mod lifecycle;
 mod parking;
 mod plaintext;
 mod recovery;
+mod recovery_keys;
 mod replays;
 mod rooms;
 mod servers;
 mod soak;
+mod tokens;
 mod trust;
 
 use std::{process::ExitCode, sync::Arc};
@@ -47,7 +51,9 @@ const ALL: &[Cases] = &[
     absence::CASES,
     config_files::CASES,
     conversation::CASES,
+    copies::CASES,
     crowd::CASES,
+    damage::CASES,
     files_at_rest::CASES,
     folders::CASES,
     kills::CASES,
@@ -56,10 +62,12 @@ const ALL: &[Cases] = &[
     parking::CASES,
     plaintext::CASES,
     recovery::CASES,
+    recovery_keys::CASES,
     replays::CASES,
     rooms::CASES,
     servers::CASES,
     soak::CASES,
+    tokens::CASES,
     trust::CASES,
 ];
 

@@ -28,7 +28,10 @@ pub(crate) const CASES: Cases = &[
 ];
 
 /// Waits until `user` knows one device of the agent, signed, and returns its id.
-fn only_signed_device(user: &JsUser, agent: &str) -> Result<String, Box<dyn std::error::Error>> {
+pub(crate) fn only_signed_device(
+    user: &JsUser,
+    agent: &str,
+) -> Result<String, Box<dyn std::error::Error>> {
     let devices = user.user_devices(agent)?;
     assert_eq!(devices.len(), 1, "{devices:?}");
     user.wait_for_signed_device(agent, &devices[0].device_id, DEFAULT_TIMEOUT)?;
