@@ -50,6 +50,14 @@ pub(crate) enum Command {
     /// backup. It is shown at a terminal only, and only once: write it down.
     /// The agent rests meanwhile.
     Recovery(Recovery),
+    /// Changes the pickle key, under which an agent's files are sealed
+    ///
+    /// The new key is typed at the terminal, which does not show it, or comes
+    /// from standard input: 64 hex digits. Where the old one is a variable in
+    /// `.env` that nothing else uses, the new one is written there, and a
+    /// launcher that runs the agent starts it with that. Elsewhere it says what
+    /// to change. Both keys work until the agent is next started with one.
+    Rekey(Rekey),
     /// Makes sure that an agent's device is signed by its account
     ///
     /// Starts the agent anew, which signs its device with the recovery key, or
@@ -157,6 +165,15 @@ pub(crate) struct Recovery {
     /// from standard input
     #[arg(long)]
     pub(crate) set: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Rekey {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Makes the new key by chance; only if it can be written into `.env`
+    #[arg(long)]
+    pub(crate) generate: bool,
 }
 
 #[derive(Args, Debug)]

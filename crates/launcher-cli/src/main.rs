@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Command::Stores(options) => commands::stores::run(&options),
         Command::Devices(options) => commands::devices::run(&options),
         Command::Reset(options) => commands::reset::run(&options),
+        Command::Rekey(options) => commands::rekey::run(&options),
         Command::Recovery(options) => commands::recovery::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
     };

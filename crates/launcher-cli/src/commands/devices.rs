@@ -1,9 +1,8 @@
 //! `launcher devices`: the devices of an agent's account.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use launcher_control::wire::DeviceReply;
-use serde_json::json;
 
 use super::{json, wait_for};
 use crate::{
@@ -23,13 +22,13 @@ pub(crate) fn run(options: &Devices) -> anyhow::Result<Exit> {
             let way = configured.way(spec, Purpose::Change).await?;
             let removed = way.prune_devices().await?;
             match options.json {
-                true => json(&json!({ "removed": removed }))?,
+                true => json(&BTreeMap::from([("removed", &removed)]))?,
                 false => pruned(&removed),
             }
         } else {
             let devices = configured.way(spec, Purpose::Look).await?.devices().await?;
             match options.json {
-                true => json(&json!({ "devices": devices }))?,
+                true => json(&BTreeMap::from([("devices", &devices)]))?,
                 false => table(&devices),
             }
         };

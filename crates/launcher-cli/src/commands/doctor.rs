@@ -1,10 +1,12 @@
 //! `launcher doctor`: everything that can be wrong about agents, and what helps.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{self, StreamExt};
 use launcher_config::Diagnostic;
 use launcher_control::wire::{CheckReply, Grade};
 use launcher_core::{agent::AgentId, spec::AgentSpec};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{json, wait_for};
 use crate::{
@@ -35,15 +37,22 @@ pub(crate) fn run(options: &Doctor) -> anyhow::Result<Exit> {
         while let Some((id, checks)) = found.next().await {
             all_well &= !checks.iter().any(|check| check.outcome == Grade::Bad);
             match options.json {
-                true => reports.push(json!({ "id": id.as_str(), "checks": checks })),
+                true => reports.push(Page { id: id.to_string(), checks }),
                 false => exit::print(&page(id, &checks)),
             }
         }
         if options.json {
-            exit::print(&json(&json!({ "agents": reports }))?);
+            exit::print(&json(&BTreeMap::from([("agents", &reports)]))?);
         }
         Ok(if all_well { Exit::Done } else { Exit::Failed })
     })
+}
+
+/// One agent in the JSON.
+#[derive(Debug, Serialize)]
+struct Page {
+    id: String,
+    checks: Vec<CheckReply>,
 }
 
 /// What is wrong with one agent is no reason to say nothing about the others.

@@ -1,9 +1,8 @@
 //! `launcher stores`: the crypto stores of an agent that were put aside.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use launcher_control::wire::StoreReply;
-use serde_json::json;
 
 use super::{json, wait_for};
 use crate::{
@@ -23,13 +22,13 @@ pub(crate) fn run(options: &Stores) -> anyhow::Result<Exit> {
             let way = configured.way(spec, Purpose::Change).await?;
             let removed = way.prune_stores().await?;
             match options.json {
-                true => json(&json!({ "removed": removed }))?,
+                true => json(&BTreeMap::from([("removed", &removed)]))?,
                 false => pruned(&removed),
             }
         } else {
             let stores = configured.way(spec, Purpose::Look).await?.stores().await?;
             match options.json {
-                true => json(&json!({ "stores": stores }))?,
+                true => json(&BTreeMap::from([("stores", &stores)]))?,
                 false => table(&stores),
             }
         };

@@ -125,8 +125,10 @@ impl Way for Remote {
             "running" | "degraded" => Some(Ok(agent)),
             "parked" | "backoff" | "stopped" => Some(Err(Refusal {
                 reason: match agent.reason {
-                    Some(reason) => format!("{} is {}: {reason}", agent.id, agent.state),
-                    None => format!("{} is {}", agent.id, agent.state),
+                    Some(reason) => {
+                        format!("{} is not ready ({}): {reason}", agent.id, agent.state)
+                    }
+                    None => format!("{} is not ready ({})", agent.id, agent.state),
                 },
                 action: agent.action,
             })),
@@ -155,7 +157,7 @@ impl Way for Remote {
             Some(()) => self.come_up().await.map(Some),
             None => Err(Refusal::new(
                 format!("the launcher did not start {} anew", self.agent),
-                "send it SIGHUP; if the variable is set in its environment, change it there",
+                "send it SIGHUP; if it has the variable in its environment, or another --env-file, change it there",
             )),
         }
     }
