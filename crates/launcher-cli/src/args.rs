@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use launcher_core::agent::AgentId;
 
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
@@ -28,6 +28,52 @@ pub(crate) enum Command {
     ///
     /// Exits 1 if no launcher runs on this configuration.
     Status(Status),
+    /// Looks at everything that can be wrong about agents, and changes nothing
+    ///
+    /// Each line has a mark: ok, `!` for what is not what is best or could not
+    /// be looked at, FAIL for what has to be put right; and below it what
+    /// helps. Exits 1 if anything is marked FAIL.
+    Doctor(Doctor),
+    /// Lists an agent's crypto stores that were put aside, or removes them
+    Stores(Stores),
+    /// Lists the devices of an agent's account, or removes stale ones
+    Devices(Devices),
+    /// Makes an agent a new device
+    ///
+    /// Its crypto store is put aside and kept. A launcher that runs the agent
+    /// does the work, and goes on with the agent after that; others are not
+    /// disturbed. Waits until the new device is ready.
+    Reset(Reset),
+    /// Shows an agent's recovery key, once, or takes one
+    ///
+    /// The key opens the account's secret storage: its signing keys and its key
+    /// backup. It is shown at a terminal only, and only once: write it down.
+    /// The agent rests meanwhile.
+    Recovery(Recovery),
+    /// Changes the pickle key, under which an agent's files are sealed
+    ///
+    /// The new key is typed at the terminal, which does not show it, or comes
+    /// from standard input: 64 hex digits. Where the old one is a variable in
+    /// `.env` that nothing else uses, the new one is written there, and a
+    /// launcher that runs the agent starts it with that. Elsewhere it says what
+    /// to change. Both keys work until the agent is next started with one.
+    Rekey(Rekey),
+    /// Makes sure that an agent's device is signed by its account
+    ///
+    /// Starts the agent anew, which signs its device with the recovery key, or
+    /// makes signing keys where the account has none; then shows the device.
+    /// Exits 0 only if it is signed.
+    Verify(Verify),
+}
+
+/// One agent.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Agent {
+    /// The agent: the name of its folder
+    #[arg(value_name = "ID")]
+    pub(crate) id: AgentId,
+    #[command(flatten)]
+    pub(crate) files: Files,
 }
 
 /// Where the configuration is.
@@ -61,6 +107,83 @@ pub(crate) struct Status {
     /// Prints one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// The agent: the name of its folder [default: all agents]
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<AgentId>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Stores {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Removes those that are not needed any more, for good
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Devices {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Removes those that are left over from earlier lives of this agent
+    #[arg(long)]
+    pub(crate) prune_stale: bool,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Reads the account's password from standard input; it is used once and not kept
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Recovery {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Takes a key instead: typed at the terminal, which does not show it, or
+    /// from standard input
+    #[arg(long)]
+    pub(crate) set: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Rekey {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Makes the new key by chance; only if it can be written into `.env`
+    #[arg(long)]
+    pub(crate) generate: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("subject").required(true)))]
+pub(crate) struct Verify {
+    /// The agent: the name of its folder
+    #[arg(value_name = "ID", group = "subject")]
+    pub(crate) id: Option<AgentId>,
+    #[command(flatten)]
+    pub(crate) files: Files,
 }
 
 /// How log lines look.

@@ -1,6 +1,8 @@
 //! How the process ends.
 
-use std::{io::Write, process::ExitCode};
+use std::{fmt, io::Write, process::ExitCode};
+
+use launcher_control::wire::Refusal;
 
 /// The exit status. Wrong usage (2) is clap's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,34 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error and its causes to standard error, each cause once.
+/// An error with an exit status of its own.
+#[derive(Debug)]
+pub(crate) struct Quit {
+    pub(crate) exit: Exit,
+    pub(crate) text: String,
+}
+
+impl Quit {
+    /// Wrong usage.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, text: text.into() }
+    }
+}
+
+impl fmt::Display for Quit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Quit {}
+
+/// The exit status that an error leads to.
+pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
+    error.downcast_ref::<Quit>().map_or(Exit::Failed, |quit| quit.exit)
+}
+
+/// Prints an error and its causes to standard error, each cause once, and what helps.
 pub(crate) fn say_error(error: &anyhow::Error) {
     let mut text = String::new();
     for cause in error.chain() {
@@ -36,6 +65,10 @@ pub(crate) fn say_error(error: &anyhow::Error) {
         }
     }
     say(&format!("error: {text}"));
+    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
+    if let Some(action) = refusal.and_then(|refusal| refusal.action.as_deref()) {
+        say(&format!("do: {action}"));
+    }
 }
 
 /// Prints a line to standard error. A closed one is nobody's problem.

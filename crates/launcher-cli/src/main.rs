@@ -1,15 +1,24 @@
 //! The `launcher` command: arguments in, exit status out.
 //!
 //! Reading order: [`args`] (what can be typed), [`commands`] (what it does),
-//! and the edges to the operating system.
+//! [`way`] (how a command gets at an agent), and the edges to the operating
+//! system.
 
 mod args;
 mod commands;
+
+mod configured;
+mod maintenance;
+mod way;
+
+mod ask;
 mod exit;
 mod folder;
 mod limits;
 mod logging;
 mod signals;
+mod table;
+mod units;
 mod watch;
 
 #[cfg(test)]
@@ -21,10 +30,7 @@ use mimalloc::MiMalloc;
 
 use clap::Parser;
 
-use crate::{
-    args::{Arguments, Command},
-    exit::Exit,
-};
+use crate::args::{Arguments, Command};
 
 /// Gives memory back to the system soon after it is freed. The C library's own
 /// allocator keeps most of what an agent used before it went to sleep.
@@ -38,10 +44,17 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::Check(options) => commands::check::run(&options),
         Command::Status(options) => commands::status::run(&options),
+        Command::Doctor(options) => commands::doctor::run(&options),
+        Command::Stores(options) => commands::stores::run(&options),
+        Command::Devices(options) => commands::devices::run(&options),
+        Command::Reset(options) => commands::reset::run(&options),
+        Command::Rekey(options) => commands::rekey::run(&options),
+        Command::Recovery(options) => commands::recovery::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);
-        Exit::Failed
+        exit::of_error(&error)
     })
     .into()
 }

@@ -4,7 +4,7 @@
 //! given one line at a time and the lines are counted as they go out. Nothing
 //! of a line is ever shown: all of it may be secret.
 
-use std::{cell::Cell, collections::BTreeMap, io, rc::Rc};
+use std::{cell::Cell, collections::BTreeMap, io, ops::Range, rc::Rc};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -43,6 +43,81 @@ pub(crate) fn parse(file: &Rc<SourceFile>, found: &mut Vec<Diagnostic>) -> EnvFi
         }
     }
     parsed
+}
+
+/// A definition in the file: a name and where its value stands.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    /// With its quotes, without what follows it; in bytes.
+    pub(crate) value: Range<usize>,
+}
+
+/// Every definition that can be read, in order. Of two with one name the first
+/// counts.
+pub(crate) fn definitions(text: &str) -> Vec<Definition> {
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let end_of = |line: usize| ends.get(line - 1).copied().unwrap_or(text.len());
+    let count = Rc::new(Cell::new(0));
+    let lines = Lines { rest: text.as_bytes(), count: Rc::clone(&count) };
+    let mut found = Vec::new();
+    // Where what has been read so far ends.
+    let mut read = 0;
+    for item in dotenvy::from_read_iter(lines) {
+        let end = end_of(count.get().max(1));
+        match item {
+            Ok((name, _)) => {
+                let place = text.get(read..end).and_then(|stretch| value_in(stretch, &name));
+                if let Some(place) = place {
+                    found.push(Definition { name, value: read + place.start..read + place.end });
+                }
+            }
+            Err(dotenvy::Error::LineParse(..)) => {}
+            Err(_) => break,
+        }
+        read = end;
+    }
+    found
+}
+
+/// Where the value stands in a stretch that holds comments and empty lines, and
+/// then the definition of `name`.
+fn value_in(stretch: &str, name: &str) -> Option<Range<usize>> {
+    let mut line_start = 0;
+    for line in stretch.split_inclusive('\n') {
+        if name_on(line) == Some(name) {
+            let after = line_start + line.find('=')? + 1;
+            let rest = stretch.get(after..)?;
+            let start = rest.find(|char: char| !matches!(char, ' ' | '\t'));
+            let start = start.map_or(stretch.len(), |start| after + start);
+            let length = value_length(stretch.get(start..)?);
+            // An empty value stands right behind the sign, before a space that a comment needs.
+            let start = if length == 0 && start > after { after } else { start };
+            return Some(start..start + length);
+        }
+        line_start += line.len();
+    }
+    None
+}
+
+/// The length of the value that text begins with.
+fn value_length(text: &str) -> usize {
+    if text.starts_with('#') {
+        return 0;
+    }
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, char) in text.char_indices() {
+        match (quote, char) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '"' | '\'') => quote = Some(char),
+            (Some(open), _) if open == char => quote = None,
+            (None, _) if char.is_whitespace() => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// The last line up to `last` that sets `name`.

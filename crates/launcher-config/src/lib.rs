@@ -27,6 +27,7 @@ mod schema;
 mod shape;
 
 mod dotenv;
+mod env_file;
 mod environment;
 mod substitute;
 
@@ -37,11 +38,15 @@ mod values;
 mod agent;
 mod folders;
 mod load;
+mod origin;
 mod rivals;
 mod root;
 
 pub use diagnostic::{Diagnostic, Excerpt, Related, summary};
+pub use env_file::{EnvFileEdit, EnvFileError, replace_in_env_file};
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, Sources, load};
+pub use origin::{KeyOrigin, KeyVariable, key_origin};
 pub use reference::reference_markdown;
 pub use root::{LogConfig, LogFormat, LogLevel, RootConfig};
+pub use values::pickle_key::{InvalidPickleKey, parse_pickle_key};

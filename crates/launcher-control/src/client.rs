@@ -1,17 +1,28 @@
 //! A command's end of the control socket.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
+use std::{error::Error, io, path::PathBuf, time::Duration};
+
+use launcher_core::{
+    agent::AgentId,
+    secret::{PickleKey, Secret},
+};
+use reqwest::{Method, Response};
+use serde::Serialize;
+
+use crate::{
+    socket::SocketPath,
+    wire::{
+        CheckReply, ChecksReply, DeviceReply, DevicesReply, KeyText, RecoveryKey, Refusal,
+        RekeyRequest, ResetRequest, SecretText, StatusReply, StoreReply, StoresReply,
+    },
 };
 
-use serde::de::DeserializeOwned;
-
-use crate::{socket::SocketPath, wire::StatusReply};
-
-/// How long the running launcher may take to answer.
+/// How long the running launcher may take for what it knows.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take for what has to be done first: an agent has a minute
+/// to end, and servers can be slow.
+const WORK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Why a running launcher gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,42 +45,164 @@ pub enum AskError {
     /// The running launcher gave no answer that could be understood.
     #[error("asking the running launcher")]
     Answer(#[source] reqwest::Error),
+    /// The running launcher did not do it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
-/// Asks the launcher whose own folder this is how its agents are.
-///
-/// # Errors
-///
-/// See [`AskError`].
-pub async fn status(folder: &Path) -> Result<StatusReply, AskError> {
-    get(folder, "/v1/status").await
-}
-
-async fn get<T: DeserializeOwned>(folder: &Path, path: &str) -> Result<T, AskError> {
-    let not_running = || AskError::NotRunning { path: folder.join("control.sock") };
-    let socket = SocketPath::in_folder(folder).map_err(|_| not_running())?;
-    match tokio::net::UnixStream::connect(&socket.short).await {
-        Ok(_) => {}
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Err(not_running());
+impl From<AskError> for Refusal {
+    fn from(error: AskError) -> Self {
+        let action = match error {
+            AskError::Refused(refusal) => return refusal,
+            AskError::NotRunning { .. } => "repeat the command",
+            AskError::Socket { .. } => "run the command as the launcher's user",
+            AskError::Answer(_) => "look into the launcher's log, and repeat the command",
+        };
+        let mut reason = error.to_string();
+        let mut cause = Error::source(&error);
+        while let Some(deeper) = cause {
+            reason = format!("{reason}: {deeper}");
+            cause = deeper.source();
         }
-        Err(source) => return Err(AskError::Socket { path: socket.real, source }),
+        Self::new(reason, action)
     }
-    let http = reqwest::Client::builder()
-        .unix_socket(socket.short.as_path())
-        .timeout(ANSWER_LIMIT)
-        .build()
-        .map_err(AskError::Answer)?;
-    let answer = http.get(format!("http://launcher{path}")).send().await;
-    answer
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(AskError::Answer)?
-        .json()
-        .await
-        .map_err(AskError::Answer)
+}
+
+/// Asks the launcher whose own folder this is.
+#[derive(Clone, Debug)]
+pub struct Client {
+    folder: PathBuf,
+}
+
+/// A request without a body.
+const NOTHING: Option<&()> = None;
+
+/// How every method fails: see [`AskError`].
+type Asked<T> = Result<T, AskError>;
+
+impl Client {
+    /// A client of the launcher whose own folder this is, if one runs.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// How all agents are.
+    pub async fn status(&self) -> Asked<StatusReply> {
+        let answer = self.ask(Method::GET, "/v1/status", NOTHING, ANSWER_LIMIT).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// The crypto stores that were put aside.
+    pub async fn stores(&self, agent: &AgentId) -> Asked<Vec<StoreReply>> {
+        let answer = self.work(Method::GET, agent, "stores", NOTHING).await?;
+        answer.json().await.map(|reply: StoresReply| reply.stores).map_err(AskError::Answer)
+    }
+
+    /// Removes those that are not needed any more; returns them.
+    pub async fn prune_stores(&self, agent: &AgentId) -> Asked<Vec<StoreReply>> {
+        let answer = self.work(Method::DELETE, agent, "stores", NOTHING).await?;
+        answer.json().await.map(|reply: StoresReply| reply.stores).map_err(AskError::Answer)
+    }
+
+    /// The devices of the agent's account.
+    pub async fn devices(&self, agent: &AgentId) -> Asked<Vec<DeviceReply>> {
+        let answer = self.work(Method::GET, agent, "devices", NOTHING).await?;
+        answer.json().await.map(|reply: DevicesReply| reply.devices).map_err(AskError::Answer)
+    }
+
+    /// Removes the stale ones; returns them.
+    pub async fn prune_devices(&self, agent: &AgentId) -> Asked<Vec<DeviceReply>> {
+        let answer = self.work(Method::DELETE, agent, "devices/stale", NOTHING).await?;
+        answer.json().await.map(|reply: DevicesReply| reply.devices).map_err(AskError::Answer)
+    }
+
+    /// Everything that can be wrong about the agent.
+    pub async fn examine(&self, agent: &AgentId) -> Asked<Vec<CheckReply>> {
+        let answer = self.work(Method::GET, agent, "doctor", NOTHING).await?;
+        answer.json().await.map(|reply: ChecksReply| reply.checks).map_err(AskError::Answer)
+    }
+
+    /// Puts the crypto store aside and starts the agent as a new device.
+    pub async fn reset(&self, agent: &AgentId, password: Option<Secret<String>>) -> Asked<()> {
+        let body = ResetRequest { password: password.map(SecretText) };
+        self.work(Method::POST, agent, "reset", Some(&body)).await.map(drop)
+    }
+
+    /// The recovery key, once.
+    pub async fn show_recovery_key(&self, agent: &AgentId) -> Asked<Secret<String>> {
+        let answer = self.work(Method::POST, agent, "recovery-key/show", NOTHING).await?;
+        answer.json().await.map(|reply: RecoveryKey| reply.key.0).map_err(AskError::Answer)
+    }
+
+    /// Checks and keeps a recovery key, and starts the agent anew with it.
+    pub async fn set_recovery_key(&self, agent: &AgentId, key: Secret<String>) -> Asked<()> {
+        let body = RecoveryKey { key: SecretText(key) };
+        self.work(Method::POST, agent, "recovery-key", Some(&body)).await.map(drop)
+    }
+
+    /// Ends the agent's task and starts it again.
+    pub async fn restart(&self, agent: &AgentId) -> Asked<()> {
+        self.work(Method::POST, agent, "restart", NOTHING).await.map(drop)
+    }
+
+    /// Prepares a change of the pickle key.
+    pub async fn begin_rekey(&self, agent: &AgentId, new: &PickleKey) -> Asked<()> {
+        let body = RekeyRequest { new_key: KeyText(new.clone()) };
+        self.work(Method::POST, agent, "rekey", Some(&body)).await.map(drop)
+    }
+
+    async fn work(
+        &self,
+        method: Method,
+        agent: &AgentId,
+        what: &str,
+        body: Option<&impl Serialize>,
+    ) -> Asked<Response> {
+        self.ask(method, &format!("/v1/agents/{agent}/{what}"), body, WORK_LIMIT).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        limit: Duration,
+    ) -> Asked<Response> {
+        let socket = self.socket().await?;
+        let http = reqwest::Client::builder()
+            .unix_socket(socket.short.as_path())
+            .timeout(limit)
+            .build()
+            .map_err(AskError::Answer)?;
+        let mut request = http.request(method, format!("http://launcher{path}"));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(AskError::Answer)?;
+        match answer.error_for_status_ref() {
+            Ok(_) => Ok(answer),
+            Err(error) => Err(match answer.json::<Refusal>().await {
+                Ok(refusal) => refusal.into(),
+                Err(_) => AskError::Answer(error),
+            }),
+        }
+    }
+
+    /// The socket, if somebody listens on it.
+    async fn socket(&self) -> Asked<SocketPath> {
+        let not_running = || AskError::NotRunning { path: self.folder.join("control.sock") };
+        let socket = SocketPath::in_folder(&self.folder).map_err(|_| not_running())?;
+        match tokio::net::UnixStream::connect(&socket.short).await {
+            Ok(_) => Ok(socket),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Err(not_running())
+            }
+            Err(source) => Err(AskError::Socket { path: socket.real, source }),
+        }
+    }
 }

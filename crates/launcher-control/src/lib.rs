@@ -2,9 +2,13 @@
 //!
 //! One API, HTTP over a Unix socket that only the launcher's user can open.
 //! Commands are clients of it, so what they show and do is what the running
-//! process shows and does.
+//! process shows and does. `docs/reference/control-api.md` lists its routes.
 
 pub mod client;
+pub mod desk;
 pub mod server;
 mod socket;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

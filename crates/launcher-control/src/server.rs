@@ -1,17 +1,14 @@
 //! The running launcher's end of the control socket.
 
-use std::{future::Future, io, os::unix::fs::PermissionsExt, path::Path};
+mod routes;
 
-use axum::{Json, Router, extract::State, routing::get};
+use std::{io, os::unix::fs::PermissionsExt, path::Path};
+
 use fs_err as fs;
-use launcher_runtime::StatusBoard;
 use tokio::net::UnixListener;
 use tracing::debug;
 
-use crate::{
-    socket::SocketPath,
-    wire::{AgentReply, StatusReply},
-};
+use crate::{desk::Desk, socket::SocketPath};
 
 /// A socket that listens and is not served yet.
 #[derive(Debug)]
@@ -40,26 +37,20 @@ impl ControlSocket {
         Ok(Self { listener, path })
     }
 
-    /// Answers until `stop` ends, and then removes the socket.
+    /// Answers until the desk's stop is demanded, and then removes the socket.
+    /// When a stop is asked for, held agents are let go soon after.
     ///
     /// # Errors
     ///
     /// Those of the operating system.
-    pub async fn serve(
-        self,
-        board: StatusBoard,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let api = Router::new().route("/v1/status", get(status)).with_state(board);
-        let served = axum::serve(self.listener, api).with_graceful_shutdown(stop).await;
+    pub async fn serve(self, desk: Desk) -> io::Result<()> {
+        let stop = desk.stop();
+        let served = axum::serve(self.listener, routes::api(desk))
+            .with_graceful_shutdown(async move { stop.demanded().await })
+            .await;
         if let Err(error) = fs::remove_file(&self.path.real) {
             debug!(%error, "the control socket was gone already");
         }
         served
     }
-}
-
-async fn status(State(board): State<StatusBoard>) -> Json<StatusReply> {
-    let agents = board.snapshot().into_iter().map(AgentReply::from).collect();
-    Json(StatusReply { agents })
 }

@@ -1,8 +1,25 @@
-//! The forms in which the control API answers. Their names are a promise to
-//! scripts: they may grow, what is there keeps its meaning.
+//! The forms in which the control API asks and answers. Their names are a
+//! promise to scripts: they may grow, what is there keeps its meaning.
+//!
+//! [`operator`] has what is asked and answered about one agent's account and
+//! files, [`refusal`] how the answer "no" looks, [`secret`] the values that
+//! nobody may print.
+
+pub mod operator;
+pub mod refusal;
+pub mod secret;
 
 use launcher_runtime::AgentStatus;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    operator::{
+        CheckReply, ChecksReply, DeviceReply, DevicesReply, Grade, RecoveryKey, RekeyRequest,
+        ResetRequest, StoreReply, StoresReply,
+    },
+    refusal::Refusal,
+    secret::{KeyText, SecretText},
+};
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

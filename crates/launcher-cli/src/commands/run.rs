@@ -4,14 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
 use launcher_config::{
     Diagnostic, Loaded, LogFormat as ConfigFormat, ProcessEnvironment, RootConfig, Sources, load,
 };
-use launcher_control::server::ControlSocket;
+use launcher_control::{desk::Desk, server::ControlSocket};
 use launcher_core::{agent::AgentId, fault::Fault, fleet::Wanted, spec::AgentSpec};
 use launcher_journal::SqliteJournals;
 use launcher_matrix::MatrixConnector;
@@ -23,11 +22,12 @@ use launcher_runtime::{
 use tokio::sync::mpsc;
 use tracing::{error, info, level_filters::LevelFilter, warn};
 
-use super::check::sources;
+use super::{LAST_WAIT, check::sources};
 use crate::{
     args::{LogFormat, Run},
     exit::{self, Exit},
     folder, limits, logging,
+    maintenance::maintenance,
     signals::Signals,
     watch::Watch,
 };
@@ -35,9 +35,6 @@ use crate::{
 /// Threads for SQLite's calls, for all agents together. Without a limit, a
 /// hundred agents that start make hundreds of threads.
 const BLOCKING_THREADS: usize = 16;
-
-/// How long the runtime may take to let go of what is left.
-const LAST_WAIT: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(options: &Run) -> anyhow::Result<Exit> {
     let sources = sources(&options.files);
@@ -138,6 +135,7 @@ impl Launcher {
         let stop = Stop::new();
         let signals = Signals::listen().context("listening to signals")?;
         let connector = Arc::new(MatrixConnector::new()?);
+        let maintenance = maintenance(&connector);
         let supervisor = Supervisor::new(
             connector,
             Arc::new(SqliteJournals::default()),
@@ -145,11 +143,6 @@ impl Launcher {
             self.locks.clone(),
         );
         let socket = ControlSocket::bind(&self.own_folder).context("making the control socket")?;
-        let board = supervisor.board();
-        let served = {
-            let stop = stop.clone();
-            socket.serve(board, async move { stop.demanded().await })
-        };
         if self.root.admin.is_some() {
             warn!("admin.listen is set, but this version serves no health or metrics there");
         }
@@ -157,6 +150,8 @@ impl Launcher {
 
         // Reloads are complete pictures, so a short queue is enough.
         let (orders, received) = mpsc::channel(4);
+        let desk = Desk::new(supervisor.board(), orders.clone(), maintenance, stop.clone());
+        let served = socket.serve(desk);
         let (reload, reloads) = mpsc::channel(1);
         orders.send(self.order(&loaded, BTreeSet::new())).await?;
         let cut_off = tokio::select! {

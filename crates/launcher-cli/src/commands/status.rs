@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use launcher_control::{
-    client,
+    client::Client,
     wire::{AgentReply, StatusReply},
 };
 
@@ -15,7 +15,8 @@ use crate::{
 
 pub(crate) fn run(options: &Status) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reply = runtime.block_on(client::status(&folder::of_config(&options.files.config)))?;
+    let client = Client::new(folder::of_config(&options.files.config));
+    let reply = runtime.block_on(client.status())?;
     let text = match options.json {
         true => serde_json::to_string(&reply)? + "\n",
         false => table(&reply)?,

@@ -70,7 +70,7 @@ pub(super) fn env_file(
 }
 
 /// A path as messages have it: relative to the root file's folder if below it.
-pub(super) fn shown_name(path: &Path, directory: &Path) -> String {
+pub(crate) fn shown_name(path: &Path, directory: &Path) -> String {
     let short = path.strip_prefix(directory).unwrap_or(path);
     let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
     short.to_string_lossy().chars().map(plain).collect()

@@ -1,9 +1,34 @@
 //! Pickle keys: 64 hex digits. Nothing of the value is ever repeated.
 
+use std::{error::Error, fmt};
+
 use launcher_core::secret::{PickleKey, Secret};
 use zeroize::Zeroizing;
 
 use super::Fault;
+
+/// A text that is no pickle key. It is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPickleKey {
+    predicate: String,
+}
+
+impl fmt::Display for InvalidPickleKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "what was given {}", self.predicate)
+    }
+}
+
+impl Error for InvalidPickleKey {}
+
+/// The pickle key that a text stands for, on the same terms as in a file.
+///
+/// # Errors
+///
+/// [`InvalidPickleKey`], which says why.
+pub fn parse_pickle_key(text: &str) -> Result<PickleKey, InvalidPickleKey> {
+    pickle_key(text).map_err(|fault| InvalidPickleKey { predicate: fault.predicate })
+}
 
 /// The 32 bytes that 64 hex digits stand for.
 pub(crate) fn pickle_key(text: &str) -> Result<PickleKey, Fault> {

@@ -1,0 +1,24 @@
+//! `launcher verify`: makes sure that an agent's device is signed.
+
+use super::{device_page, wait_for};
+use crate::{
+    args::Verify,
+    configured::Configured,
+    exit::{self, Exit, Quit, say},
+    way::Purpose,
+};
+
+pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
+    let id = options.id.as_ref().ok_or_else(|| Quit::usage("name an agent"))?;
+    let configured = Configured::read(&options.files)?;
+    let spec = configured.agent(id)?;
+    wait_for(async {
+        let way = configured.way(spec, Purpose::Change).await?;
+        say(&way.describe());
+        way.restart().await?;
+        say("starting it anew, which signs its device if that can be done");
+        let agent = way.come_up().await?;
+        exit::print(&device_page(&agent));
+        Ok(if agent.cross_signed { Exit::Done } else { Exit::Failed })
+    })
+}

@@ -1,0 +1,150 @@
+//! How a command gets at an agent.
+//!
+//! If nobody runs the agent, the command does the work itself, and keeps
+//! launchers away meanwhile. If a launcher runs it, that launcher is asked to.
+//! Commands see no difference: a [`Way`] is either.
+
+mod direct;
+mod remote;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use launcher_control::{
+    client::{AskError, Client},
+    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+};
+use launcher_core::{
+    fault::Fault,
+    secret::{PickleKey, Secret},
+    spec::AgentSpec,
+};
+use launcher_journal::SqliteJournals;
+use launcher_matrix::MatrixConnector;
+use launcher_runtime::{
+    locks::{self, Locks},
+    ports::{Connector, journal::Journals, maintenance::Maintenance},
+};
+
+use self::{direct::Direct, remote::Remote};
+use crate::maintenance::maintenance;
+
+/// How long an agent may take to come up before a command stops waiting.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// The answer of every [`Way`].
+pub(crate) type Answer<T> = Result<T, Refusal>;
+
+/// What can be done with one agent.
+#[async_trait]
+pub(crate) trait Way: Send + Sync {
+    /// Who does the work, for the operator.
+    fn describe(&self) -> String;
+
+    async fn stores(&self) -> Answer<Vec<StoreReply>>;
+    async fn prune_stores(&self) -> Answer<Vec<StoreReply>>;
+    async fn devices(&self) -> Answer<Vec<DeviceReply>>;
+    async fn prune_devices(&self) -> Answer<Vec<DeviceReply>>;
+    async fn examine(&self) -> Answer<Vec<CheckReply>>;
+    async fn reset(&self, password: Option<Secret<String>>) -> Answer<()>;
+    async fn show_recovery_key(&self) -> Answer<Secret<String>>;
+    async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()>;
+    async fn begin_rekey(&self, new: &PickleKey) -> Answer<()>;
+
+    /// Ends what runs of the agent, so that [`Self::come_up`] sees a new start.
+    async fn restart(&self) -> Answer<()>;
+
+    /// Waits until the agent is ready after a change; an agent that nobody runs
+    /// is started once, and ended again without looking at a message.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not become ready, and what helps.
+    async fn come_up(&self) -> Answer<AgentReply>;
+
+    /// Waits until a launcher that runs the agent has taken up a change of the
+    /// files, and the agent is ready again. `None` if no launcher runs it.
+    async fn take_up(&self) -> Answer<Option<AgentReply>>;
+}
+
+/// What a command wants with an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To look at it, which disturbs nobody.
+    Look,
+    /// To change something, which keeps others away.
+    Change,
+}
+
+/// What the work is done with if the command does it itself.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) journals: Arc<dyn Journals>,
+    pub(crate) maintenance: Arc<dyn Maintenance>,
+}
+
+impl Tools {
+    /// The same as those of `launcher run`.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let connector = MatrixConnector::new()?;
+        Ok(Self {
+            maintenance: maintenance(&connector),
+            connector: Arc::new(connector),
+            journals: Arc::new(SqliteJournals::default()),
+        })
+    }
+}
+
+/// Finds the way to an agent. `own_folder` is that of a launcher on the same
+/// configuration.
+pub(crate) async fn find(
+    spec: &AgentSpec,
+    own_folder: &Path,
+    tools: &Arc<Tools>,
+    purpose: Purpose,
+) -> Answer<Box<dyn Way>> {
+    // Looking must not make folders, least of all ones that belong to somebody else.
+    let untouched = purpose == Purpose::Look && !spec.data_folder().exists();
+    let locks = Locks::default();
+    let locked = if untouched { Ok(()) } else { locks.acquire(spec) };
+    match locked {
+        Ok(()) => {
+            if purpose == Purpose::Look {
+                locks.release(&spec.id);
+            }
+            Ok(Box::new(Direct::new(spec.clone(), tools.clone(), locks)))
+        }
+        Err(Fault::StoreLocked { path }) => remote(spec, own_folder, &path).await,
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+async fn remote(spec: &AgentSpec, own_folder: &Path, held: &Path) -> Answer<Box<dyn Way>> {
+    let holder = locks::holder(held);
+    let by = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+    let stranger = |what: &str| {
+        Refusal::new(
+            format!("{} is held by {by}, {what}", spec.id),
+            "wait if that is another command; else stop it, or give its configuration with --config",
+        )
+    };
+    let client = Client::new(own_folder);
+    match client.status().await {
+        Ok(reply) => {
+            let known =
+                |agent: &AgentReply| agent.id == spec.id.as_str() && agent.state != "stopped";
+            match reply.agents.iter().any(known) {
+                true => Ok(Box::new(Remote::new(spec.id.clone(), client, holder))),
+                false => Err(stranger("and the launcher on this configuration does not run it")),
+            }
+        }
+        Err(AskError::NotRunning { .. }) => {
+            Err(stranger("which is no launcher on this configuration"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Nobody runs the agent: the command does the work itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use launcher_control::{
+    desk::state_check,
+    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+};
+use launcher_core::{
+    secret::{PickleKey, Secret},
+    spec::AgentSpec,
+    status::{AgentState, Standing},
+};
+use launcher_runtime::{Report, locks::Locks};
+
+use super::{Answer, READY_LIMIT, Tools, Way};
+
+/// An agent that nobody runs.
+#[derive(Debug)]
+pub(super) struct Direct {
+    spec: AgentSpec,
+    tools: Arc<Tools>,
+    /// Keeps launchers away as long as this lives, if the purpose needs it.
+    _locks: Locks,
+}
+
+impl Direct {
+    pub(super) fn new(spec: AgentSpec, tools: Arc<Tools>, locks: Locks) -> Self {
+        Self { spec, tools, _locks: locks }
+    }
+}
+
+#[async_trait]
+impl Way for Direct {
+    fn describe(&self) -> String {
+        format!("no launcher runs {}; doing it here", self.spec.id)
+    }
+
+    async fn stores(&self) -> Answer<Vec<StoreReply>> {
+        Ok(all(self.tools.maintenance.stores(&self.spec).await?))
+    }
+
+    async fn prune_stores(&self) -> Answer<Vec<StoreReply>> {
+        Ok(all(self.tools.maintenance.prune_stores(&self.spec).await?))
+    }
+
+    async fn devices(&self) -> Answer<Vec<DeviceReply>> {
+        Ok(all(self.tools.maintenance.devices(&self.spec).await?))
+    }
+
+    async fn prune_devices(&self) -> Answer<Vec<DeviceReply>> {
+        Ok(all(self.tools.maintenance.prune_devices(&self.spec).await?))
+    }
+
+    async fn examine(&self) -> Answer<Vec<CheckReply>> {
+        let (reason, action) = match self.spec.enabled {
+            true => ("no launcher runs it", Some("start one with `launcher run`")),
+            false => ("it is switched off in its config.yaml", None),
+        };
+        let mut checks = vec![state_check(&Standing {
+            state: AgentState::Stopped,
+            reason: Some(reason.to_owned()),
+            action: action.map(str::to_owned),
+        })];
+        checks.extend(all(self.tools.maintenance.examine(&self.spec, None).await));
+        Ok(checks)
+    }
+
+    async fn reset(&self, password: Option<Secret<String>>) -> Answer<()> {
+        Ok(self.tools.maintenance.reset(&self.spec, password).await?)
+    }
+
+    async fn show_recovery_key(&self) -> Answer<Secret<String>> {
+        Ok(self.tools.maintenance.show_recovery_key(&self.spec).await?)
+    }
+
+    async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()> {
+        Ok(self.tools.maintenance.set_recovery_key(&self.spec, key).await?)
+    }
+
+    async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
+        Ok(self.tools.maintenance.begin_rekey(&self.spec, new).await?)
+    }
+
+    async fn restart(&self) -> Answer<()> {
+        Ok(())
+    }
+
+    /// Starts the agent as a launcher would. Messages that arrive meanwhile
+    /// are left to the launcher: only [`launcher_runtime::ports::Session::read`]
+    /// would take them.
+    async fn come_up(&self) -> Answer<AgentReply> {
+        let report = Arc::new(Report::default());
+        let journal = self.tools.journals.journal(&self.spec);
+        let connect = self.tools.connector.connect(&self.spec, report.clone(), journal.clone());
+        let session = tokio::time::timeout(READY_LIMIT, connect).await.map_err(|_| {
+            let limit = READY_LIMIT.as_secs();
+            Refusal::new(
+                format!("{} was not ready within {limit} s", self.spec.id),
+                format!("`launcher doctor {}`", self.spec.id),
+            )
+        })??;
+        session.close().await;
+        journal.end().await?;
+        Ok(report.status(&self.spec.id, standing(&report)).into())
+    }
+
+    async fn take_up(&self) -> Answer<Option<AgentReply>> {
+        Ok(None)
+    }
+}
+
+fn standing(report: &Report) -> Standing {
+    let degradations = report.degradations();
+    let first = degradations.borrow().values().next().cloned();
+    match first {
+        Some(found) => Standing {
+            state: AgentState::Degraded,
+            reason: Some(found.reason),
+            action: Some(found.action),
+        },
+        None => Standing::plain(AgentState::Running),
+    }
+}
+
+fn all<T, U: From<T>>(found: Vec<T>) -> Vec<U> {
+    found.into_iter().map(U::from).collect()
+}

@@ -1,0 +1,164 @@
+//! A launcher runs the agent: it is asked to do the work.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use launcher_control::{
+    client::Client,
+    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+};
+use launcher_core::{
+    agent::AgentId,
+    secret::{PickleKey, Secret},
+};
+use tokio::time::{Instant, sleep};
+
+use super::{Answer, READY_LIMIT, Way};
+
+/// How often the launcher is asked how far the agent is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often while waiting for the short time in which an agent restarts.
+const LOOK_CLOSELY_EVERY: Duration = Duration::from_millis(25);
+
+/// How long a launcher may take to notice that a file has changed: it waits
+/// until files are quiet, two seconds at most, and agents may be busy.
+const NOTICE_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is not right about an agent that is ready is told a moment later.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
+
+/// An agent that a launcher runs.
+#[derive(Debug)]
+pub(super) struct Remote {
+    agent: AgentId,
+    client: Client,
+    holder: Option<u32>,
+}
+
+impl Remote {
+    pub(super) fn new(agent: AgentId, client: Client, holder: Option<u32>) -> Self {
+        Self { agent, client, holder }
+    }
+
+    async fn status(&self) -> Answer<AgentReply> {
+        let reply = self.client.status().await?;
+        let found = reply.agents.into_iter().find(|agent| agent.id == self.agent.as_str());
+        found.ok_or_else(|| {
+            let reason = format!("the launcher does not run {} any more", self.agent);
+            Refusal::new(reason, "`launcher check` says what is wrong with its file")
+        })
+    }
+
+    /// Waits until `look` finds something in the agent's status.
+    async fn wait<T: Send>(
+        &self,
+        limit: Duration,
+        every: Duration,
+        look: impl Fn(AgentReply) -> Option<T> + Send + Sync,
+    ) -> Answer<Option<T>> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(found) = look(self.status().await?) {
+                return Ok(Some(found));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            sleep(every).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Way for Remote {
+    fn describe(&self) -> String {
+        match self.holder {
+            Some(pid) => format!("asking the launcher that runs {} (process {pid})", self.agent),
+            None => format!("asking the launcher that runs {}", self.agent),
+        }
+    }
+
+    async fn stores(&self) -> Answer<Vec<StoreReply>> {
+        Ok(self.client.stores(&self.agent).await?)
+    }
+
+    async fn prune_stores(&self) -> Answer<Vec<StoreReply>> {
+        Ok(self.client.prune_stores(&self.agent).await?)
+    }
+
+    async fn devices(&self) -> Answer<Vec<DeviceReply>> {
+        Ok(self.client.devices(&self.agent).await?)
+    }
+
+    async fn prune_devices(&self) -> Answer<Vec<DeviceReply>> {
+        Ok(self.client.prune_devices(&self.agent).await?)
+    }
+
+    async fn examine(&self) -> Answer<Vec<CheckReply>> {
+        Ok(self.client.examine(&self.agent).await?)
+    }
+
+    async fn reset(&self, password: Option<Secret<String>>) -> Answer<()> {
+        Ok(self.client.reset(&self.agent, password).await?)
+    }
+
+    async fn show_recovery_key(&self) -> Answer<Secret<String>> {
+        Ok(self.client.show_recovery_key(&self.agent).await?)
+    }
+
+    async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()> {
+        Ok(self.client.set_recovery_key(&self.agent, key).await?)
+    }
+
+    async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
+        Ok(self.client.begin_rekey(&self.agent, new).await?)
+    }
+
+    async fn restart(&self) -> Answer<()> {
+        Ok(self.client.restart(&self.agent).await?)
+    }
+
+    /// An agent that was held is not shown as ready before it is so again.
+    async fn come_up(&self) -> Answer<AgentReply> {
+        let settled = |agent: AgentReply| match agent.state.as_str() {
+            "running" | "degraded" => Some(Ok(agent)),
+            "parked" | "backoff" | "stopped" => Some(Err(Refusal {
+                reason: match agent.reason {
+                    Some(reason) => {
+                        format!("{} is not ready ({}): {reason}", agent.id, agent.state)
+                    }
+                    None => format!("{} is not ready ({})", agent.id, agent.state),
+                },
+                action: agent.action,
+            })),
+            _ => None,
+        };
+        let Some(settled) = self.wait(READY_LIMIT, LOOK_EVERY, settled).await? else {
+            let limit = READY_LIMIT.as_secs();
+            return Err(Refusal::new(
+                format!("{} was not ready within {limit} s", self.agent),
+                "`launcher status` shows how far it is; the launcher's log says more",
+            ));
+        };
+        let agent = settled?;
+        if agent.state == "running" && !agent.cross_signed {
+            sleep(AFTERTHOUGHT).await;
+            return self.status().await;
+        }
+        Ok(agent)
+    }
+
+    async fn take_up(&self) -> Answer<Option<AgentReply>> {
+        let at_work = |agent: AgentReply| {
+            matches!(agent.state.as_str(), "starting" | "stopping").then_some(())
+        };
+        match self.wait(NOTICE_LIMIT, LOOK_CLOSELY_EVERY, at_work).await? {
+            Some(()) => self.come_up().await.map(Some),
+            None => Err(Refusal::new(
+                format!("the launcher did not start {} anew", self.agent),
+                "send it SIGHUP; if it has the variable in its environment, or another --env-file, change it there",
+            )),
+        }
+    }
+}

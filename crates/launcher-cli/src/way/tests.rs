@@ -1,0 +1,189 @@
+//! Which way is found to an agent, and what a start without a launcher leaves.
+
+use std::{
+    fmt,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use launcher_control::wire::Grade;
+use launcher_core::{
+    names::EventId,
+    spec::{
+        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy,
+    },
+};
+use launcher_runtime::{
+    AccountFacts, Report,
+    ports::{Answer as Reply, Arrivals, Notice, SendFault, Session, journal::Journal},
+};
+use tempfile::TempDir;
+
+use super::*;
+
+/// Comes up at once, and notes what is done with it.
+#[derive(Debug, Default)]
+struct Ready {
+    done: Arc<Mutex<Vec<&'static str>>>,
+    fault: Option<Fault>,
+}
+
+struct Connected(Arc<Mutex<Vec<&'static str>>>);
+
+#[async_trait]
+impl Connector for Ready {
+    async fn connect(
+        &self,
+        _spec: &AgentSpec,
+        report: Arc<Report>,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        journal.begin().await?;
+        report.set_facts(AccountFacts {
+            device_id: Some("NEW".to_owned()),
+            cross_signed: true,
+            ..AccountFacts::default()
+        });
+        Ok(Arc::new(Connected(self.done.clone())))
+    }
+}
+
+#[async_trait]
+impl Session for Connected {
+    async fn wait(&self) -> Result<(), Fault> {
+        self.0.lock().unwrap().push("wait");
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Arrivals, Fault> {
+        self.0.lock().unwrap().push("read");
+        Ok(Arrivals::default())
+    }
+
+    async fn send(&self, _answer: &Reply) -> Result<EventId, SendFault> {
+        self.0.lock().unwrap().push("send");
+        Ok(EventId::new("$e"))
+    }
+
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        self.0.lock().unwrap().push("send");
+        Ok(EventId::new("$e"))
+    }
+
+    async fn close(&self) {
+        self.0.lock().unwrap().push("close");
+    }
+}
+
+impl fmt::Debug for dyn Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.describe())
+    }
+}
+
+fn tools(connector: Ready) -> Arc<Tools> {
+    let real = MatrixConnector::new().unwrap();
+    Arc::new(Tools {
+        connector: Arc::new(connector),
+        journals: Arc::new(SqliteJournals::default()),
+        maintenance: maintenance(&real),
+    })
+}
+
+fn spec(folder: &TempDir) -> AgentSpec {
+    let folder = folder.path().join("a");
+    AgentSpec {
+        id: "a".parse().unwrap(),
+        enabled: true,
+        account: MatrixAccount {
+            homeserver: "http://127.0.0.1:9".parse().unwrap(),
+            user_id: "@a:hs.test".to_owned(),
+            password: None,
+            access_token: Some(Secret::new("t".to_owned())),
+        },
+        encryption: Encryption {
+            store_path: folder.join("data/crypto"),
+            pickle_key: Secret::new([7; 32]),
+            recovery_key: None,
+            trust_mode: TrustMode::Tofu,
+        },
+        folder,
+        invites: InvitePolicy { from: Vec::new() },
+        catch_up: CatchUp { max_age: Duration::from_secs(1) },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_nobody_runs_is_worked_on_here_and_kept_from_others() {
+    let folder = TempDir::new().unwrap();
+    let (spec, tools) = (spec(&folder), tools(Ready::default()));
+    let way = find(&spec, folder.path(), &tools, Purpose::Change).await.unwrap();
+    assert_eq!(way.describe(), "no launcher runs a; doing it here");
+    assert!(Locks::default().acquire(&spec).is_err());
+    drop(way);
+    Locks::default().acquire(&spec).unwrap();
+}
+
+#[tokio::test]
+async fn a_look_locks_nothing_and_makes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (spec, tools) = (spec(&folder), tools(Ready::default()));
+    let way = find(&spec, folder.path(), &tools, Purpose::Look).await.unwrap();
+    assert!(!spec.folder.exists());
+    let checks = way.examine().await.unwrap();
+    assert_eq!((checks[0].name.as_str(), checks[0].outcome), ("state", Grade::Notable));
+    assert_eq!(checks[0].finding, "stopped: no launcher runs it");
+    Locks::default().acquire(&spec).unwrap();
+    let _way = find(&spec, folder.path(), &tools, Purpose::Look).await.unwrap();
+    Locks::default().acquire(&spec).unwrap();
+}
+
+#[tokio::test]
+async fn a_holder_that_is_no_launcher_here_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (spec, tools) = (spec(&folder), tools(Ready::default()));
+    let other = Locks::default();
+    other.acquire(&spec).unwrap();
+    for purpose in [Purpose::Look, Purpose::Change] {
+        let refused = find(&spec, folder.path(), &tools, purpose).await.unwrap_err();
+        let pid = std::process::id();
+        assert_eq!(
+            refused.reason,
+            format!("a is held by process {pid}, which is no launcher on this configuration")
+        );
+        assert!(refused.action.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_start_without_a_launcher_reads_nothing_and_ends_in_order() {
+    let folder = TempDir::new().unwrap();
+    let connector = Ready::default();
+    let done = connector.done.clone();
+    let (spec, tools) = (spec(&folder), tools(connector));
+    let way = find(&spec, folder.path(), &tools, Purpose::Change).await.unwrap();
+    let agent = way.come_up().await.unwrap();
+    assert_eq!((agent.state.as_str(), agent.device_id.as_deref()), ("running", Some("NEW")));
+    assert_eq!(*done.lock().unwrap(), ["close"]);
+    assert!(way.take_up().await.unwrap().is_none());
+    let life = tools.journals.journal(&spec).begin().await.unwrap();
+    assert!(life.clean && life.generation == 2, "{life:?}");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why_and_what_helps() {
+    let folder = TempDir::new().unwrap();
+    let fault = Fault::NoDevice { user: "@a:hs.test".to_owned() };
+    let connector = Ready { fault: Some(fault.clone()), ..Ready::default() };
+    let (spec, tools) = (spec(&folder), tools(connector));
+    let way = find(&spec, folder.path(), &tools, Purpose::Change).await.unwrap();
+    let started = Instant::now();
+    assert_eq!(way.come_up().await.unwrap_err(), Refusal::from(fault));
+    assert!(started.elapsed() < READY_LIMIT);
+}

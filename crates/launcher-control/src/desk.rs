@@ -1,0 +1,211 @@
+//! Does for an operator what the control API is asked for.
+//!
+//! What only looks at an agent leaves it alone. What needs its files holds it:
+//! the agent's task ends, the work is done, and the agent starts again however
+//! the work ends. Whoever goes away, or outlives a stop of the launcher, has
+//! let go of the agent by that.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use launcher_core::{
+    agent::AgentId,
+    secret::{PickleKey, Secret},
+    spec::AgentSpec,
+    status::{AgentState, Standing},
+};
+use launcher_runtime::{
+    AgentStatus, Held, HoldError, Order, StatusBoard, hold,
+    ports::maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+    stop::Stop,
+};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::wire::{CheckReply, Grade, Refusal};
+
+/// How long work on a held agent may go on when the launcher is told to stop:
+/// long enough to finish a step, and well below what the launcher waits for.
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// Where operators are served.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    board: StatusBoard,
+    orders: mpsc::Sender<Order>,
+    maintenance: Arc<dyn Maintenance>,
+    stop: Stop,
+}
+
+/// Why an operator did not get what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The agent is not to be had.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The work failed.
+    #[error(transparent)]
+    Work(#[from] MaintenanceError),
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Hold(error) => error.into(),
+            Denied::Work(error) => error.into(),
+        }
+    }
+}
+
+impl Desk {
+    /// A desk for the agents of one supervisor. `stop` is the supervisor's.
+    pub fn new(
+        board: StatusBoard,
+        orders: mpsc::Sender<Order>,
+        maintenance: Arc<dyn Maintenance>,
+        stop: Stop,
+    ) -> Self {
+        Self { board, orders, maintenance, stop }
+    }
+
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<AgentStatus> {
+        self.board.snapshot()
+    }
+
+    pub(crate) async fn stores(&self, agent: &AgentId) -> Result<Vec<RetiredStore>, Denied> {
+        Ok(self.maintenance.stores(&self.spec(agent)?).await?)
+    }
+
+    pub(crate) async fn prune_stores(&self, agent: &AgentId) -> Result<Vec<RetiredStore>, Denied> {
+        let spec = self.spec(agent)?;
+        let work = self.maintenance.prune_stores(&spec);
+        noted(agent, "prune_stores", self.in_time(work).await)
+    }
+
+    pub(crate) async fn devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
+        Ok(self.maintenance.devices(&self.spec(agent)?).await?)
+    }
+
+    pub(crate) async fn prune_devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
+        let spec = self.spec(agent)?;
+        let work = self.maintenance.prune_devices(&spec);
+        noted(agent, "prune_devices", self.in_time(work).await)
+    }
+
+    /// Everything that was looked at; first the agent's state.
+    pub(crate) async fn examine(&self, agent: &AgentId) -> Result<Vec<CheckReply>, Denied> {
+        let spec = self.spec(agent)?;
+        let status = self.statuses().into_iter().find(|status| status.id == *agent);
+        let mut checks: Vec<CheckReply> =
+            status.iter().map(|status| state_check(&status.standing)).collect();
+        let found = self.maintenance.examine(&spec, Some(self.board.report(agent))).await;
+        checks.extend(found.into_iter().map(CheckReply::from));
+        Ok(checks)
+    }
+
+    pub(crate) async fn reset(
+        &self,
+        agent: &AgentId,
+        password: Option<Secret<String>>,
+    ) -> Result<(), Denied> {
+        let held = self.hold(agent).await?;
+        let work = self.maintenance.reset(held.spec(), password);
+        noted(agent, "reset", self.in_time(work).await)
+    }
+
+    pub(crate) async fn show_recovery_key(
+        &self,
+        agent: &AgentId,
+    ) -> Result<Secret<String>, Denied> {
+        let held = self.hold(agent).await?;
+        let work = self.maintenance.show_recovery_key(held.spec());
+        noted(agent, "show_recovery_key", self.in_time(work).await)
+    }
+
+    pub(crate) async fn set_recovery_key(
+        &self,
+        agent: &AgentId,
+        key: Secret<String>,
+    ) -> Result<(), Denied> {
+        let held = self.hold(agent).await?;
+        let work = self.maintenance.set_recovery_key(held.spec(), key);
+        noted(agent, "set_recovery_key", self.in_time(work).await)
+    }
+
+    pub(crate) async fn restart(&self, agent: &AgentId) -> Result<(), Denied> {
+        let held = self.hold(agent).await;
+        noted(agent, "restart", held.map(drop))
+    }
+
+    /// Does not hold the agent: a start with the key it has now would end what
+    /// this begins.
+    pub(crate) async fn begin_rekey(&self, agent: &AgentId, new: &PickleKey) -> Result<(), Denied> {
+        let spec = self.spec(agent)?;
+        let work = self.maintenance.begin_rekey(&spec, new);
+        noted(agent, "begin_rekey", self.in_time(work).await)
+    }
+
+    fn spec(&self, agent: &AgentId) -> Result<AgentSpec, Denied> {
+        self.board.spec(agent).ok_or_else(|| HoldError::Unknown(agent.clone()).into())
+    }
+
+    async fn hold(&self, agent: &AgentId) -> Result<Held, Denied> {
+        tokio::select! {
+            biased;
+            () = self.stop.asked() => Err(HoldError::Stopping.into()),
+            held = hold(&self.orders, agent.clone()) => Ok(held?),
+        }
+    }
+
+    /// Work that a stop of the launcher does not wait for.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, MaintenanceError>>,
+    ) -> Result<T, Denied> {
+        let too_late = async {
+            self.stop.asked().await;
+            tokio::time::sleep(LET_GO).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done?),
+            () = too_late => Err(HoldError::Stopping.into()),
+        }
+    }
+}
+
+/// An agent's state as the first thing that was looked at.
+pub fn state_check(standing: &Standing) -> CheckReply {
+    let outcome = match standing.state {
+        AgentState::Running => Grade::Good,
+        AgentState::Parked | AgentState::Backoff => Grade::Bad,
+        AgentState::Starting
+        | AgentState::Degraded
+        | AgentState::Stopping
+        | AgentState::Stopped => Grade::Notable,
+    };
+    let state = standing.state.as_str();
+    let finding = match &standing.reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state.to_owned(),
+    };
+    CheckReply { name: "state".to_owned(), outcome, finding, action: standing.action.clone() }
+}
+
+fn noted<T>(agent: &AgentId, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
+    let agent = agent.as_str();
+    match &done {
+        Ok(_) => info!(event = "operator_action", agent, action, "done for an operator"),
+        Err(denied) => warn!(
+            event = "operator_action",
+            agent,
+            action,
+            reason = %denied,
+            "asked for by an operator, and not done"
+        ),
+    }
+    done
+}

@@ -1,0 +1,282 @@
+//! The API over a real socket: a supervisor whose agents do nothing, and a
+//! maintenance that notes what it is asked for.
+
+mod fakes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use launcher_core::{
+    agent::AgentId,
+    fleet::Wanted,
+    secret::Secret,
+    status::{AgentState, Standing},
+};
+use launcher_runtime::{Order, StatusBoard, Supervisor, locks::Locks, stop::Stop};
+use tempfile::TempDir;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use self::fakes::{NoJournals, Notes, Refuses, spec};
+use crate::{
+    client::{AskError, Client},
+    desk::{Desk, state_check},
+    server::ControlSocket,
+    wire::{Grade, Refusal},
+};
+
+/// A launcher with one agent, `a`, whose token the server refuses.
+struct Launcher {
+    folder: TempDir,
+    board: StatusBoard,
+    stop: Stop,
+    maintenance: Arc<Notes>,
+    tasks: JoinSet<()>,
+}
+
+impl Launcher {
+    async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let maintenance = Arc::new(Notes::default());
+        let stop = Stop::new();
+        let supervisor = Supervisor::new(
+            Arc::new(Refuses),
+            Arc::new(NoJournals),
+            Box::new(|_| Arc::new(fakes::Silent)),
+            Arc::new(Locks::default()),
+        );
+        let board = supervisor.board();
+        let (orders, received) = mpsc::channel(4);
+        let spec = spec("a", folder.path());
+        let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
+        orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
+        let socket = ControlSocket::bind(folder.path()).unwrap();
+        let desk = Desk::new(board.clone(), orders, maintenance.clone(), stop.clone());
+        let mut tasks = JoinSet::new();
+        let until = stop.clone();
+        tasks.spawn(async move { drop(supervisor.run(received, until).await) });
+        tasks.spawn(async move { socket.serve(desk).await.unwrap() });
+        let launcher = Self { folder, board, stop, maintenance, tasks };
+        launcher.wait_for(AgentState::Parked).await;
+        launcher
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.folder.path())
+    }
+
+    fn state(&self) -> Option<AgentState> {
+        self.board.snapshot().first().map(|status| status.standing.state)
+    }
+
+    async fn wait_for(&self, state: AgentState) {
+        let wait = async {
+            while self.state() != Some(state) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        waited.unwrap_or_else(|_| panic!("{:?} is not {state:?}", self.state()));
+    }
+
+    /// A request by hand: what the client never sends.
+    async fn raw(&self, request: &str) -> String {
+        use std::io::{Read, Write};
+        let path = self.folder.path().join("control.sock");
+        let request = request.to_owned();
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut socket = std::os::unix::net::UnixStream::connect(path).unwrap();
+            socket.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        asked.await.unwrap()
+    }
+}
+
+fn a() -> AgentId {
+    "a".parse().unwrap()
+}
+
+fn refusal<T: std::fmt::Debug>(asked: Result<T, AskError>) -> Refusal {
+    match asked.unwrap_err() {
+        AskError::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_route_reaches_the_maintenance_and_comes_back() {
+    let launcher = Launcher::start().await;
+    let client = launcher.client();
+    let secret = |text: &str| Secret::new(text.to_owned());
+    assert_eq!(client.status().await.unwrap().agents[0].state, "parked");
+    assert_eq!(client.stores(&a()).await.unwrap()[0].device_id, "OLD");
+    assert_eq!(client.prune_stores(&a()).await.unwrap().len(), 1);
+    assert_eq!(client.devices(&a()).await.unwrap()[0].last_seen_ms, Some(5));
+    assert_eq!(client.prune_devices(&a()).await.unwrap().len(), 1);
+    let checks = client.examine(&a()).await.unwrap();
+    assert_eq!(checks[0].name, "state");
+    assert_eq!(checks[0].outcome, Grade::Bad);
+    assert!(checks[0].finding.starts_with("parked: token_invalid"), "{checks:?}");
+    assert_eq!((checks[1].name.as_str(), checks[1].outcome), ("clock", Grade::Notable));
+    client.reset(&a(), Some(secret("pass"))).await.unwrap();
+    client.reset(&a(), None).await.unwrap();
+    client.set_recovery_key(&a(), secret("EsT x")).await.unwrap();
+    assert_eq!(client.show_recovery_key(&a()).await.unwrap().expose(), "shown once");
+    client.restart(&a()).await.unwrap();
+    client.begin_rekey(&a(), &Secret::new([0xa7; 32])).await.unwrap();
+    assert_eq!(
+        launcher.maintenance.taken(),
+        [
+            "stores",
+            "prune_stores",
+            "devices",
+            "prune_devices",
+            "examine true",
+            "reset Some(\"pass\")",
+            "reset None",
+            "set_recovery_key EsT x",
+            "show_recovery_key",
+            "begin_rekey a7",
+        ]
+    );
+    launcher.wait_for(AgentState::Parked).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_arrives_with_its_way_out() {
+    let launcher = Launcher::start().await;
+    let client = launcher.client();
+    launcher.maintenance.refuse("no password is configured", "give it with --password-stdin");
+    let refused = Refusal::new("no password is configured", "give it with --password-stdin");
+    assert_eq!(refusal(client.reset(&a(), None).await), refused);
+    assert_eq!(refusal(client.prune_devices(&a()).await), refused);
+    // And the agent goes on.
+    launcher.wait_for(AgentState::Parked).await;
+    assert_eq!(client.stores(&a()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_run_is_refused() {
+    let launcher = Launcher::start().await;
+    let other = "b".parse().unwrap();
+    for refused in [
+        refusal(launcher.client().devices(&other).await),
+        refusal(launcher.client().restart(&other).await),
+    ] {
+        assert_eq!(refused.reason, "there is no agent `b` that this launcher runs");
+        assert!(refused.action.unwrap().contains("launcher status"));
+    }
+}
+
+#[tokio::test]
+async fn an_agent_is_let_go_when_the_client_goes_away() {
+    let launcher = Launcher::start().await;
+    launcher.maintenance.hang();
+    let client = launcher.client();
+    let agent = a();
+    let asked = client.reset(&agent, None);
+    let held = async {
+        while launcher.maintenance.taken().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = asked => panic!("the reset was to hang"),
+        () = held => {}
+    }
+    assert_eq!(launcher.maintenance.taken(), ["reset None"]);
+    assert_eq!(launcher.state(), Some(AgentState::Stopping));
+    launcher.wait_for(AgentState::Parked).await;
+}
+
+#[tokio::test]
+async fn two_cannot_have_the_same_agent() {
+    let launcher = Launcher::start().await;
+    launcher.maintenance.hang();
+    let (client, agent) = (launcher.client(), a());
+    let first = client.reset(&agent, None);
+    let second = async {
+        launcher.wait_for(AgentState::Stopping).await;
+        refusal(client.reset(&agent, None).await)
+    };
+    tokio::select! {
+        _ = first => panic!("the reset was to hang"),
+        refused = second => assert_eq!(refused.reason, "another command is working on `a`"),
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_step_but_not_for_ever() {
+    let mut launcher = Launcher::start().await;
+    launcher.maintenance.hang();
+    let (client, agent) = (launcher.client(), a());
+    let asked = client.reset(&agent, None);
+    let stopped = async {
+        launcher.wait_for(AgentState::Stopping).await;
+        launcher.stop.ask();
+        // What comes after the stop does not even begin.
+        refusal(client.restart(&agent).await)
+    };
+    let (asked, refused) = tokio::join!(asked, stopped);
+    assert_eq!(refusal(asked).reason, "the launcher is stopping");
+    assert_eq!(refused.reason, "the launcher is stopping");
+    launcher.stop.demand();
+    while launcher.tasks.join_next().await.is_some() {}
+    assert!(matches!(client.status().await, Err(AskError::NotRunning { .. })));
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_understood_is_not_repeated() {
+    let launcher = Launcher::start().await;
+    let post = |route: &str, body: &str| {
+        format!(
+            "POST /v1/agents/a/{route} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (request, status) in [
+        (post("rekey", "{\"new_key\":\"hunter2\"}"), "422"),
+        (post("recovery-key", "{\"key\": hunter2"), "400"),
+        (post("reset", &format!("{{\"password\":\"hunter2{}\"}}", "x".repeat(20_000))), "413"),
+        (post("hunter2", "{}"), "404"),
+        (
+            "DELETE /v1/agents/a/reset HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".into(),
+            "404",
+        ),
+        (
+            "GET /v1/agents/..A/doctor HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".into(),
+            "404",
+        ),
+    ] {
+        let answer = launcher.raw(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains("\"reason\":") && !answer.contains("hunter2"), "{answer}");
+    }
+    assert_eq!(launcher.maintenance.taken(), [""; 0]);
+}
+
+#[test]
+fn states_are_graded() {
+    for (state, grade) in [
+        (AgentState::Running, Grade::Good),
+        (AgentState::Degraded, Grade::Notable),
+        (AgentState::Backoff, Grade::Bad),
+        (AgentState::Parked, Grade::Bad),
+    ] {
+        assert_eq!(state_check(&Standing::plain(state)).outcome, grade);
+    }
+    let standing = Standing {
+        state: AgentState::Degraded,
+        reason: Some("unsigned: nobody signed it".to_owned()),
+        action: Some("sign it".to_owned()),
+    };
+    let check = state_check(&standing);
+    assert_eq!(check.finding, "degraded: unsigned: nobody signed it");
+    assert_eq!(check.action.as_deref(), Some("sign it"));
+}

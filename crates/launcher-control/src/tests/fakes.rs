@@ -1,0 +1,292 @@
+//! What stands in for accounts, journals, behaviors and maintenance.
+
+use std::{
+    future::pending,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use launcher_core::{
+    conversation::Message,
+    fault::Fault,
+    names::{EventId, RoomId},
+    secret::{PickleKey, Secret},
+    spec::{
+        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy,
+    },
+};
+use launcher_runtime::{
+    Report,
+    ports::{
+        Action, Answer, Behavior, BehaviorFault, Connector, Session,
+        journal::{
+            Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending, Place,
+            Queued,
+        },
+        maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
+    },
+};
+
+pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
+    AgentSpec {
+        id: id.parse().unwrap(),
+        enabled: true,
+        folder: folder.join(id),
+        account: MatrixAccount {
+            homeserver: "http://hs.test".parse().unwrap(),
+            user_id: format!("@{id}:hs.test"),
+            password: None,
+            access_token: Some(Secret::new("t".to_owned())),
+        },
+        encryption: Encryption {
+            store_path: folder.join(id).join("data/crypto"),
+            pickle_key: Secret::new([7; 32]),
+            recovery_key: None,
+            trust_mode: TrustMode::Tofu,
+        },
+        invites: InvitePolicy { from: Vec::new() },
+        catch_up: CatchUp { max_age: Duration::from_secs(1) },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+    }
+}
+
+/// A server that accepts no token, so that agents are parked.
+#[derive(Debug)]
+pub(super) struct Refuses;
+
+#[async_trait]
+impl Connector for Refuses {
+    async fn connect(
+        &self,
+        spec: &AgentSpec,
+        _report: Arc<Report>,
+        _journal: Arc<dyn Journal>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        Err(Fault::TokenInvalid {
+            homeserver: spec.account.homeserver.to_string(),
+            user: spec.account.user_id.clone(),
+            password: false,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Silent;
+
+#[async_trait]
+impl Behavior for Silent {
+    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+        Ok(Vec::new())
+    }
+}
+
+/// Notes what it is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    taken: Mutex<Vec<String>>,
+    refused: Mutex<Option<MaintenanceError>>,
+    hangs: AtomicBool,
+}
+
+impl Notes {
+    pub(super) fn taken(&self) -> Vec<String> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// From here on, changes are refused.
+    pub(super) fn refuse(&self, reason: &str, action: &str) {
+        let refused =
+            MaintenanceError::Refused { reason: reason.to_owned(), action: action.to_owned() };
+        *self.refused.lock().unwrap() = Some(refused);
+    }
+
+    /// From here on, changes never end.
+    pub(super) fn hang(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.taken.lock().unwrap().push(what.into());
+    }
+
+    async fn change<T>(&self, what: impl Into<String>, done: T) -> Result<T, MaintenanceError> {
+        self.note(what);
+        if self.hangs.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+        match self.refused.lock().unwrap().clone() {
+            Some(refused) => Err(refused),
+            None => Ok(done),
+        }
+    }
+}
+
+fn store() -> RetiredStore {
+    RetiredStore {
+        name: "crypto.retired-1-OLD".into(),
+        device_id: "OLD".into(),
+        retired: 1,
+        size: 9,
+    }
+}
+
+fn device() -> DeviceEntry {
+    DeviceEntry {
+        device_id: "OLD".into(),
+        name: None,
+        last_seen: Some(5),
+        has_keys: true,
+        signed: false,
+        own: false,
+        stale: true,
+    }
+}
+
+#[async_trait]
+impl Maintenance for Notes {
+    async fn stores(&self, _spec: &AgentSpec) -> Result<Vec<RetiredStore>, MaintenanceError> {
+        self.note("stores");
+        Ok(vec![store()])
+    }
+
+    async fn prune_stores(&self, _spec: &AgentSpec) -> Result<Vec<RetiredStore>, MaintenanceError> {
+        self.change("prune_stores", vec![store()]).await
+    }
+
+    async fn devices(&self, _spec: &AgentSpec) -> Result<Vec<DeviceEntry>, MaintenanceError> {
+        self.note("devices");
+        Ok(vec![device()])
+    }
+
+    async fn prune_devices(&self, _spec: &AgentSpec) -> Result<Vec<DeviceEntry>, MaintenanceError> {
+        self.change("prune_devices", vec![device()]).await
+    }
+
+    async fn examine(&self, _spec: &AgentSpec, report: Option<Arc<Report>>) -> Vec<Check> {
+        self.note(format!("examine {}", report.is_some()));
+        vec![Check {
+            name: "clock",
+            outcome: Outcome::Notable,
+            finding: "3 s off".into(),
+            action: None,
+        }]
+    }
+
+    async fn reset(
+        &self,
+        _spec: &AgentSpec,
+        password: Option<Secret<String>>,
+    ) -> Result<(), MaintenanceError> {
+        let password = password.as_ref().map(Secret::expose);
+        self.change(format!("reset {password:?}"), ()).await
+    }
+
+    async fn show_recovery_key(
+        &self,
+        _spec: &AgentSpec,
+    ) -> Result<Secret<String>, MaintenanceError> {
+        self.change("show_recovery_key", Secret::new("shown once".to_owned())).await
+    }
+
+    async fn set_recovery_key(
+        &self,
+        _spec: &AgentSpec,
+        key: Secret<String>,
+    ) -> Result<(), MaintenanceError> {
+        self.change(format!("set_recovery_key {}", key.expose()), ()).await
+    }
+
+    async fn begin_rekey(
+        &self,
+        _spec: &AgentSpec,
+        new: &PickleKey,
+    ) -> Result<(), MaintenanceError> {
+        self.change(format!("begin_rekey {:x}", new.expose()[0]), ()).await
+    }
+}
+
+/// Journals that no agent comes so far as to use.
+#[derive(Debug)]
+pub(super) struct NoJournals;
+
+impl Journals for NoJournals {
+    fn journal(&self, _spec: &AgentSpec) -> Arc<dyn Journal> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl Journal for NoJournals {
+    async fn begin(&self) -> Result<Life, Fault> {
+        unused()
+    }
+
+    async fn end(&self) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn rest(&self) {}
+
+    async fn position(&self) -> Result<Option<String>, Fault> {
+        unused()
+    }
+
+    async fn ingest(&self, _batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault> {
+        unused()
+    }
+
+    async fn waiting(&self, _after: Number, _limit: usize) -> Result<Vec<Place>, Fault> {
+        unused()
+    }
+
+    async fn queued(&self, _number: Number) -> Result<Option<Queued>, Fault> {
+        unused()
+    }
+
+    async fn attempt(&self, _number: Number) -> Result<u32, Fault> {
+        unused()
+    }
+
+    async fn keep_answers(&self, _number: Number, _answers: &[Answer]) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn answer_done(&self, _number: Number, _transaction: &str) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn settle(&self, _number: Number, _outcome: Ending) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn undecryptable(&self) -> Result<Vec<Locked>, Fault> {
+        unused()
+    }
+
+    async fn locked_event(&self, _event: &EventId) -> Result<Option<String>, Fault> {
+        unused()
+    }
+
+    async fn postpone(&self, _locked: &Locked) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn noticed(&self, _room: &RoomId, _session: &str) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {
+        unused()
+    }
+}
+
+fn unused<T>() -> Result<T, Fault> {
+    Err(Fault::StoreFailed { detail: "not in these tests".to_owned() })
+}
