@@ -27,15 +27,16 @@ const QUIET: [&str; 8] = [
     "rustls",
 ];
 
+/// Says every answer that is no success, as an error. Some are what was hoped
+/// for, and the launcher says itself what became of the others.
+const SAID_ANYWAY: &str = "matrix_sdk::http_client";
+
 /// Parts of libraries that warn about what is normal at an agent's first
 /// start: account data that is not there yet, a device whose keys are not
 /// uploaded yet, a backup that is not made yet. What matters among it the
 /// launcher finds out and says itself.
-const FALSE_ALARMS: [&str; 3] = [
-    "matrix_sdk::http_client",
-    "matrix_sdk_crypto::backups",
-    "matrix_sdk_crypto::identities::manager",
-];
+const FALSE_ALARMS: [&str; 2] =
+    ["matrix_sdk_crypto::backups", "matrix_sdk_crypto::identities::manager"];
 
 /// Starts logging. `level` counts unless `RUST_LOG` is set.
 pub(crate) fn start(format: LogFormat, level: LevelFilter) {
@@ -66,7 +67,8 @@ fn default_filter(level: LevelFilter) -> EnvFilter {
     let mut filter = EnvFilter::new(level.to_string());
     let quiet = QUIET.iter().map(|name| (name, LevelFilter::WARN.min(level)));
     let false_alarms = FALSE_ALARMS.iter().map(|name| (name, LevelFilter::ERROR));
-    for (name, level) in quiet.chain(false_alarms) {
+    let silent = std::iter::once((&SAID_ANYWAY, LevelFilter::OFF));
+    for (name, level) in quiet.chain(false_alarms).chain(silent) {
         if let Ok(directive) = format!("{name}={level}").parse() {
             filter = filter.add_directive(directive);
         }

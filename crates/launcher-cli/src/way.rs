@@ -91,10 +91,11 @@ impl Tools {
     /// The same as those of `launcher run`.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let connector = MatrixConnector::new()?;
+        let journals: Arc<dyn Journals> = Arc::new(SqliteJournals::default());
         Ok(Self {
-            maintenance: maintenance(&connector),
+            maintenance: maintenance(&connector, journals.clone()),
             connector: Arc::new(connector),
-            journals: Arc::new(SqliteJournals::default()),
+            journals,
         })
     }
 }

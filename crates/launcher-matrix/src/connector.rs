@@ -13,6 +13,7 @@ use launcher_runtime::{
     Report,
     ports::{Connector, Session, journal::Journal},
 };
+use tracing::warn;
 
 use crate::{
     aftermath, client, identity,
@@ -148,7 +149,14 @@ async fn prepare(
         store: &cleared.store,
         clean: life.clean,
     };
-    match birth.announce().await {
+    let born = match life.clean {
+        true => birth.announce().await,
+        false => match mend(place).await {
+            Ok(()) => birth.announce().await,
+            Err(fault) => Err(fault),
+        },
+    };
+    match born {
         Ok(claim) => {
             Ok(Prepared { cleared, claim, was_clean: life.clean, orderly: life.clean && !was_lost })
         }
@@ -167,6 +175,18 @@ async fn prepare(
             Err(fault)
         }
     }
+}
+
+/// Looks for rows of the store that do not open, after a life that was cut off.
+async fn mend(place: &StorePlace) -> Result<(), Fault> {
+    let path = place.crypto_db();
+    let place = place.clone();
+    let mended = tokio::task::spawn_blocking(move || place.mend()).await;
+    let removed = mended.map_err(|error| Fault::StoreFailed { detail: error.to_string() })??;
+    if removed > 0 {
+        warn!(event = "store_corrupt", path = %path.display(), removed, "sessions and room keys that did not open were removed; they are made or fetched again");
+    }
+    Ok(())
 }
 
 fn is_cloned(fault: &Fault) -> bool {

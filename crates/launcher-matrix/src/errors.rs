@@ -8,6 +8,7 @@ use matrix_sdk::{
     Error, HttpError,
     ruma::api::error::{ErrorKind, RetryAfter},
 };
+use matrix_sdk_base::crypto::{MegolmError, OlmError};
 
 /// What an error during syncing or set-up means.
 pub(crate) fn fault(account: &MatrixAccount, error: &Error) -> Fault {
@@ -40,6 +41,24 @@ fn http_fault(account: &MatrixAccount, error: &HttpError) -> Fault {
 
 fn unavailable(account: &MatrixAccount, detail: String, retry_after: Option<Duration>) -> Fault {
     Fault::ServerUnavailable { homeserver: account.homeserver.to_string(), detail, retry_after }
+}
+
+/// The fault that an error while sending shows the session itself to have, if
+/// it does: then no other send will succeed either, until it begins anew.
+pub(crate) fn session_fault(account: &MatrixAccount, error: &Error) -> Option<Fault> {
+    let is_of_store = match error {
+        Error::CryptoStoreError(_) | Error::StateStore(_) | Error::BadCryptoStoreState => true,
+        Error::OlmError(error) => matches!(**error, OlmError::Store(_)),
+        Error::MegolmError(error) => matches!(**error, MegolmError::Store(_)),
+        _ => false,
+    };
+    if is_of_store {
+        return Some(Fault::StoreFailed { detail: error.to_string() });
+    }
+    match fault(account, error) {
+        fault @ (Fault::TokenInvalid { .. } | Fault::AccountUnusable { .. }) => Some(fault),
+        _ => None,
+    }
 }
 
 /// What an error while sending means.

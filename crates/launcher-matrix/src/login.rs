@@ -104,6 +104,26 @@ pub(crate) async fn refresh(
     }
 }
 
+/// Logs in again, as the same device, before a session that cannot be refreshed
+/// expires; from then on it can be. `None` without a password.
+pub(crate) async fn prolong(
+    spec: &AgentSpec,
+    rest: &Rest,
+    vault: &mut Vault,
+    keep: impl Fn(&Vault) -> Result<(), Fault>,
+) -> Result<Option<Login>, Fault> {
+    let Some(device_id) = vault.device_id.clone().filter(|_| spec.account.password.is_some())
+    else {
+        return Ok(None);
+    };
+    vault.sessions_expire = true;
+    keep(vault)?;
+    let tokens = log_in(spec, rest, &device_id, true).await?;
+    vault.set_tokens(&tokens);
+    keep(vault)?;
+    Ok(Some(Login { device_id, access_token: tokens.access, refresh_at: vault.refresh_at }))
+}
+
 fn tell_ended(soft: bool) {
     let what = "the server ended the session; logging in again as the same device";
     match soft {

@@ -149,7 +149,9 @@ async fn is_confirmed(
             Ok(keys.map(|keys| keys.ed25519) != vault.ed25519)
         }
         // These are about files: the disk was asked, not the server.
-        Fault::Mismatched { mismatch: Mismatch::StoreLost { .. } } => Ok(!place.exists()),
+        Fault::Mismatched { mismatch: Mismatch::StoreLost { .. } } => {
+            Ok(place.device().await?.is_none())
+        }
         _ => Ok(true),
     }
 }

@@ -50,7 +50,7 @@ use matrix_sdk::{
 use matrix_sdk_base::crypto::store::types::RoomKeyInfo;
 use serde_json::Value;
 use tokio::{
-    sync::{Mutex, RwLock, RwLockReadGuard, broadcast::Receiver},
+    sync::{Mutex, Notify, RwLock, RwLockReadGuard, broadcast::Receiver},
     time::Instant,
 };
 use tracing::{debug, error, warn};
@@ -118,6 +118,9 @@ pub(crate) struct MatrixSession {
     reading: Mutex<Reading>,
     life: Mutex<Life>,
     login: std::sync::RwLock<Login>,
+    /// What a send found out about the session itself.
+    broken: std::sync::Mutex<Option<Fault>>,
+    broke: Notify,
 }
 
 /// The agent's life, as it is announced.
@@ -187,6 +190,8 @@ impl MatrixSession {
         let session = Self {
             life,
             login: std::sync::RwLock::new(parts.login.clone()),
+            broken: std::sync::Mutex::default(),
+            broke: Notify::new(),
             parts,
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
@@ -304,7 +309,11 @@ impl MatrixSession {
         let mut content = std::mem::take(&mut vault.content);
         let (spec, rest) = (&self.parts.spec, &self.parts.rest);
         let keep = |content: &Vault| vault.keep_as(content);
-        let login = match login::refresh(spec, rest, &mut content, keep).await? {
+        let refreshed = match content.refresh_token {
+            Some(_) => login::refresh(spec, rest, &mut content, keep).await?,
+            None => login::prolong(spec, rest, &mut content, keep).await?,
+        };
+        let login = match refreshed {
             Some(login) => login,
             // Used until the server refuses it; then the password logs in again.
             None => Login { refresh_at: None, ..self.login() },
@@ -531,7 +540,7 @@ impl MatrixSession {
         let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
         let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
         let encryption =
-            found.latest_encryption_state().await.map_err(|error| errors::send_fault(&error))?;
+            found.latest_encryption_state().await.map_err(|error| self.send_fault(&error))?;
         if !encryption.is_encrypted()
             && self.parts.journal.was_encrypted(room).await.map_err(passing)?
         {
@@ -542,9 +551,76 @@ impl MatrixSession {
             .send_raw("m.room.message", content)
             .with_transaction_id(transaction.into())
             .await
-            .map_err(|error| errors::send_fault(&error))?;
+            .map_err(|error| self.send_fault(&error))?;
         self.position().last_use = Instant::now();
         Ok(EventId::new(sent.response.event_id.as_str()))
+    }
+
+    /// What an error while sending means. One of the session itself ends the
+    /// wait for news: a long poll does not notice that its token has expired.
+    fn send_fault(&self, error: &matrix_sdk::Error) -> SendFault {
+        if let Some(fault) = errors::session_fault(&self.parts.spec.account, error) {
+            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            self.broke.notify_one();
+        }
+        errors::send_fault(error)
+    }
+
+    fn check_broken(&self) -> Result<(), Fault> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Waits until there may be something to read.
+    async fn wait_for_news(&self) -> Result<(), Fault> {
+        if self.position().behind || self.is_due() {
+            return Ok(());
+        }
+        // News that the SDK does not find, or keys that it cannot upload: without a
+        // growing pause the server would be asked for ever.
+        let stalled = self.position().stalled;
+        if stalled > 0 {
+            let wait = backoff::wait(stalled - 1, 0.0, None).min(LONGEST_STALL);
+            tokio::time::sleep(wait).await;
+        }
+        loop {
+            // A homeserver may keep its answer to a request for minutes and give it again
+            // at once, so no request is made twice. Going on from the answer is safe: it
+            // held no news, so there is nothing that the server could forget.
+            let since = self.position().polled.clone();
+            let started = Instant::now();
+            self.refresh_if_due().await?;
+            let login = self.login();
+            let token = login.access_token.expose();
+            let filter = poll::filter(poll::EVENTS[0]);
+            let answer = match self.parts.rest.poll(token, &since, &filter, self.poll_limit()).await
+            {
+                Ok(answer) => answer,
+                // That much is news; the SDK and the journal fetch it in parts.
+                Err(RestError::TooLarge) => return Ok(()),
+                Err(error) => return Err(self.parts.rest.fault(&self.parts.spec.account, error)),
+            };
+            self.parts.report.synced();
+            for event in poll::account_data(&answer) {
+                self.on_account_data(event).await?;
+            }
+            if poll::has_news(&answer) {
+                self.reading.lock().await.found = Some(answer);
+                return Ok(());
+            }
+            if self.is_due() {
+                return Ok(());
+            }
+            if let Some(next) = answer["next_batch"].as_str() {
+                self.position().polled = next.to_owned();
+            }
+            if started.elapsed() < SHORTEST_POLL {
+                tokio::time::sleep(SHORTEST_POLL).await;
+            }
+            if self.position().last_use.elapsed() >= IDLE {
+                self.hibernate().await;
+            }
+        }
     }
 
     /// Whether there is something to do although the server has no news.
@@ -626,53 +702,11 @@ fn somebody_left(update: &JoinedRoomUpdate, own: &str) -> bool {
 #[async_trait]
 impl Session for MatrixSession {
     async fn wait(&self) -> Result<(), Fault> {
-        if self.position().behind || self.is_due() {
-            return Ok(());
-        }
-        // News that the SDK does not find, or keys that it cannot upload: without a
-        // growing pause the server would be asked for ever.
-        let stalled = self.position().stalled;
-        if stalled > 0 {
-            let wait = backoff::wait(stalled - 1, 0.0, None).min(LONGEST_STALL);
-            tokio::time::sleep(wait).await;
-        }
-        loop {
-            // A homeserver may keep its answer to a request for minutes and give it again
-            // at once, so no request is made twice. Going on from the answer is safe: it
-            // held no news, so there is nothing that the server could forget.
-            let since = self.position().polled.clone();
-            let started = Instant::now();
-            self.refresh_if_due().await?;
-            let login = self.login();
-            let token = login.access_token.expose();
-            let filter = poll::filter(poll::EVENTS[0]);
-            let answer = match self.parts.rest.poll(token, &since, &filter, self.poll_limit()).await
-            {
-                Ok(answer) => answer,
-                // That much is news; the SDK and the journal fetch it in parts.
-                Err(RestError::TooLarge) => return Ok(()),
-                Err(error) => return Err(self.parts.rest.fault(&self.parts.spec.account, error)),
-            };
-            self.parts.report.synced();
-            for event in poll::account_data(&answer) {
-                self.on_account_data(event).await?;
-            }
-            if poll::has_news(&answer) {
-                self.reading.lock().await.found = Some(answer);
-                return Ok(());
-            }
-            if self.is_due() {
-                return Ok(());
-            }
-            if let Some(next) = answer["next_batch"].as_str() {
-                self.position().polled = next.to_owned();
-            }
-            if started.elapsed() < SHORTEST_POLL {
-                tokio::time::sleep(SHORTEST_POLL).await;
-            }
-            if self.position().last_use.elapsed() >= IDLE {
-                self.hibernate().await;
-            }
+        self.check_broken()?;
+        tokio::select! {
+            biased;
+            () = self.broke.notified() => self.check_broken(),
+            news = self.wait_for_news() => news,
         }
     }
 

@@ -22,7 +22,7 @@ use launcher_core::{
 };
 use matrix_sdk_base::crypto::store::CryptoStore;
 use matrix_sdk_sqlite::{OpenStoreError, SqliteCryptoStore, SqliteStateStore, SqliteStoreConfig};
-use matrix_sdk_store_encryption::StoreCipher;
+use matrix_sdk_store_encryption::{EncryptedValue, StoreCipher};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 /// The crypto store's file.
@@ -124,9 +124,42 @@ impl StorePlace {
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
         });
         match checked {
-            Ok(said) => said != "ok",
+            Ok(said) => said != "ok" || self.mend().is_err(),
             Err(error) => is_damage(&error),
         }
+    }
+
+    /// Removes rows that do not open any more, where the agent can do without:
+    /// sessions are made anew, room keys come from the backup or from whoever
+    /// has them. Returns how many. To be called while nobody has the store open.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StoreCorrupt`] if other rows do not open; those of devices and
+    /// identities are what trust is built upon.
+    pub(crate) fn mend(&self) -> Result<usize, Fault> {
+        let path = self.crypto_db();
+        let failed = |error: rusqlite::Error| sqlite_fault(&path, &error);
+        let Some(sealed) = read_cipher(&path)? else { return Ok(0) };
+        let Ok(cipher) = StoreCipher::import_with_key(self.key.expose(), &sealed) else {
+            return Ok(0);
+        };
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(failed)?;
+        for table in ["device", "identity", "tracked_user"] {
+            if !damaged_rows(&connection, &cipher, table).map_err(failed)?.is_empty() {
+                let detail = format!("rows of the table {table} do not open");
+                return Err(Fault::StoreCorrupt { path, detail });
+            }
+        }
+        let mut removed = 0;
+        for table in ["session", "inbound_group_session", "outbound_group_session"] {
+            for row in damaged_rows(&connection, &cipher, table).map_err(failed)? {
+                let sql = format!("DELETE FROM {table} WHERE rowid = ?1");
+                removed += connection.execute(&sql, [row]).map_err(failed)?;
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes an Olm session from the crypto store. Names of sessions are
@@ -279,6 +312,27 @@ fn read_cipher(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     })();
     let (_folder, copy) = copied.map_err(|error| unusable(path, &error))?;
     query_cipher(&copy, "mode=rw").map_err(|error| sqlite_fault(path, &error))
+}
+
+/// The rows of a table whose content does not open with the store's cipher.
+fn damaged_rows(
+    connection: &Connection,
+    cipher: &StoreCipher,
+    table: &str,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare(&format!("SELECT rowid, data FROM {table}"))?;
+    let mut rows = statement.query([])?;
+    let mut damaged = Vec::new();
+    while let Some(row) = rows.next()? {
+        let opens = row.get_ref(1)?.as_blob().ok().and_then(|sealed| {
+            let sealed: EncryptedValue = rmp_serde::from_slice(sealed).ok()?;
+            cipher.decrypt_value_data(sealed).ok()
+        });
+        if opens.is_none() {
+            damaged.push(row.get(0)?);
+        }
+    }
+    Ok(damaged)
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {

@@ -135,10 +135,11 @@ impl Launcher {
         let stop = Stop::new();
         let signals = Signals::listen().context("listening to signals")?;
         let connector = Arc::new(MatrixConnector::new()?);
-        let maintenance = maintenance(&connector);
+        let journals = Arc::new(SqliteJournals::default());
+        let maintenance = maintenance(&connector, journals.clone());
         let supervisor = Supervisor::new(
             connector,
-            Arc::new(SqliteJournals::default()),
+            journals,
             Box::new(launcher_behaviors::make),
             self.locks.clone(),
         );

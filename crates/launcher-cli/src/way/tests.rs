@@ -87,10 +87,11 @@ impl fmt::Debug for dyn Way {
 
 fn tools(connector: Ready) -> Arc<Tools> {
     let real = MatrixConnector::new().unwrap();
+    let journals: Arc<dyn Journals> = Arc::new(SqliteJournals::default());
     Arc::new(Tools {
         connector: Arc::new(connector),
-        journals: Arc::new(SqliteJournals::default()),
-        maintenance: maintenance(&real),
+        maintenance: maintenance(&real, journals.clone()),
+        journals,
     })
 }
 

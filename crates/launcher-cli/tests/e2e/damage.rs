@@ -250,15 +250,9 @@ fn read_only(bed: &Bed) -> Outcome {
     full.disk.make_read_only()?;
     let uploads = stage.tap.requests().len();
     let mut launcher = stage.place.start_on(&full.disk)?;
-    launcher.wait_until("it says what is wrong", |launcher| {
-        let status = launcher.agent_status("echo")?;
-        Ok(["backoff", "parked"].contains(&status["state"].as_str().unwrap_or_default()))
-    })?;
-    let status = launcher.agent_status("echo")?;
-    assert!(
-        status["reason"].as_str().is_some_and(|why| why.starts_with("store_unusable")),
-        "{status}"
-    );
+    let failed = launcher.wait_for_event("agent_restarting", "echo")?;
+    let reason = failed["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("store_unusable"), "{reason}");
     let sent = stage.tap.requests();
     let uploaded = sent[uploads..].iter().any(|request| request.path.contains("/keys/upload"));
     assert!(!uploaded);
