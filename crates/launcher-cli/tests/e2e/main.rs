@@ -19,6 +19,7 @@ mod folders;
 mod kills;
 mod late_keys;
 mod lifecycle;
+mod operator;
 mod parking;
 mod plaintext;
 mod recovery;
@@ -53,6 +54,7 @@ const ALL: &[Cases] = &[
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
+    operator::CASES,
     parking::CASES,
     plaintext::CASES,
     recovery::CASES,
