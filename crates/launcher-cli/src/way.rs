@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use launcher_control::{
     client::{AskError, Client},
-    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StatusReply, StoreReply},
 };
 use launcher_core::{
     fault::Fault,
@@ -102,50 +102,51 @@ impl Tools {
 
 /// Finds the way to an agent. `own_folder` is that of a launcher on the same
 /// configuration.
+///
+/// A launcher is asked first: trying a lock that it is about to take would park
+/// the agent.
 pub(crate) async fn find(
     spec: &AgentSpec,
     own_folder: &Path,
     tools: &Arc<Tools>,
     purpose: Purpose,
 ) -> Answer<Box<dyn Way>> {
+    let client = Client::new(own_folder);
+    let asked = client.status().await;
+    let runs_it = |agent: &AgentReply| agent.id == spec.id.as_str() && agent.state != "stopped";
+    if asked.as_ref().is_ok_and(|reply| reply.agents.iter().any(runs_it)) {
+        let holder = locks::holder(&spec.data_folder());
+        return Ok(Box::new(Remote::new(spec.id.clone(), client, holder)));
+    }
     // Looking must not make folders, least of all ones that belong to somebody else.
     let untouched = purpose == Purpose::Look && !spec.data_folder().exists();
     let locks = Locks::default();
     let locked = if untouched { Ok(()) } else { locks.acquire(spec) };
-    match locked {
-        Ok(()) => {
+    match (locked, asked) {
+        (Ok(()), _) => {
             if purpose == Purpose::Look {
                 locks.release(&spec.id);
             }
             Ok(Box::new(Direct::new(spec.clone(), tools.clone(), locks)))
         }
-        Err(Fault::StoreLocked { path }) => remote(spec, own_folder, &path).await,
-        Err(fault) => Err(fault.into()),
+        (Err(Fault::StoreLocked { path }), asked) => Err(strange(spec, &path, asked)),
+        (Err(fault), _) => Err(fault.into()),
     }
 }
 
-async fn remote(spec: &AgentSpec, own_folder: &Path, held: &Path) -> Answer<Box<dyn Way>> {
-    let holder = locks::holder(held);
-    let by = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
-    let stranger = |what: &str| {
-        Refusal::new(
-            format!("{} is held by {by}, {what}", spec.id),
-            "wait if that is another command; else stop it, or give its configuration with --config",
-        )
+/// Somebody has the agent whom nobody can ask.
+fn strange(spec: &AgentSpec, held: &Path, asked: Result<StatusReply, AskError>) -> Refusal {
+    let what = match asked {
+        Ok(_) => "and the launcher on this configuration does not run it",
+        Err(AskError::NotRunning { .. }) => "which is no launcher on this configuration",
+        Err(error) => return error.into(),
     };
-    let client = Client::new(own_folder);
-    match client.status().await {
-        Ok(reply) => {
-            let known =
-                |agent: &AgentReply| agent.id == spec.id.as_str() && agent.state != "stopped";
-            match reply.agents.iter().any(known) {
-                true => Ok(Box::new(Remote::new(spec.id.clone(), client, holder))),
-                false => Err(stranger("and the launcher on this configuration does not run it")),
-            }
-        }
-        Err(AskError::NotRunning { .. }) => {
-            Err(stranger("which is no launcher on this configuration"))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let by = match locks::holder(held) {
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    };
+    Refusal::new(
+        format!("{} is held by {by}, {what}", spec.id),
+        "wait if that is another command; else stop it, or give its configuration with --config",
+    )
 }

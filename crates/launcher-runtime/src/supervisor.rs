@@ -331,6 +331,7 @@ impl Supervisor {
             }
             Effect::Hold(agent) => self.grant(&agent),
             Effect::Parked(agent, fault) => {
+                self.refuse(&agent);
                 let (reason, action) = (fault.reason(), fault.action_for(&agent));
                 let agent = agent.as_str();
                 if let Some(event) = fault_event(&fault) {
@@ -343,6 +344,7 @@ impl Supervisor {
                 warn!(event = "agent_restarting", agent, reason, retry_in = ?wait, "failed; tried again");
             }
             Effect::Stopped(agent) => {
+                self.refuse(&agent);
                 self.locks.release(&agent);
                 info!(event = "agent_stopped", agent = agent.as_str(), "stopped");
             }
@@ -386,6 +388,17 @@ impl Supervisor {
             Ok(()) => Ok(held),
             Err(fault) => Err(HoldError::Fault(fault)),
         }));
+    }
+
+    /// Tells whoever waits for an agent that it went another way meanwhile.
+    fn refuse(&mut self, agent: &AgentId) {
+        if let Some(granted) = self.waiting_for.remove(agent) {
+            let why = match self.fleet.is_stopping() {
+                true => HoldError::Stopping,
+                false => HoldError::Unknown(agent.clone()),
+            };
+            drop(granted.send(Err(why)));
+        }
     }
 
     fn on_released(&mut self, agent: AgentId) -> Event {

@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use launcher_control::wire::Grade;
+use launcher_control::{desk::Desk, server::ControlSocket, wire::Grade};
 use launcher_core::{
+    fleet::Wanted,
     names::EventId,
     spec::{
         BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
@@ -15,10 +16,12 @@ use launcher_core::{
     },
 };
 use launcher_runtime::{
-    AccountFacts, Report,
+    AccountFacts, Order, Report, Supervisor,
     ports::{Answer as Reply, Arrivals, Notice, SendFault, Session, journal::Journal},
+    stop::Stop,
 };
 use tempfile::TempDir;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::*;
 
@@ -27,6 +30,14 @@ use super::*;
 struct Ready {
     done: Arc<Mutex<Vec<&'static str>>>,
     fault: Option<Fault>,
+    takes: Duration,
+}
+
+impl Ready {
+    /// As long as it takes to ask a server a few things.
+    fn slow() -> Self {
+        Self { takes: Duration::from_millis(150), ..Self::default() }
+    }
 }
 
 struct Connected(Arc<Mutex<Vec<&'static str>>>);
@@ -39,6 +50,7 @@ impl Connector for Ready {
         report: Arc<Report>,
         journal: Arc<dyn Journal>,
     ) -> Result<Arc<dyn Session>, Fault> {
+        tokio::time::sleep(self.takes).await;
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
@@ -56,7 +68,7 @@ impl Connector for Ready {
 impl Session for Connected {
     async fn wait(&self) -> Result<(), Fault> {
         self.0.lock().unwrap().push("wait");
-        Ok(())
+        std::future::pending().await
     }
 
     async fn read(&self) -> Result<Arrivals, Fault> {
@@ -187,4 +199,103 @@ async fn a_start_that_fails_says_why_and_what_helps() {
     let started = Instant::now();
     assert_eq!(way.come_up().await.unwrap_err(), Refusal::from(fault));
     assert!(started.elapsed() < READY_LIMIT);
+}
+
+/// A launcher that runs the agent, until it is dropped.
+struct Launcher {
+    orders: mpsc::Sender<Order>,
+    _tasks: JoinSet<()>,
+}
+
+impl Launcher {
+    async fn start(spec: &AgentSpec, own_folder: &Path, tools: &Tools) -> Self {
+        let supervisor = Supervisor::new(
+            tools.connector.clone(),
+            tools.journals.clone(),
+            Box::new(launcher_behaviors::make),
+            Arc::new(Locks::default()),
+        );
+        let (orders, received) = mpsc::channel(4);
+        let stop = Stop::new();
+        let desk =
+            Desk::new(supervisor.board(), orders.clone(), tools.maintenance.clone(), stop.clone());
+        let socket = ControlSocket::bind(own_folder).unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { drop(supervisor.run(received, stop).await) });
+        tasks.spawn(async move { socket.serve(desk).await.unwrap() });
+        let launcher = Self { orders, _tasks: tasks };
+        launcher.order(spec).await;
+        launcher
+    }
+
+    /// What a change of the files leads to.
+    async fn order(&self, spec: &AgentSpec) {
+        let agents = [(spec.id.clone(), Wanted::Run(Box::new(spec.clone())))].into();
+        let order = Order::Wanted { agents, touched: Default::default() };
+        self.orders.send(order).await.unwrap();
+    }
+}
+
+/// The way to an agent as soon as the launcher has taken it.
+async fn way_through(
+    spec: &AgentSpec,
+    own_folder: &Path,
+    tools: &Arc<Tools>,
+) -> (Launcher, Box<dyn Way>) {
+    let launcher = Launcher::start(spec, own_folder, tools).await;
+    let client = Client::new(own_folder);
+    let settled = |agent: &AgentReply| matches!(agent.state.as_str(), "running" | "parked");
+    while !client.status().await.unwrap().agents.first().is_some_and(settled) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (launcher, find(spec, own_folder, tools, Purpose::Change).await.unwrap())
+}
+
+#[tokio::test]
+async fn an_agent_that_a_launcher_runs_is_worked_on_there() {
+    let folder = TempDir::new().unwrap();
+    let connector = Ready::default();
+    let done = connector.done.clone();
+    let (spec, tools) = (spec(&folder), tools(connector));
+    let (_launcher, way) = way_through(&spec, folder.path(), &tools).await;
+    assert!(way.describe().starts_with("asking the launcher that runs a"), "{way:?}");
+    way.come_up().await.unwrap();
+    done.lock().unwrap().clear();
+    way.restart().await.unwrap();
+    assert!(done.lock().unwrap().contains(&"close"));
+    let agent = way.come_up().await.unwrap();
+    assert_eq!((agent.state.as_str(), agent.device_id.as_deref()), ("running", Some("NEW")));
+    // The same refusal as without a launcher.
+    let direct = tools.maintenance.reset(&spec, None).await.unwrap_err();
+    assert_eq!(way.reset(None).await.unwrap_err(), Refusal::from(direct));
+    way.come_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_is_parked_again_is_told_with_its_way_out() {
+    let folder = TempDir::new().unwrap();
+    let fault = Fault::NoDevice { user: "@a:hs.test".to_owned() };
+    let connector = Ready { fault: Some(fault.clone()), ..Ready::default() };
+    let (spec, tools) = (spec(&folder), tools(connector));
+    let (_launcher, way) = way_through(&spec, folder.path(), &tools).await;
+    way.restart().await.unwrap();
+    let refused = way.come_up().await.unwrap_err();
+    assert_eq!(refused.reason, format!("a is not ready (parked): {}", fault.reason()));
+    assert_eq!(refused.action, Some(fault.action()));
+}
+
+#[tokio::test]
+async fn a_change_of_the_files_is_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let (spec, tools) = (spec(&folder), tools(Ready::slow()));
+    let (launcher, way) = way_through(&spec, folder.path(), &tools).await;
+    way.come_up().await.unwrap();
+    let mut changed = spec.clone();
+    changed.catch_up.max_age = Duration::from_secs(2);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        launcher.order(&changed).await;
+    };
+    let (taken, ()) = tokio::join!(way.take_up(), change);
+    assert_eq!(taken.unwrap().unwrap().state, "running");
 }

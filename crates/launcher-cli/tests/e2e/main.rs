@@ -21,6 +21,7 @@ mod folders;
 mod kills;
 mod late_keys;
 mod lifecycle;
+mod operator;
 mod parking;
 mod plaintext;
 mod recovery;
@@ -59,6 +60,7 @@ const ALL: &[Cases] = &[
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
+    operator::CASES,
     parking::CASES,
     plaintext::CASES,
     recovery::CASES,

@@ -507,3 +507,41 @@ async fn a_send_that_hangs_is_shown_and_stopped_for() {
     stage.end().await;
     assert_eq!(journal.outcome(), None, "the answer waits for the next life");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_held_agent_rests_and_goes_on_when_it_is_let_go() {
+    let stage = Stage::start(&["calm", "other"], Duration::ZERO).await;
+    stage.wait_for("calm", AgentState::Running).await;
+    let agent: AgentId = "calm".parse().unwrap();
+    let held = hold(&stage.orders, agent.clone()).await.unwrap();
+    assert_eq!(held.spec().id, agent);
+    assert_eq!(stage.state("calm"), Some(AgentState::Stopping));
+    assert_eq!(stage.state("other"), Some(AgentState::Running));
+    assert_eq!(hold(&stage.orders, agent.clone()).await.unwrap_err(), HoldError::Busy(agent));
+    drop(held);
+    stage.wait_for("calm", AgentState::Running).await;
+    assert!(stage.end().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_agent_that_goes_another_way_is_told() {
+    for (stops, told) in
+        [(false, HoldError::Unknown("hangs".parse().unwrap())), (true, HoldError::Stopping)]
+    {
+        let stage = Stage::start(&["hangs"], Duration::ZERO).await;
+        stage.wait_for("hangs", AgentState::Starting).await;
+        let held = hold(&stage.orders, "hangs".parse().unwrap());
+        let goes = async {
+            stage.wait_for("hangs", AgentState::Stopping).await;
+            if stops {
+                stage.stop.ask();
+            } else {
+                let (agents, touched) = (BTreeMap::new(), BTreeSet::new());
+                stage.orders.send(Order::Wanted { agents, touched }).await.unwrap();
+            }
+        };
+        let (held, ()) = tokio::join!(held, goes);
+        assert_eq!(held.unwrap_err(), told);
+        assert!(stage.end().await.is_empty());
+    }
+}
