@@ -32,6 +32,7 @@ mod servers;
 mod soak;
 mod tokens;
 mod trust;
+mod upkeep;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -71,6 +72,7 @@ const ALL: &[Cases] = &[
     soak::CASES,
     tokens::CASES,
     trust::CASES,
+    upkeep::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -18,6 +18,8 @@ use crate::{
 
 pub(crate) const CASES: Cases = &[
     ("recovery::a_lost_store_leads_to_a_new_signed_device_that_old_friends_talk_to", store_lost),
+    ("recovery::a_lost_store_in_trust_mode_cross_signing_leads_to_a_new_signed_device", careful),
+    ("recovery::a_lost_store_in_trust_mode_manual_waits_for_an_operator", manual),
     ("recovery::a_second_loss_within_the_hour_parks", twice),
     ("recovery::a_lost_store_of_an_agent_with_a_token_only_parks", token_only),
     ("recovery::a_device_that_was_deleted_is_replaced_while_the_launcher_runs", deleted),
@@ -38,7 +40,7 @@ pub(crate) fn only_signed_device(
     Ok(devices[0].device_id.clone())
 }
 
-fn retired(place: &Place, id: &str) -> Result<usize, Box<dyn std::error::Error>> {
+pub(crate) fn retired(place: &Place, id: &str) -> Result<usize, Box<dyn std::error::Error>> {
     let mut count = 0;
     for entry in fs::read_dir(place.agent_folder(id).join("data"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -76,6 +78,50 @@ fn store_lost(bed: &Bed) -> Outcome {
     assert_eq!(only_signed_device(&alice, &agent)?, new);
     ask(&alice, &room, "and again", &agent)?;
     assert!(launcher.stop()?.0.success());
+    stage.check()
+}
+
+fn careful(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let path = stage.place.agent_folder("echo").join("config.yaml");
+    let config = fs::read_to_string(&path)?;
+    let careful = "encryption:\n  trust_mode: cross-signing\n";
+    fs::write(&path, config.replace("encryption:\n", careful))?;
+    let alice = bed.person("alice")?;
+    let launcher = stage.start_ready("echo")?;
+    let room = room_with(&alice, &agent)?;
+    let mut asked = vec![stage.say(&alice, &room, "before")?];
+    alice.wait_for_replies(&room, &asked[0], 1, DEFAULT_TIMEOUT)?;
+    let old = only_signed_device(&alice, &agent)?;
+    assert!(launcher.stop()?.0.success());
+    fs::remove_dir_all(stage.place.agent_folder("echo").join("data/crypto"))?;
+    let launcher = stage.start_ready("echo")?;
+    assert_ne!(only_signed_device(&alice, &agent)?, old);
+    asked.push(stage.say(&alice, &room, "after")?);
+    alice.wait_for_replies(&room, &asked[1], 1, Duration::from_secs(60))?;
+    stage.answered_once(bed.homeserver(), &alice, &room, &agent, &asked)?;
+    assert!(launcher.stop()?.0.success());
+    stage.check()
+}
+
+fn manual(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let alice = bed.person("alice")?;
+    stage.start_ready("echo")?.stop()?;
+    let devices = alice.user_devices(&agent)?;
+    let path = stage.place.agent_folder("echo").join("config.yaml");
+    let config = fs::read_to_string(&path)?;
+    fs::write(&path, config.replace("encryption:\n", "encryption:\n  trust_mode: manual\n"))?;
+    fs::remove_dir_all(stage.place.agent_folder("echo").join("data/crypto"))?;
+    let before = stage.tap.requests().len();
+    let mut launcher = stage.start()?;
+    launcher.wait_for_event("agent_parked", "echo")?;
+    assert!(launcher.events("store_reset", "echo")?.is_empty());
+    let uploads = |path: &str| path.contains("/keys/upload") || path.contains("/login");
+    assert!(!stage.tap.requests()[before..].iter().any(|request| uploads(&request.path)));
+    assert_eq!(alice.user_devices(&agent)?, devices);
     stage.check()
 }
 

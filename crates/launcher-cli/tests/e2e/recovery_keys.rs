@@ -172,7 +172,11 @@ fn unchanged(bed: &Bed, owner: &JsUser, before: &BTreeMap<String, Value>, device
 /// The launcher is killed when the server has acted and before it hears of it,
 /// in every step that makes identity, backup and secret storage.
 fn killed(bed: &Bed) -> Outcome {
+    let alice = bed.person("alice")?;
     let steps = [
+        "/login",
+        "/account_data/launcher.life",
+        "/keys/upload",
         "/device_signing/upload",
         "/room_keys/version",
         "/account_data/m.secret_storage.key.",
@@ -195,7 +199,8 @@ fn killed(bed: &Bed) -> Outcome {
         let status = launcher.agent_status("echo")?;
         assert_eq!(status["cross_signed"], true, "killed at {step}");
         assert!(status["backup_version"].is_string(), "killed at {step}");
-        let alice = bed.person("alice")?;
+        let room = room_with(&alice, &agent)?;
+        ask(&alice, &room, "to be backed up", &agent)?;
         only_signed_device(&alice, &agent)?;
         let key = shown(&stage.place)?;
         let other = further_device(bed, &agent)?;
