@@ -19,7 +19,7 @@ use launcher_runtime::{
     stop::Stop,
 };
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{Instrument, info, info_span, warn};
 
 use crate::wire::{CheckReply, Grade, Refusal};
 
@@ -82,7 +82,7 @@ impl Desk {
     pub(crate) async fn prune_stores(&self, agent: &AgentId) -> Result<Vec<RetiredStore>, Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.prune_stores(&spec);
-        noted(agent, "prune_stores", self.in_time(work).await)
+        noted(agent, "prune_stores", self.in_time(agent, work).await)
     }
 
     pub(crate) async fn devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
@@ -92,7 +92,7 @@ impl Desk {
     pub(crate) async fn prune_devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.prune_devices(&spec);
-        noted(agent, "prune_devices", self.in_time(work).await)
+        noted(agent, "prune_devices", self.in_time(agent, work).await)
     }
 
     /// Everything that was looked at; first the agent's state.
@@ -113,7 +113,7 @@ impl Desk {
     ) -> Result<(), Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.reset(held.spec(), password);
-        noted(agent, "reset", self.in_time(work).await)
+        noted(agent, "reset", self.in_time(agent, work).await)
     }
 
     pub(crate) async fn show_recovery_key(
@@ -122,7 +122,7 @@ impl Desk {
     ) -> Result<Secret<String>, Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.show_recovery_key(held.spec());
-        noted(agent, "show_recovery_key", self.in_time(work).await)
+        noted(agent, "show_recovery_key", self.in_time(agent, work).await)
     }
 
     pub(crate) async fn set_recovery_key(
@@ -132,7 +132,7 @@ impl Desk {
     ) -> Result<(), Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.set_recovery_key(held.spec(), key);
-        noted(agent, "set_recovery_key", self.in_time(work).await)
+        noted(agent, "set_recovery_key", self.in_time(agent, work).await)
     }
 
     pub(crate) async fn restart(&self, agent: &AgentId) -> Result<(), Denied> {
@@ -145,7 +145,7 @@ impl Desk {
     pub(crate) async fn begin_rekey(&self, agent: &AgentId, new: &PickleKey) -> Result<(), Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.begin_rekey(&spec, new);
-        noted(agent, "begin_rekey", self.in_time(work).await)
+        noted(agent, "begin_rekey", self.in_time(agent, work).await)
     }
 
     fn spec(&self, agent: &AgentId) -> Result<AgentSpec, Denied> {
@@ -163,6 +163,7 @@ impl Desk {
     /// Work that a stop of the launcher does not wait for.
     async fn in_time<T>(
         &self,
+        agent: &AgentId,
         work: impl Future<Output = Result<T, MaintenanceError>>,
     ) -> Result<T, Denied> {
         let too_late = async {
@@ -171,7 +172,7 @@ impl Desk {
         };
         tokio::select! {
             biased;
-            done = work => Ok(done?),
+            done = work.instrument(info_span!("agent", agent = agent.as_str())) => Ok(done?),
             () = too_late => Err(HoldError::Stopping.into()),
         }
     }
