@@ -1,5 +1,7 @@
 //! The devices of an agent's account, as the server shows them.
 
+use std::cmp::Reverse;
+
 use launcher_core::{fault::Fault, spec::AgentSpec};
 use launcher_runtime::ports::maintenance::DeviceEntry;
 use matrix_sdk::ruma::CanonicalJsonValue;
@@ -38,7 +40,7 @@ pub(crate) async fn list(
             })
         })
         .collect();
-    found.sort_by(|one, other| (other.own, other.last_seen).cmp(&(one.own, one.last_seen)));
+    found.sort_by_key(|device| Reverse((device.own, device.last_seen)));
     Ok(found)
 }
 

@@ -145,12 +145,13 @@ impl Maintenance for MatrixMaintenance {
         let rest = self.rest(spec);
         let account = &spec.account;
         let device = vault.content.device_id.clone().or(place(spec).device().await?);
-        let Some(device) = device else {
+        // After a kill in here the old device is given up and there is no new one.
+        if device.is_none() && vault.content.retired_token.is_none() {
             return Err(refused(
                 "there is nothing to reset: the agent has not logged in yet",
                 "start it once with `launcher run`",
             ));
-        };
+        }
         // Before anything is given up: a wrong password changes nothing.
         let successor = match (&account.password, password) {
             (Some(_), _) => None,
@@ -162,11 +163,13 @@ impl Maintenance for MatrixMaintenance {
                 ));
             }
         };
-        let folder = reset::folder_for(spec, &device);
-        let cause = "reset: an operator asked for it".to_owned();
-        vault.content.retiring = Some(Retiring { device, cause, folder });
-        vault.keep()?;
-        reset::finish_retiring(spec, &mut vault)?;
+        if let Some(device) = device {
+            let folder = reset::folder_for(spec, &device);
+            let cause = "reset: an operator asked for it".to_owned();
+            vault.content.retiring = Some(Retiring { device, cause, folder });
+            vault.keep()?;
+            reset::finish_retiring(spec, &mut vault)?;
+        }
         if let Some((device, tokens)) = successor {
             vault.content.device_id = Some(device);
             vault.content.set_tokens(&tokens);

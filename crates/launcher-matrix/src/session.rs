@@ -6,23 +6,19 @@
 //! has had nothing to do for a while lets its client and stores go until there
 //! is news (it *hibernates*).
 
+mod life;
+mod live;
+mod sending;
+
 use std::{
-    collections::BTreeSet,
-    pin::Pin,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, Stream, StreamExt};
 use launcher_core::{
-    backoff,
-    claim::{self, Announcement, Claim, Claims, Reaction},
-    fault::Fault,
-    fleet::Degradation,
-    names::{EventId, RoomId as Room},
-    preflight::{LocalAccount, Mismatch},
-    spec::AgentSpec,
+    backoff, claim::Claim, fault::Fault, fleet::Degradation, names::EventId,
+    preflight::LocalAccount, spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
@@ -38,7 +34,6 @@ use matrix_sdk::{
     config::SyncSettings,
     deserialized_responses::{TimelineEvent, TimelineEventKind},
     ruma::{
-        RoomId,
         api::client::{
             filter::{FilterDefinition, LazyLoadOptions},
             sync::sync_events::v3::Filter,
@@ -47,16 +42,16 @@ use matrix_sdk::{
     },
     sync::{JoinedRoomUpdate, RoomUpdates},
 };
-use matrix_sdk_base::crypto::store::types::RoomKeyInfo;
 use serde_json::Value;
 use tokio::{
-    sync::{Mutex, Notify, RwLock, RwLockReadGuard, broadcast::Receiver},
+    sync::{Mutex, Notify, RwLock, RwLockReadGuard},
     time::Instant,
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
+use self::{life::Life, live::Live};
 use crate::{
-    aftermath, client, content, errors, feed,
+    aftermath, client, errors, feed,
     invites::{self, Invites},
     lineage,
     login::{self, Login},
@@ -122,23 +117,6 @@ pub(crate) struct MatrixSession {
     broken: std::sync::Mutex<Option<Fault>>,
     broke: Notify,
 }
-
-/// The agent's life, as it is announced.
-struct Life {
-    claim: Claim,
-    /// The other life that was told to end.
-    objected_to: Option<String>,
-}
-
-/// A client with its stores open.
-struct Live {
-    client: Client,
-    updates: std::sync::Mutex<Receiver<RoomUpdates>>,
-    keys: std::sync::Mutex<Option<KeyStream>>,
-}
-
-/// Announces room keys that arrived, by whatever way. `None`: some were missed.
-type KeyStream = Pin<Box<dyn Stream<Item = Option<Vec<RoomKeyInfo>>> + Send>>;
 
 /// Where the agent stands in the server's stream.
 struct Position {
@@ -447,39 +425,6 @@ impl MatrixSession {
         }
     }
 
-    /// Looks whether another life of the agent has announced itself.
-    async fn on_account_data(&self, event: &Value) -> Result<(), Fault> {
-        let Some(seen) = lineage::read(event) else { return Ok(()) };
-        let parts = &self.parts;
-        let mut life = self.life.lock().await;
-        let reply = match claim::react(&life.claim, life.objected_to.as_deref(), &seen) {
-            Reaction::None => return Ok(()),
-            Reaction::Answer => {
-                let (challenge, answer) = (seen.challenge.clone(), seen.challenge);
-                Announcement { challenge, answer, ..Announcement::of(life.claim.clone()) }
-            }
-            Reaction::Object => {
-                warn!(
-                    event = "store_cloned",
-                    device_id = seen.claim.device,
-                    generation = seen.claim.generation,
-                    "another launcher has begun to run this agent; told it to stop"
-                );
-                life.claim.generation = life.claim.generation.max(seen.claim.generation) + 1;
-                life.objected_to = Some(seen.claim.life.clone());
-                let claims = Claims { last: Some(life.claim.clone()), next: None };
-                parts.journal.keep_claims(&claims).await?;
-                let objects_to = Some(seen.claim.life);
-                Announcement { objects_to, ..Announcement::of(life.claim.clone()) }
-            }
-            Reaction::End => {
-                let user = parts.spec.account.user_id.clone();
-                return Err(Fault::Mismatched { mismatch: Mismatch::Cloned { user } });
-            }
-        };
-        lineage::put(&parts.spec, &parts.rest, &self.login(), &reply).await
-    }
-
     fn on_synced(&self, next_batch: String) {
         let mut position = self.position();
         let stalled = position.since == next_batch;
@@ -500,75 +445,6 @@ impl MatrixSession {
             action: "look at the homeserver's log; the agent keeps trying".to_owned(),
         });
         self.parts.report.set_degraded(PROGRESS, shown);
-    }
-
-    /// An answer that a former device of the agent has sent: the server knows
-    /// transaction ids by device, but everybody can see what an event replies to.
-    async fn said_before(&self, answer: &Answer) -> Result<Option<EventId>, SendFault> {
-        let login = self.login();
-        let token = login.access_token.expose();
-        let page = self.parts.rest.messages(token, answer.room.as_str(), None, None).await;
-        let page = page
-            .map_err(|error| SendFault::Passing { detail: error.to_string(), retry_after: None })?;
-        let own = self.parts.spec.account.user_id.as_str();
-        let part = answer.transaction.split('-').nth(1).and_then(|part| part.parse().ok());
-        let is_reply = |event: &&Value| {
-            event["sender"] == own
-                && event["content"]["m.relates_to"]["m.in_reply_to"]["event_id"]
-                    == answer.in_reply_to.as_str()
-        };
-        // The page is newest first, the parts of an answer are sent oldest first.
-        let mut replies = page.events.iter().rev().filter(is_reply);
-        let found = replies.nth(part.unwrap_or(0)).and_then(feed::event_id);
-        Ok(found.map(EventId::new))
-    }
-
-    /// Sends a message, encrypted if the room is or ever was.
-    async fn send_message(
-        &self,
-        room: &Room,
-        content: Value,
-        transaction: &str,
-    ) -> Result<EventId, SendFault> {
-        let passing = |fault: Fault| SendFault::Passing {
-            detail: fault.to_string(),
-            retry_after: fault.retry_after(),
-        };
-        let live = self.live().await.map_err(passing)?;
-        self.position().last_use = Instant::now();
-        let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
-        let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
-        let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
-        let encryption =
-            found.latest_encryption_state().await.map_err(|error| self.send_fault(&error))?;
-        if !encryption.is_encrypted()
-            && self.parts.journal.was_encrypted(room).await.map_err(passing)?
-        {
-            error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
-            return Err(refused("the room was encrypted before and is said to be so no more"));
-        }
-        let sent = found
-            .send_raw("m.room.message", content)
-            .with_transaction_id(transaction.into())
-            .await
-            .map_err(|error| self.send_fault(&error))?;
-        self.position().last_use = Instant::now();
-        Ok(EventId::new(sent.response.event_id.as_str()))
-    }
-
-    /// What an error while sending means. One of the session itself ends the
-    /// wait for news: a long poll does not notice that its token has expired.
-    fn send_fault(&self, error: &matrix_sdk::Error) -> SendFault {
-        if let Some(fault) = errors::session_fault(&self.parts.spec.account, error) {
-            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-            self.broke.notify_one();
-        }
-        errors::send_fault(error)
-    }
-
-    fn check_broken(&self) -> Result<(), Fault> {
-        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        broken.clone().map_or(Ok(()), Err)
     }
 
     /// Waits until there may be something to read.
@@ -640,36 +516,8 @@ impl MatrixSession {
     }
 }
 
+/// The client, for as long as somebody uses it.
 type LiveGuard<'a> = RwLockReadGuard<'a, Live>;
-
-impl Live {
-    async fn new(client: Client) -> Self {
-        let updates = std::sync::Mutex::new(client.subscribe_to_all_room_updates());
-        let keys = client.encryption().room_keys_received_stream().await;
-        let keys = keys.map(|stream| stream.map(Result::ok).boxed());
-        Self { client, updates, keys: std::sync::Mutex::new(keys) }
-    }
-
-    /// The sessions whose keys arrived since this was last asked.
-    fn received_keys(&self) -> Keys {
-        let mut stream = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(stream) = stream.as_mut() else { return Keys::Unknown };
-        let mut found = BTreeSet::new();
-        while let Some(Some(keys)) = stream.next().now_or_never() {
-            let Some(keys) = keys else { return Keys::Unknown };
-            found.extend(keys.into_iter().map(|key| (key.room_id.to_string(), key.session_id)));
-        }
-        Keys::Of(found)
-    }
-
-    fn forget_updates(&self) {
-        while self.last_update().is_some() {}
-    }
-
-    fn last_update(&self) -> Option<RoomUpdates> {
-        self.updates.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
-    }
-}
 
 /// The store is not the one that was closed. The next start finds out what it is.
 fn gone(device: &str) -> Fault {
@@ -715,16 +563,11 @@ impl Session for MatrixSession {
     }
 
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault> {
-        if self.parts.looks_first
-            && let Some(event) = self.said_before(answer).await?
-        {
-            return Ok(event);
-        }
-        self.send_message(&answer.room, content::answer(answer), &answer.transaction).await
+        self.send_answer(answer).await
     }
 
     async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault> {
-        self.send_message(&notice.room, content::notice(notice), &notice.transaction).await
+        self.send_note(notice).await
     }
 
     async fn close(&self) {

@@ -403,6 +403,7 @@ fn unusable(path: &Path, error: &io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use launcher_core::secret::Secret;
+    use matrix_sdk_base::crypto::OlmMachine;
 
     use super::*;
 
@@ -460,6 +461,59 @@ mod tests {
         assert!(place.is_damaged());
         fs::write(place.crypto_db(), "no database at all").unwrap();
         assert!(place.is_damaged());
+    }
+
+    /// A store with an account in it.
+    async fn inhabited(place: &StorePlace) {
+        let store = place.open_crypto().await.unwrap();
+        let user = matrix_sdk::ruma::user_id!("@bot:hs");
+        let device = matrix_sdk::ruma::device_id!("DEV");
+        drop(OlmMachine::with_store(user, device, store.clone(), None).await.unwrap());
+        store.close().await.unwrap();
+        drop(place.open_state().await.unwrap());
+    }
+
+    fn sql(place: &StorePlace, sql: &str) {
+        Connection::open(place.crypto_db()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn sessions_that_do_not_open_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), 1);
+        inhabited(&place).await;
+        assert_eq!(place.mend().unwrap(), 0);
+        sql(&place, "INSERT INTO session VALUES (x'01', x'02', x'03'), (x'04', x'05', x'06')");
+        assert_eq!(place.mend().unwrap(), 2);
+        assert_eq!(place.mend().unwrap(), 0);
+        assert!(!place.is_damaged());
+        assert_eq!(place.device().await.unwrap().as_deref(), Some("DEV"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_device_that_does_not_open_makes_the_store_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path(), 1);
+        inhabited(&place).await;
+        sql(&place, "UPDATE device SET data = x'00'");
+        assert_eq!(place.mend().unwrap_err().code(), "store_corrupt");
+        assert!(place.is_damaged());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn after_resealing_the_new_key_opens_the_store_and_the_old_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (place(folder.path(), 1), place(folder.path(), 2));
+        inhabited(&old).await;
+        let (old_key, other) = (Secret::new([1; 32]), Secret::new([3; 32]));
+        assert_eq!(new.reseal(&other).unwrap_err().code(), "store_key_wrong");
+        old.check_key().unwrap();
+        // Twice, as after a kill.
+        new.reseal(&old_key).unwrap();
+        new.reseal(&old_key).unwrap();
+        assert_eq!(new.device().await.unwrap().as_deref(), Some("DEV"));
+        drop(new.open_state().await.unwrap());
+        assert_eq!(old.check_key().unwrap_err().code(), "store_key_wrong");
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! A client with its stores open.
+
+use std::{collections::BTreeSet, pin::Pin, sync::PoisonError};
+
+use futures_util::{FutureExt, Stream, StreamExt};
+use matrix_sdk::{Client, sync::RoomUpdates};
+use matrix_sdk_base::crypto::store::types::RoomKeyInfo;
+use tokio::sync::broadcast::Receiver;
+
+use crate::undecryptable::Keys;
+
+/// A client with its stores open.
+pub(super) struct Live {
+    pub(super) client: Client,
+    updates: std::sync::Mutex<Receiver<RoomUpdates>>,
+    keys: std::sync::Mutex<Option<KeyStream>>,
+}
+
+/// Announces room keys that arrived, by whatever way. `None`: some were missed.
+type KeyStream = Pin<Box<dyn Stream<Item = Option<Vec<RoomKeyInfo>>> + Send>>;
+
+impl Live {
+    pub(super) async fn new(client: Client) -> Self {
+        let updates = std::sync::Mutex::new(client.subscribe_to_all_room_updates());
+        let keys = client.encryption().room_keys_received_stream().await;
+        let keys = keys.map(|stream| stream.map(Result::ok).boxed());
+        Self { client, updates, keys: std::sync::Mutex::new(keys) }
+    }
+
+    /// The sessions whose keys arrived since this was last asked.
+    pub(super) fn received_keys(&self) -> Keys {
+        let mut stream = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stream) = stream.as_mut() else { return Keys::Unknown };
+        let mut found = BTreeSet::new();
+        while let Some(Some(keys)) = stream.next().now_or_never() {
+            let Some(keys) = keys else { return Keys::Unknown };
+            found.extend(keys.into_iter().map(|key| (key.room_id.to_string(), key.session_id)));
+        }
+        Keys::Of(found)
+    }
+
+    pub(super) fn forget_updates(&self) {
+        while self.last_update().is_some() {}
+    }
+
+    pub(super) fn last_update(&self) -> Option<RoomUpdates> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+    }
+}

@@ -1,0 +1,120 @@
+//! Sending, and what a send finds out about the session itself.
+
+use std::sync::PoisonError;
+
+use launcher_core::{
+    fault::Fault,
+    names::{EventId, RoomId as Room},
+};
+use launcher_runtime::ports::{Answer, Notice, SendFault};
+use matrix_sdk::ruma::RoomId;
+use serde_json::Value;
+use tokio::time::Instant;
+use tracing::error;
+
+use super::MatrixSession;
+use crate::{content, errors, feed};
+
+/// Pages of a hundred events that are searched for an answer at most.
+const PAGES_BACK: usize = 10;
+
+impl MatrixSession {
+    /// Sends an answer, unless a former device has sent it.
+    pub(super) async fn send_answer(&self, answer: &Answer) -> Result<EventId, SendFault> {
+        if self.parts.looks_first
+            && let Some(event) = self.said_before(answer).await?
+        {
+            return Ok(event);
+        }
+        self.send_message(&answer.room, content::answer(answer), &answer.transaction).await
+    }
+
+    /// Sends a notice.
+    pub(super) async fn send_note(&self, notice: &Notice) -> Result<EventId, SendFault> {
+        self.send_message(&notice.room, content::notice(notice), &notice.transaction).await
+    }
+
+    /// An answer that a former device of the agent has sent: the server knows
+    /// transaction ids by device, but everybody can see what an event replies to.
+    ///
+    /// Looks back to the question, a thousand events at most.
+    async fn said_before(&self, answer: &Answer) -> Result<Option<EventId>, SendFault> {
+        let login = self.login();
+        let token = login.access_token.expose();
+        let (rest, own) = (&self.parts.rest, self.parts.spec.account.user_id.as_str());
+        let question = answer.in_reply_to.as_str();
+        let mut replies = Vec::new();
+        let mut from = None;
+        for _ in 0..PAGES_BACK {
+            let page = rest.messages(token, answer.room.as_str(), from.as_deref(), None).await;
+            let page = page.map_err(|error| SendFault::Passing {
+                detail: error.to_string(),
+                retry_after: None,
+            })?;
+            let is_reply = |event: &&Value| {
+                event["sender"] == own
+                    && event["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == question
+            };
+            replies.extend(page.events.iter().filter(is_reply).cloned());
+            let is_complete =
+                page.events.iter().any(|event| feed::event_id(event) == Some(question));
+            from = page.next;
+            if is_complete || from.is_none() {
+                break;
+            }
+        }
+        // Newest first; the parts of an answer are sent oldest first.
+        let part = answer.transaction.split('-').nth(1).and_then(|part| part.parse().ok());
+        let found = replies.iter().rev().nth(part.unwrap_or(0)).and_then(feed::event_id);
+        Ok(found.map(EventId::new))
+    }
+
+    /// Sends a message, encrypted if the room is or ever was.
+    async fn send_message(
+        &self,
+        room: &Room,
+        content: Value,
+        transaction: &str,
+    ) -> Result<EventId, SendFault> {
+        let passing = |fault: Fault| SendFault::Passing {
+            detail: fault.to_string(),
+            retry_after: fault.retry_after(),
+        };
+        let live = self.live().await.map_err(passing)?;
+        self.position().last_use = Instant::now();
+        let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
+        let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
+        let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
+        let encryption =
+            found.latest_encryption_state().await.map_err(|error| self.send_fault(&error))?;
+        if !encryption.is_encrypted()
+            && self.parts.journal.was_encrypted(room).await.map_err(passing)?
+        {
+            error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
+            return Err(refused("the room was encrypted before and is said to be so no more"));
+        }
+        let sent = found
+            .send_raw("m.room.message", content)
+            .with_transaction_id(transaction.into())
+            .await
+            .map_err(|error| self.send_fault(&error))?;
+        self.position().last_use = Instant::now();
+        Ok(EventId::new(sent.response.event_id.as_str()))
+    }
+
+    /// What an error while sending means. One of the session itself ends the
+    /// wait for news: a long poll does not notice that its token has expired.
+    fn send_fault(&self, error: &matrix_sdk::Error) -> SendFault {
+        if let Some(fault) = errors::session_fault(&self.parts.spec.account, error) {
+            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            self.broke.notify_one();
+        }
+        errors::send_fault(error)
+    }
+
+    /// What a send has found out about the session, as an error.
+    pub(super) fn check_broken(&self) -> Result<(), Fault> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.clone().map_or(Ok(()), Err)
+    }
+}
