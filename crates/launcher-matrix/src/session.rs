@@ -11,7 +11,10 @@ mod live;
 mod sending;
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,7 +50,7 @@ use tokio::{
     sync::{Mutex, Notify, RwLock, RwLockReadGuard},
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use self::{life::Life, live::Live};
 use crate::{
@@ -116,6 +119,7 @@ pub(crate) struct MatrixSession {
     /// What a send found out about the session itself.
     broken: std::sync::Mutex<Option<Fault>>,
     broke: Notify,
+    conflict_shown: AtomicBool,
 }
 
 /// Where the agent stands in the server's stream.
@@ -165,11 +169,13 @@ impl MatrixSession {
         let is_lost = done.is_some() && stored.is_none();
         let waiting = Waiting::load(&*journal, &parts.report).await?;
         let life = Mutex::new(Life { claim: parts.claim.clone(), objected_to: None });
+        parts.report.set_degraded("one_time_keys", None);
         let session = Self {
             life,
             login: std::sync::RwLock::new(parts.login.clone()),
             broken: std::sync::Mutex::default(),
             broke: Notify::new(),
+            conflict_shown: AtomicBool::new(false),
             parts,
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
@@ -406,6 +412,7 @@ impl MatrixSession {
         match live.client.sync_once(settings).await {
             Ok(answer) => {
                 self.on_synced(answer.next_batch);
+                self.look_for_conflict(live).await;
                 for event in &answer.account_data {
                     let event = serde_json::from_str(event.json().get()).unwrap_or_default();
                     self.on_account_data(&event).await?;
@@ -423,6 +430,30 @@ impl MatrixSession {
             }
             Err(error) => Err(errors::fault(&self.parts.spec.account, &error)),
         }
+    }
+
+    /// Shows in `status` if the server has one-time keys of this device that
+    /// the store does not know: who takes one of them writes what nobody can read.
+    async fn look_for_conflict(&self, live: &Live) {
+        if !live.has_key_conflict().await || self.conflict_shown.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        error!(
+            event = "otk_conflict",
+            "the server has other one-time keys for this device than the crypto store"
+        );
+        self.parts.report.set_degraded(
+            "one_time_keys",
+            Some(Degradation {
+                reason: "otk_conflict: the server has other one-time keys for this device than \
+                         the crypto store; some people cannot reach the agent"
+                    .to_owned(),
+                action: format!(
+                    "run `launcher reset {}`: the agent becomes a new device",
+                    self.parts.spec.id
+                ),
+            }),
+        );
     }
 
     fn on_synced(&self, next_batch: String) {

@@ -10,7 +10,7 @@ use launcher_testbed::{JsUser, tap::invariants};
 
 use crate::{
     Cases, Outcome,
-    bed::Bed,
+    bed::{Bed, PASSWORD},
     launcher::{Place, Running},
     recovery::only_signed_device,
     rooms::{ask, room_with},
@@ -86,6 +86,16 @@ fn comes_back(
     Ok(after)
 }
 
+/// How many room keys are in the key backup of an account.
+fn keys_in_backup(bed: &Bed, user: &str) -> Result<u64, Box<dyn std::error::Error>> {
+    let owner = bed.homeserver().login(user, PASSWORD)?;
+    let token = Some(owner.access_token.as_str());
+    let path = "/_matrix/client/v3/room_keys/version";
+    let (_, version) = bed.homeserver().request("GET", path, token, None)?;
+    bed.homeserver().request("POST", "/_matrix/client/v3/logout", token, None)?;
+    Ok(version["count"].as_u64().unwrap_or_default())
+}
+
 fn stopped_copy(bed: &Bed) -> Outcome {
     let stage = Tapped::new(bed)?;
     let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
@@ -99,6 +109,13 @@ fn stopped_copy(bed: &Bed) -> Outcome {
     copy(&data, kept.path())?;
     let launcher = stage.start_ready("echo")?;
     asked.extend(talk(&stage, bed, &alice, &room, &agent, MESSAGES)?);
+    // A key that the copy does not have, and the key backup does.
+    alice.discard_session(&room)?;
+    let backed_up = keys_in_backup(bed, &agent)?;
+    asked.extend(talk(&stage, bed, &alice, &room, &agent, 1)?);
+    while keys_in_backup(bed, &agent)? <= backed_up {
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert!(launcher.stop()?.0.success());
     fs::remove_dir_all(&data)?;
     copy(kept.path(), &data)?;
@@ -108,6 +125,7 @@ fn stopped_copy(bed: &Bed) -> Outcome {
     launcher.wait_until("nothing waits for a key", |launcher| {
         Ok(launcher.agent_status("echo")?["undecryptable_pending"] == 0)
     })?;
+    assert!(!launcher.events("decrypted_late", "echo")?.is_empty());
     stage.answered_once(bed.homeserver(), &alice, &room, &agent, &asked)?;
     assert!(launcher.stop()?.0.success());
     stage.check()

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use launcher_testbed::{DEFAULT_TIMEOUT, SmallDisk};
+use launcher_testbed::{
+    DEFAULT_TIMEOUT, SmallDisk,
+    tap::{Action, Matcher},
+};
 
 use crate::{
     Cases, Outcome,
@@ -22,6 +25,7 @@ pub(crate) const CASES: Cases = &[
     ("damage::a_damaged_vault_or_journal_parks_and_names_the_file", other_files),
     ("damage::a_disk_that_is_full_while_messages_come_heals_by_itself", full_while_reading),
     ("damage::a_disk_that_is_full_while_an_answer_is_made_heals_by_itself", full_while_answering),
+    ("damage::one_time_keys_that_the_server_refuses_are_shown_with_the_way_out", refused_keys),
     ("damage::a_store_on_a_read_only_disk_sends_nothing_and_heals_by_itself", read_only),
 ];
 
@@ -236,6 +240,47 @@ fn full_while_answering(bed: &Bed) -> Outcome {
     assert_eq!(only_signed_device(&alice, &full.agent)?, device);
     assert!(launcher.stop()?.0.success());
     stage.check()
+}
+
+fn refused_keys(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let taken =
+        "One time key signed_curve25519:AAAAAAAAAAA already exists. Old key: {}; new key: {}";
+    let refusal = serde_json::json!({ "errcode": "M_UNKNOWN", "error": taken });
+    let uploads = Matcher::path_contains("/keys/upload").body(|body| {
+        body["one_time_keys"].as_object().is_some_and(|keys| !keys.is_empty())
+            && body["device_keys"].is_null()
+    });
+    // The first upload has the device's keys, and is let through.
+    let rule = stage.tap.add_rule(uploads, Action::status(400, refusal));
+    let mut launcher = stage.start_ready("echo")?;
+    let agent = launcher.agent_status("echo")?["user_id"].as_str().unwrap_or_default().to_owned();
+    // Strangers take one-time keys until the agent uploads new ones.
+    let mut strangers = 0;
+    while rule.hits() == 0 {
+        let device = launcher.agent_status("echo")?["device_id"].clone();
+        let claim = serde_json::json!({ "one_time_keys": {
+            &agent: { device.as_str().unwrap_or_default(): "signed_curve25519" },
+        } });
+        let account = bed.account("stranger")?;
+        let path = "/_matrix/client/v3/keys/claim";
+        let token = Some(account.access_token.as_str());
+        for _ in 0..15 {
+            bed.homeserver().request("POST", path, token, Some(&claim))?;
+        }
+        strangers += 1;
+        assert!(strangers < 10, "no upload");
+    }
+    launcher.wait_for_event("otk_conflict", "echo")?;
+    launcher.wait_until("it says what helps", |launcher| {
+        let status = launcher.agent_status("echo")?;
+        let action = status["action"].as_str().unwrap_or_default().to_owned();
+        Ok(status["state"] == "degraded" && action.contains("launcher reset echo"))
+    })?;
+    rule.remove();
+    assert!(launcher.stop()?.0.success());
+    Ok(())
 }
 
 fn read_only(bed: &Bed) -> Outcome {

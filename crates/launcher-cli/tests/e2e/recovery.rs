@@ -276,11 +276,25 @@ fn lies_once(bed: &Bed) -> Outcome {
     stage.check()
 }
 
+/// The identity of an account, as the homeserver shows it to others.
+pub(crate) fn master_key(
+    bed: &Bed,
+    asker: &JsUser,
+    user: &str,
+) -> Result<serde_json::Value, Box<dyn std::error::Error>> {
+    let body = json!({ "device_keys": { user: [] } });
+    let token = Some(asker.account().access_token.as_str());
+    let path = "/_matrix/client/v3/keys/query";
+    let (_, answer) = bed.homeserver().request("POST", path, token, Some(&body))?;
+    Ok(answer["master_keys"][user]["keys"].clone())
+}
+
 fn always_lies(bed: &Bed) -> Outcome {
     let stage = Tapped::new(bed)?;
     let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
     let alice = bed.person("alice")?;
     stage.start_ready("echo")?.stop()?;
+    let identity = master_key(bed, &alice, &agent)?;
     let _rule = stage.tap.add_rule(Matcher::path_contains("/keys/query"), lie(&agent));
     let mut launcher = stage.start()?;
     launcher.wait_for_event("store_reset", "echo")?;
@@ -295,5 +309,6 @@ fn always_lies(bed: &Bed) -> Outcome {
     }
     assert_eq!(launcher.events("store_reset", "echo")?.len(), 1);
     assert!(alice.user_devices(&agent)?.len() <= 2);
+    assert_eq!(master_key(bed, &alice, &agent)?, identity);
     Ok(())
 }

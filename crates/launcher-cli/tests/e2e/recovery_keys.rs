@@ -9,7 +9,7 @@ use crate::{
     Cases, Outcome,
     bed::{Bed, PASSWORD},
     launcher::{Place, Running},
-    recovery::only_signed_device,
+    recovery::{master_key, only_signed_device},
     rooms::{ask, room_with},
     tapped::Tapped,
 };
@@ -195,6 +195,7 @@ fn killed(bed: &Bed) -> Outcome {
         rule.wait_for_hits(1, DEFAULT_TIMEOUT)?;
         launcher.wait_for_end(DEFAULT_TIMEOUT)?;
         rule.remove();
+        let identity = master_key(bed, &alice, &agent)?;
         let launcher: Running<'_> = stage.start_ready("echo")?;
         let status = launcher.agent_status("echo")?;
         assert_eq!(status["cross_signed"], true, "killed at {step}");
@@ -202,6 +203,8 @@ fn killed(bed: &Bed) -> Outcome {
         let room = room_with(&alice, &agent)?;
         ask(&alice, &room, "to be backed up", &agent)?;
         only_signed_device(&alice, &agent)?;
+        let now = master_key(bed, &alice, &agent)?;
+        assert!(identity.is_null() || identity == now, "killed at {step}");
         let key = shown(&stage.place)?;
         let other = further_device(bed, &agent)?;
         let recovered = other.recover(&key)?;

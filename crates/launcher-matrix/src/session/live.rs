@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, pin::Pin, sync::PoisonError};
 
 use futures_util::{FutureExt, Stream, StreamExt};
-use matrix_sdk::{Client, sync::RoomUpdates};
+use matrix_sdk::{Client, store::StateStoreDataKey, sync::RoomUpdates};
 use matrix_sdk_base::crypto::store::types::RoomKeyInfo;
 use tokio::sync::broadcast::Receiver;
 
@@ -25,6 +25,13 @@ impl Live {
         let keys = client.encryption().room_keys_received_stream().await;
         let keys = keys.map(|stream| stream.map(Result::ok).boxed());
         Self { client, updates, keys: std::sync::Mutex::new(keys) }
+    }
+
+    /// Whether the server once refused one-time keys because it has others
+    /// under the same ids. The SDK remembers that in its state store.
+    pub(super) async fn has_key_conflict(&self) -> bool {
+        let key = StateStoreDataKey::OneTimeKeyAlreadyUploaded;
+        matches!(self.client.state_store().get_kv_data(key).await, Ok(Some(_)))
     }
 
     /// The sessions whose keys arrived since this was last asked.
