@@ -38,7 +38,7 @@ pub(crate) async fn list(
             })
         })
         .collect();
-    found.sort_by(|one, other| (other.own, other.last_seen).cmp(&(one.own, one.last_seen)));
+    found.sort_by_key(|device| std::cmp::Reverse((device.own, device.last_seen)));
     Ok(found)
 }
 
