@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use launcher_core::agent::AgentId;
 
+use crate::commands::verify_any::VerifyAny;
+
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
 #[derive(Debug, Parser)]
 #[command(name = "launcher", version, arg_required_else_help = true)]
@@ -28,6 +30,13 @@ pub(crate) enum Command {
     ///
     /// Exits 1 if no launcher runs on this configuration.
     Status(Status),
+    /// Signs a device of any account with the account's own keys
+    ///
+    /// Nothing about the device changes but its signature, and an identity that
+    /// the account has is never replaced. Exits 0 only if the homeserver shows
+    /// the device as signed.
+    #[command(hide = true)]
+    VerifyAny(VerifyAny),
 }
 
 /// Where the configuration is.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::Check(options) => commands::check::run(&options),
         Command::Status(options) => commands::status::run(&options),
+        Command::VerifyAny(options) => commands::verify_any::run(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);
