@@ -50,6 +50,16 @@ impl Bed {
         self.servers().engine.login(homeserver.base_url(), &user, PASSWORD, options)
     }
 
+    /// A further device of an account.
+    pub(crate) fn device_of(
+        &self,
+        user: &str,
+        options: LoginOptions,
+    ) -> Result<JsUser, TestbedError> {
+        let address = self.homeserver().base_url();
+        self.servers().engine.login(address, user, PASSWORD, options)
+    }
+
     /// A new person, signed in at this address of the homeserver.
     pub(crate) fn person_at(&self, stem: &str, address: &str) -> Result<JsUser, TestbedError> {
         let user = self.homeserver().register_without_login(&self.name(stem), PASSWORD)?;

@@ -25,6 +25,7 @@ mod recovery;
 mod replays;
 mod rooms;
 mod servers;
+mod signing;
 mod soak;
 mod trust;
 
@@ -59,6 +60,7 @@ const ALL: &[Cases] = &[
     replays::CASES,
     rooms::CASES,
     servers::CASES,
+    signing::CASES,
     soak::CASES,
     trust::CASES,
 ];
