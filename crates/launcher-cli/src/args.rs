@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use launcher_core::agent::AgentId;
 
+use crate::commands::verify_any::VerifyAny;
+
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
 #[derive(Debug, Parser)]
 #[command(name = "launcher", version, arg_required_else_help = true)]
@@ -58,11 +60,18 @@ pub(crate) enum Command {
     /// launcher that runs the agent starts it with that. Elsewhere it says what
     /// to change. Both keys work until the agent is next started with one.
     Rekey(Rekey),
-    /// Makes sure that an agent's device is signed by its account
+    /// Makes sure that a device is signed by its account
     ///
-    /// Starts the agent anew, which signs its device with the recovery key, or
-    /// makes signing keys where the account has none; then shows the device.
-    /// Exits 0 only if it is signed.
+    /// For an agent: starts it anew, which signs its device with the recovery
+    /// key, or makes signing keys where the account has none; then shows the
+    /// device.
+    ///
+    /// With --homeserver and --username, for a device of any other account:
+    /// nothing about the device changes but its signature, and an identity that
+    /// the account has is never replaced. What is not given by a variable or
+    /// from standard input is asked for at the terminal.
+    ///
+    /// Exits 0 only if the homeserver shows the device as signed.
     Verify(Verify),
 }
 
@@ -184,6 +193,8 @@ pub(crate) struct Verify {
     pub(crate) id: Option<AgentId>,
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(flatten, next_help_heading = "A device of an account that is no agent")]
+    pub(crate) account: Option<VerifyAny>,
 }
 
 /// How log lines look.

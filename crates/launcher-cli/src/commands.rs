@@ -10,6 +10,7 @@ pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stores;
 pub(crate) mod verify;
+pub(crate) mod verify_any;
 
 use std::{future::Future, time::Duration};
 

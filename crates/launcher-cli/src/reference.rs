@@ -30,7 +30,9 @@ fn commands() -> String {
         .to_owned();
     let mut root = Arguments::command();
     root.build();
-    for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+    let shown =
+        |command: &&mut clap::Command| command.get_name() != "help" && !command.is_hide_set();
+    for command in root.get_subcommands_mut().filter(shown) {
         let help = command.render_long_help().to_string();
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         write!(

@@ -400,7 +400,7 @@ impl Doctor<'_> {
                 "give it the account's with `launcher recovery ID --set`",
             );
         };
-        let account = Account { spec: self.spec, rest: self.rest, token };
+        let account = Account { account: &self.spec.account, rest: self.rest, token };
         match account.try_key(&key).await {
             Ok(Ok(())) => self.good("recovery_key", "opens secret storage and the key backup"),
             Ok(Err(layer)) => self.bad(

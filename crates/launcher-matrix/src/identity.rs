@@ -156,7 +156,7 @@ async fn recover(
         return Ok(());
     };
     let token = client.access_token().unwrap_or_default();
-    let account = Account { spec, rest, token: &token };
+    let account = Account { account: &spec.account, rest, token: &token };
     match account.try_key(&key).await? {
         Ok(()) | Err(Layer::Backup { .. }) => {}
         Err(layer) => {
@@ -182,7 +182,7 @@ async fn set_up_recovery(
     vault: &mut VaultFile,
 ) -> Result<(), Fault> {
     let token = client.access_token().unwrap_or_default();
-    let account = Account { spec, rest, token: &token };
+    let account = Account { account: &spec.account, rest, token: &token };
     let has_storage = account.default_key().await?.is_some();
     let backups = client.encryption().backups();
     let backed_up = backups.are_enabled().await;
@@ -228,13 +228,13 @@ async fn set_up_recovery(
 
 async fn account_has_backup(account: &Account<'_>) -> Result<bool, Fault> {
     let found = account.rest.backup_version(account.token).await;
-    Ok(found.map_err(|error| account.rest.fault(&account.spec.account, error))?.is_some())
+    Ok(found.map_err(|error| account.rest.fault(account.account, error))?.is_some())
 }
 
 /// Makes a key backup. One that is there and empty is ours: when we began there
 /// was none, and a kill came before its key was stored.
 async fn make_backup(client: &Client, account: &Account<'_>) -> Result<bool, Fault> {
-    let fault = |error| account.rest.fault(&account.spec.account, error);
+    let fault = |error| account.rest.fault(account.account, error);
     let found = account.rest.backup(account.token).await.map_err(fault)?;
     if let Some(found) = found {
         let (version, count) = (found["version"].as_str(), &found["count"]);
@@ -246,6 +246,6 @@ async fn make_backup(client: &Client, account: &Account<'_>) -> Result<bool, Fau
     }
     match client.encryption().backups().create().await {
         Ok(()) => Ok(true),
-        Err(error) => Err(errors::fault(&account.spec.account, &error)),
+        Err(error) => Err(errors::fault(account.account, &error)),
     }
 }

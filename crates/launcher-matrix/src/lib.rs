@@ -31,6 +31,7 @@ mod reset;
 mod rest;
 mod salvage;
 mod session;
+pub mod signing;
 mod store;
 mod timeline;
 mod undecryptable;

@@ -225,7 +225,7 @@ async fn log_in(
 }
 
 /// Ten random capitals, the form that homeservers use themselves.
-fn new_device_id() -> Result<String, Fault> {
+pub(crate) fn new_device_id() -> Result<String, Fault> {
     let mut bytes = [0_u8; 10];
     getrandom::fill(&mut bytes)
         .map_err(|error| Fault::StoreFailed { detail: format!("no randomness: {error}") })?;

@@ -23,7 +23,7 @@ use crate::{
     connector::MatrixConnector,
     devices, doctor, login,
     preflight::VaultFile,
-    recovery::{Account, Layer},
+    recovery::Account,
     rekey, reset,
     rest::Rest,
     store::StorePlace,
@@ -48,7 +48,7 @@ impl MatrixMaintenance {
     }
 }
 
-fn refused(reason: impl Into<String>, action: impl Into<String>) -> MaintenanceError {
+pub(crate) fn refused(reason: impl Into<String>, action: impl Into<String>) -> MaintenanceError {
     MaintenanceError::Refused { reason: reason.into(), action: action.into() }
 }
 
@@ -207,17 +207,9 @@ impl Maintenance for MatrixMaintenance {
     ) -> Result<(), MaintenanceError> {
         let (mut vault, token) = session(spec)?;
         let rest = self.rest(spec);
-        let account = Account { spec, rest: &rest, token: &token };
+        let account = Account { account: &spec.account, rest: &rest, token: &token };
         if let Err(layer) = account.try_key(key.expose()).await? {
-            let action = match layer {
-                Layer::Form => "type it again",
-                Layer::Absent => "set up recovery in another client of this account first",
-                Layer::SecretStorage => "find the recovery key that was made last",
-                Layer::CrossSigning | Layer::Backup { .. } => {
-                    "repair recovery in another client of this account first"
-                }
-            };
-            return Err(refused(layer.to_string(), action));
+            return Err(refused(layer.to_string(), layer.action()));
         }
         vault.content.recovery_key = Some(key.expose().trim().to_owned().into());
         // Whoever gave it has it.

@@ -5,14 +5,14 @@
 
 use std::fmt;
 
-use launcher_core::{fault::Fault, spec::AgentSpec};
+use launcher_core::{fault::Fault, spec::MatrixAccount};
 use matrix_sdk::ruma::events::{
     EventContentFromType, GlobalAccountDataEventType, secret::request::SecretName,
     secret_storage::key::SecretStorageKeyEventContent,
 };
 use matrix_sdk_base::crypto::{
     secret_storage::{AesHmacSha2EncryptedData, DecodeError, SecretStorageKey},
-    store::types::BackupDecryptionKey,
+    store::types::{BackupDecryptionKey, CrossSigningKeyExport},
 };
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -20,9 +20,10 @@ use crate::rest::Rest;
 
 const DEFAULT_KEY: &str = "m.secret_storage.default_key";
 
-/// The secrets without which a device cannot be signed.
-const CROSS_SIGNING: [&str; 3] =
-    ["m.cross_signing.master", "m.cross_signing.self_signing", "m.cross_signing.user_signing"];
+// The secrets without which a device cannot be signed.
+const MASTER: &str = "m.cross_signing.master";
+const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+const USER_SIGNING: &str = "m.cross_signing.user_signing";
 
 const BACKUP: &str = "m.megolm_backup.v1";
 
@@ -42,6 +43,20 @@ pub(crate) enum Layer {
         /// Its version.
         version: String,
     },
+}
+
+impl Layer {
+    /// What an operator can do about it.
+    pub(crate) fn action(&self) -> &'static str {
+        match self {
+            Self::Form => "type it again",
+            Self::Absent => "set up recovery in another client of this account first",
+            Self::SecretStorage => "find the recovery key that was made last",
+            Self::CrossSigning | Self::Backup { .. } => {
+                "repair recovery in another client of this account first"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Layer {
@@ -67,7 +82,7 @@ impl fmt::Display for Layer {
 /// An account, asked by hand.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
-    pub(crate) spec: &'a AgentSpec,
+    pub(crate) account: &'a MatrixAccount,
     pub(crate) rest: &'a Rest,
     pub(crate) token: &'a str,
 }
@@ -79,21 +94,16 @@ impl Account<'_> {
     ///
     /// Faults of the server; what does not take the key is the inner result.
     pub(crate) async fn try_key(&self, key: &str) -> Result<Result<(), Layer>, Fault> {
-        let Some((id, content)) = self.default_key().await? else {
-            return Ok(Err(Layer::Absent));
-        };
-        let opened = match open(key, &id, content) {
+        let opened = match self.open(key).await? {
             Ok(opened) => opened,
             Err(layer) => return Ok(Err(layer)),
         };
-        for name in CROSS_SIGNING {
-            if self.secret(&opened, &id, name).await?.is_none() {
-                return Ok(Err(Layer::CrossSigning));
-            }
+        if !is_complete(&self.cross_signing_keys(&opened).await?) {
+            return Ok(Err(Layer::CrossSigning));
         }
         let Some(backup) = self.backup().await? else { return Ok(Ok(())) };
         let version = backup["version"].as_str().unwrap_or("?").to_owned();
-        let public = self.secret(&opened, &id, BACKUP).await?.and_then(|secret| {
+        let public = self.secret(&opened, BACKUP).await?.and_then(|secret| {
             let key = BackupDecryptionKey::from_base64(std::str::from_utf8(&secret).ok()?).ok()?;
             Some(key.megolm_v1_public_key().to_base64())
         });
@@ -101,17 +111,74 @@ impl Account<'_> {
         Ok(if fits { Ok(()) } else { Err(Layer::Backup { version }) })
     }
 
+    /// Opens the account's secret storage.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::try_key`].
+    pub(crate) async fn open(&self, key: &str) -> Result<Result<SecretStorageKey, Layer>, Fault> {
+        Ok(match self.default_key().await? {
+            Some((id, content)) => open(key, &id, content),
+            None => Err(Layer::Absent),
+        })
+    }
+
+    /// The private cross-signing keys in secret storage, as far as they can be read.
+    pub(crate) async fn cross_signing_keys(
+        &self,
+        key: &SecretStorageKey,
+    ) -> Result<CrossSigningKeyExport, Fault> {
+        let mut found = CrossSigningKeyExport::default();
+        for (name, place) in [
+            (MASTER, &mut found.master_key),
+            (SELF_SIGNING, &mut found.self_signing_key),
+            (USER_SIGNING, &mut found.user_signing_key),
+        ] {
+            let secret = self.secret(key, name).await?;
+            *place = secret.and_then(|secret| String::from_utf8(secret).ok());
+        }
+        Ok(found)
+    }
+
+    /// Puts private cross-signing keys into secret storage; other keys of it
+    /// keep what they open.
+    pub(crate) async fn keep_cross_signing_keys(
+        &self,
+        key: &SecretStorageKey,
+        keys: &CrossSigningKeyExport,
+    ) -> Result<(), Fault> {
+        for (name, secret) in [
+            (MASTER, &keys.master_key),
+            (SELF_SIGNING, &keys.self_signing_key),
+            (USER_SIGNING, &keys.user_signing_key),
+        ] {
+            let Some(secret) = secret else { continue };
+            let sealed = key.encrypt(secret.clone().into_bytes(), &SecretName::from(name));
+            let sealed = serde_json::to_value(sealed)
+                .map_err(|error| Fault::StoreFailed { detail: error.to_string() })?;
+            let mut content = self.data(name).await?.filter(Value::is_object).unwrap_or(json!({}));
+            if !content["encrypted"].is_object() {
+                content["encrypted"] = json!({});
+            }
+            content["encrypted"][key.key_id()] = sealed;
+            let user = &self.account.user_id;
+            let kept = self.rest.set_account_data(self.token, user, name, &content).await;
+            kept.map_err(|error| self.rest.fault(self.account, error))?;
+        }
+        Ok(())
+    }
+
     /// Makes `key` the default key of an account that has none.
     pub(crate) async fn announce_key(&self, key: &SecretStorageKey) -> Result<(), Fault> {
-        let user = &self.spec.account.user_id;
+        let user = &self.account.user_id;
         let content = serde_json::to_value(key.event_content())
             .map_err(|error| Fault::StoreFailed { detail: error.to_string() })?;
         let kind = key.event_type().to_string();
         let kept = self.rest.set_account_data(self.token, user, &kind, &content).await;
-        kept.map_err(|error| self.rest.fault(&self.spec.account, error))?;
+        kept.map_err(|error| self.rest.fault(self.account, error))?;
         let content = json!({ "key": key.key_id() });
         let kept = self.rest.set_account_data(self.token, user, DEFAULT_KEY, &content).await;
-        kept.map_err(|error| self.rest.fault(&self.spec.account, error))
+        kept.map_err(|error| self.rest.fault(self.account, error))
     }
 
     /// The account's default key: its id, and what describes it.
@@ -124,14 +191,9 @@ impl Account<'_> {
         Ok(Some((id.to_owned(), content.unwrap_or_default())))
     }
 
-    async fn secret(
-        &self,
-        key: &SecretStorageKey,
-        id: &str,
-        name: &str,
-    ) -> Result<Option<Vec<u8>>, Fault> {
+    async fn secret(&self, key: &SecretStorageKey, name: &str) -> Result<Option<Vec<u8>>, Fault> {
         let Some(mut found) = self.data(name).await? else { return Ok(None) };
-        let sealed = found["encrypted"][id].take();
+        let sealed = found["encrypted"][key.key_id()].take();
         let Ok(sealed) = serde_json::from_value::<AesHmacSha2EncryptedData>(sealed) else {
             return Ok(None);
         };
@@ -140,13 +202,20 @@ impl Account<'_> {
 
     async fn backup(&self) -> Result<Option<Value>, Fault> {
         let found = self.rest.backup(self.token).await;
-        found.map_err(|error| self.rest.fault(&self.spec.account, error))
+        found.map_err(|error| self.rest.fault(self.account, error))
     }
 
     async fn data(&self, kind: &str) -> Result<Option<Value>, Fault> {
-        let found = self.rest.account_data(self.token, &self.spec.account.user_id, kind).await;
-        found.map_err(|error| self.rest.fault(&self.spec.account, error))
+        let found = self.rest.account_data(self.token, &self.account.user_id, kind).await;
+        found.map_err(|error| self.rest.fault(self.account, error))
     }
+}
+
+/// Whether none of the three keys is missing.
+pub(crate) fn is_complete(keys: &CrossSigningKeyExport) -> bool {
+    [&keys.master_key, &keys.self_signing_key, &keys.user_signing_key]
+        .iter()
+        .all(|key| key.is_some())
 }
 
 fn open(key: &str, id: &str, content: Value) -> Result<SecretStorageKey, Layer> {

@@ -19,6 +19,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// SDK; nothing that is asked for here is large.
 const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 
+const PASSWORD_STAGE: &str = "m.login.password";
+
 /// Makes the HTTP client that all agents share.
 ///
 /// HTTP/1.1 only: over HTTP/2 every agent's long poll would share one
@@ -56,7 +58,37 @@ pub(crate) enum RestError {
         message: String,
         retry_after: Option<Duration>,
         soft_logout: bool,
+        /// What the server wants to be proved first, if it says.
+        challenge: Option<Challenge>,
     },
+}
+
+/// What has to be proved before a request is granted (UIA).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    /// What the proof has to name.
+    session: Option<String>,
+    /// Whether the password is enough.
+    pub(crate) takes_password: bool,
+}
+
+impl Challenge {
+    fn read(answer: &Value) -> Option<Self> {
+        let flows = answer["flows"].as_array()?;
+        Some(Self {
+            session: answer["session"].as_str().map(ToOwned::to_owned),
+            takes_password: flows.iter().any(|flow| flow["stages"] == json!([PASSWORD_STAGE])),
+        })
+    }
+
+    /// Proves with the password who asks.
+    pub(crate) fn answer(&self, user: &str, password: &Secret<String>) -> Value {
+        let mut auth = password_auth(user, password);
+        if let Some(session) = &self.session {
+            auth["session"] = json!(session);
+        }
+        auth
+    }
 }
 
 impl RestError {
@@ -230,6 +262,37 @@ impl Rest {
         send(request, REQUEST_LIMIT).await
     }
 
+    /// Publishes a cross-signing identity: `keys` with `master_key` and so on.
+    /// `auth` proves who asks, if the server wanted that.
+    pub(crate) async fn upload_signing_keys(
+        &self,
+        token: &str,
+        keys: &Value,
+        auth: Option<Value>,
+    ) -> Result<(), RestError> {
+        let mut body = keys.clone();
+        if let Some(auth) = auth {
+            body["auth"] = auth;
+        }
+        let request = self.http.post(self.url("v3/keys/device_signing/upload")).bearer_auth(token);
+        send(request.json(&body), REQUEST_LIMIT).await.map(drop)
+    }
+
+    /// Adds signatures to keys that are published; `signed` has the signed
+    /// objects by user and key. One that the server does not take is an error.
+    pub(crate) async fn upload_signatures(
+        &self,
+        token: &str,
+        signed: &Value,
+    ) -> Result<(), RestError> {
+        let request = self.http.post(self.url("v3/keys/signatures/upload")).bearer_auth(token);
+        let answer = send(request.json(signed), REQUEST_LIMIT).await?;
+        match failure(&answer) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     /// How many one-time keys of the token's device are on the server. Uploads nothing.
     pub(crate) async fn one_time_keys(&self, token: &str) -> Result<u64, RestError> {
         let request = self.http.post(self.url("v3/keys/upload")).bearer_auth(token);
@@ -379,7 +442,7 @@ impl Rest {
 /// Proves who asks, for requests that want the password again (UIA).
 pub(crate) fn password_auth(user: &str, password: &Secret<String>) -> Value {
     json!({
-        "type": "m.login.password",
+        "type": PASSWORD_STAGE,
         "identifier": { "type": "m.id.user", "user": user },
         "password": password.expose(),
     })
@@ -412,6 +475,22 @@ async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestErr
         message: parsed["error"].as_str().unwrap_or("(no message)").to_owned(),
         retry_after: parsed["retry_after_ms"].as_u64().map(Duration::from_millis).or(header),
         soft_logout: parsed["soft_logout"].as_bool().unwrap_or(false),
+        challenge: Challenge::read(&parsed),
+    })
+}
+
+/// The first of the failures in an answer that says `200 OK`.
+fn failure(answer: &Value) -> Option<RestError> {
+    let of_user = answer["failures"].as_object()?.values().filter_map(Value::as_object);
+    let (key, failure) = of_user.flatten().next()?;
+    let word = |name: &str| failure[name].as_str().unwrap_or("?").to_owned();
+    Some(RestError::Api {
+        status: StatusCode::OK,
+        errcode: word("errcode"),
+        message: format!("{} (for {key})", word("error")),
+        retry_after: None,
+        soft_logout: false,
+        challenge: None,
     })
 }
 
@@ -443,4 +522,44 @@ fn text(answer: &Value, key: &str) -> Result<String, RestError> {
 
 fn garbled(what: &str) -> RestError {
     RestError::Network { detail: format!("{what} from the server") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_says_whether_the_password_is_enough() {
+        let read = |flows: Value| {
+            Challenge::read(&json!({ "flows": flows, "session": "s" })).map(|c| c.takes_password)
+        };
+        assert_eq!(read(json!([{ "stages": ["m.login.password"] }])), Some(true));
+        assert_eq!(
+            read(json!([{ "stages": ["m.oauth"] }, { "stages": ["m.login.password"] }])),
+            Some(true)
+        );
+        let both = json!([{ "stages": ["m.login.password", "m.login.terms"] }]);
+        assert_eq!(read(both), Some(false));
+        assert_eq!(Challenge::read(&json!({ "errcode": "M_UNKNOWN_TOKEN" })), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_challenge_names_its_session() {
+        let challenge = Challenge::read(&json!({ "flows": [], "session": "abc" })).unwrap();
+        let auth = challenge.answer("@a:hs", &Secret::new("secret".to_owned()));
+        assert_eq!(auth["session"], "abc");
+        assert_eq!(auth["identifier"]["user"], "@a:hs");
+    }
+
+    #[test]
+    fn a_signature_that_was_not_taken_is_an_error() {
+        assert!(failure(&json!({})).is_none());
+        assert!(failure(&json!({ "failures": {} })).is_none());
+        assert!(failure(&json!({ "failures": { "@a:hs": {} } })).is_none());
+        let refused = json!({ "failures": { "@a:hs": { "DEV": {
+            "errcode": "M_INVALID_SIGNATURE", "error": "no",
+        } } } });
+        let error = failure(&refused).unwrap().to_string();
+        assert_eq!(error, "200 OK M_INVALID_SIGNATURE: no (for DEV)");
+    }
 }

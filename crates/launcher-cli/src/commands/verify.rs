@@ -9,6 +9,9 @@ use crate::{
 };
 
 pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
+    if let Some(account) = &options.account {
+        return super::verify_any::run(account);
+    }
     let id = options.id.as_ref().ok_or_else(|| Quit::usage("name an agent"))?;
     let configured = Configured::read(&options.files)?;
     let spec = configured.agent(id)?;

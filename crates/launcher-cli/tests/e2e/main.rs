@@ -29,6 +29,7 @@ mod recovery_keys;
 mod replays;
 mod rooms;
 mod servers;
+mod signing;
 mod soak;
 mod tokens;
 mod trust;
@@ -69,6 +70,7 @@ const ALL: &[Cases] = &[
     replays::CASES,
     rooms::CASES,
     servers::CASES,
+    signing::CASES,
     soak::CASES,
     tokens::CASES,
     trust::CASES,
