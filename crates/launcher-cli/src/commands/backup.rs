@@ -1,6 +1,6 @@
 //! `launcher backup`: one agent as one sealed file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use launcher_control::wire::BackupReply;
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Written<'a> {
     agent: &'a str,
-    path: PathBuf,
+    path: String,
     files: usize,
     size: u64,
     /// Whether the agent goes on here, so that a restored copy is behind it.
@@ -39,10 +39,13 @@ pub(crate) fn run(options: &Backup) -> anyhow::Result<Exit> {
         let reply = way.backup(&out).await?;
         let runs_on = way.runs_on();
         let text = match options.json {
-            true => {
-                let BackupReply { files, size } = reply;
-                json(&Written { agent: id.as_str(), path: out.clone(), files, size, runs_on })?
-            }
+            true => json(&Written {
+                agent: id.as_str(),
+                path: out.display().to_string(),
+                files: reply.files,
+                size: reply.size,
+                runs_on,
+            })?,
             false => page(&out, &reply, runs_on),
         };
         exit::print(&text);
