@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use launcher_core::{
+    claim::Claims,
     conversation::Message,
     fault::Fault,
     names::{EventId, RoomId},
@@ -28,7 +29,7 @@ use launcher_runtime::{
         archive::{ArchiveSummary, Archives},
         journal::{
             Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending, Place,
-            Queued,
+            Queued, Stamp,
         },
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
     },
@@ -292,6 +293,34 @@ impl Journal for NoJournals {
     }
 
     async fn noticed(&self, _room: &RoomId, _session: &str) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn claims(&self) -> Result<Claims, Fault> {
+        unused()
+    }
+
+    async fn keep_claims(&self, _claims: &Claims) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn sending(&self, _transaction: &str) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn is_own(&self, _transaction: &str, _at: Stamp) -> Result<bool, Fault> {
+        unused()
+    }
+
+    async fn begin_late(&self) -> Result<(), Fault> {
+        unused()
+    }
+
+    async fn is_passed(&self, _position: &str) -> Result<bool, Fault> {
+        unused()
+    }
+
+    async fn reseal(&self, _from: &PickleKey) -> Result<(), Fault> {
         unused()
     }
 
