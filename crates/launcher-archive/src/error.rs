@@ -82,6 +82,13 @@ pub enum ArchiveError {
         path: PathBuf,
     },
 
+    /// Whoever wanted the archive does not any more.
+    #[error("{} was not written: it is not wanted any more", path.display())]
+    Unwanted {
+        /// What was to be written.
+        path: PathBuf,
+    },
+
     /// The file system refused something. The message names the file.
     ///
     /// If that is the folder of what was made, and nothing but its last sync

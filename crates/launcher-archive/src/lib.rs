@@ -25,7 +25,7 @@ mod writing;
 pub use error::{ArchiveError, DamagedPart};
 pub use names::{MAX_FILES, MAX_NAME, NameProblem};
 pub use reading::{Archive, agent_of, open};
-pub use writing::{Entry, write};
+pub use writing::{Entry, write, write_if_wanted};
 
 /// What went into an archive, or came out of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

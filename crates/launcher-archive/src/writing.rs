@@ -49,6 +49,23 @@ pub fn write(
     key: &PickleKey,
     entries: &[Entry],
 ) -> Result<Summary, ArchiveError> {
+    write_if_wanted(out, agent, key, entries, || true)
+}
+
+/// As [`write()`], but asks `is_wanted` once everything has been read, before
+/// the archive gets its name. So an archive whose files were not watched over
+/// to the end never appears.
+///
+/// # Errors
+///
+/// As [`write()`], and [`ArchiveError::Unwanted`].
+pub fn write_if_wanted(
+    out: &Path,
+    agent: &AgentId,
+    key: &PickleKey,
+    entries: &[Entry],
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<Summary, ArchiveError> {
     let mut names = Names::default();
     for entry in entries {
         names.admit(out, entry.name.as_bytes())?;
@@ -60,6 +77,9 @@ pub fn write(
     let summary = pack(out, entries, &mut sealing)?;
     sealing.finish()?;
     draft.as_file().sync_all()?;
+    if !is_wanted() {
+        return Err(ArchiveError::Unwanted { path: out.to_owned() });
+    }
     draft.persist_noclobber(out).map_err(|refused| match refused.error.kind() {
         io::ErrorKind::AlreadyExists => ArchiveError::Exists { path: out.to_owned() },
         _ => about(out, &refused.error).into(),

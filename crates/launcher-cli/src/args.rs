@@ -60,6 +60,20 @@ pub(crate) enum Command {
     /// launcher that runs the agent starts it with that. Elsewhere it says what
     /// to change. Both keys work until the agent is next started with one.
     Rekey(Rekey),
+    /// Writes an agent into one sealed file
+    ///
+    /// Everything that is needed to go on elsewhere as the same device, sealed
+    /// with the agent's pickle key. A launcher that runs the agent makes the
+    /// file; the agent rests meanwhile, for about a second. Nothing is
+    /// overwritten.
+    Backup(Backup),
+    /// Makes an agent out of a file that `launcher backup` wrote
+    ///
+    /// Its folder gets the agent's name and must not exist. The pickle key that
+    /// opens the file is taken from a variable, typed at the terminal, which
+    /// does not show it, or comes from standard input: 64 hex digits. Says
+    /// what is missing in `.env`. A launcher that runs takes the agent up.
+    Restore(Restore),
     /// Makes sure that a device is signed by its account
     ///
     /// For an agent: starts it anew, which signs its device with the recovery
@@ -183,6 +197,31 @@ pub(crate) struct Rekey {
     /// Makes the new key by chance; only if it can be written into `.env`
     #[arg(long)]
     pub(crate) generate: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// The file to write; it must not exist
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The file that `launcher backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) archive: PathBuf,
+    /// The variable with the pickle key, in the environment or in `.env`
+    /// [default: PICKLE_KEY_<ID>, if it is set]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_env: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: Files,
 }
 
 #[derive(Args, Debug)]

@@ -1,11 +1,13 @@
 //! What each command does.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod recovery;
 pub(crate) mod rekey;
 pub(crate) mod reset;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stores;

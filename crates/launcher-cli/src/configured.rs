@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct Configured {
     pub(crate) sources: Sources,
     pub(crate) loaded: Loaded,
-    own_folder: PathBuf,
+    /// That of a launcher on the same configuration.
+    pub(crate) own_folder: PathBuf,
     tools: Arc<Tools>,
 }
 

@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 
+mod archives;
 mod configured;
 mod maintenance;
 mod way;
@@ -16,6 +17,7 @@ mod exit;
 mod folder;
 mod limits;
 mod logging;
+mod move_in;
 mod signals;
 mod table;
 mod units;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Command::Reset(options) => commands::reset::run(&options),
         Command::Rekey(options) => commands::rekey::run(&options),
         Command::Recovery(options) => commands::recovery::run(&options),
+        Command::Backup(options) => commands::backup::run(&options),
+        Command::Restore(options) => commands::restore::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
     };
     done.unwrap_or_else(|error| {

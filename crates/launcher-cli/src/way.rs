@@ -8,14 +8,14 @@ mod direct;
 mod remote;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use launcher_control::{
     client::{AskError, Client},
-    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StatusReply, StoreReply},
+    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StatusReply, StoreReply},
 };
 use launcher_core::{
     fault::Fault,
@@ -26,11 +26,11 @@ use launcher_journal::SqliteJournals;
 use launcher_matrix::MatrixConnector;
 use launcher_runtime::{
     locks::{self, Locks},
-    ports::{Connector, journal::Journals, maintenance::Maintenance},
+    ports::{Connector, archive::Archives, journal::Journals, maintenance::Maintenance},
 };
 
 use self::{direct::Direct, remote::Remote};
-use crate::maintenance::maintenance;
+use crate::{archives::AgentArchives, maintenance::maintenance};
 
 /// How long an agent may take to come up before a command stops waiting.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -44,6 +44,9 @@ pub(crate) trait Way: Send + Sync {
     /// Who does the work, for the operator.
     fn describe(&self) -> String;
 
+    /// Whether a launcher goes on with the agent when the work is done.
+    fn runs_on(&self) -> bool;
+
     async fn stores(&self) -> Answer<Vec<StoreReply>>;
     async fn prune_stores(&self) -> Answer<Vec<StoreReply>>;
     async fn devices(&self) -> Answer<Vec<DeviceReply>>;
@@ -53,6 +56,9 @@ pub(crate) trait Way: Send + Sync {
     async fn show_recovery_key(&self) -> Answer<Secret<String>>;
     async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()>;
     async fn begin_rekey(&self, new: &PickleKey) -> Answer<()>;
+
+    /// Writes the agent into a new archive at `out`, an absolute path.
+    async fn backup(&self, out: &Path) -> Answer<BackupReply>;
 
     /// Ends what runs of the agent, so that [`Self::come_up`] sees a new start.
     async fn restart(&self) -> Answer<()>;
@@ -85,6 +91,7 @@ pub(crate) struct Tools {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) journals: Arc<dyn Journals>,
     pub(crate) maintenance: Arc<dyn Maintenance>,
+    pub(crate) archives: Arc<dyn Archives>,
 }
 
 impl Tools {
@@ -94,6 +101,7 @@ impl Tools {
         let journals: Arc<dyn Journals> = Arc::new(SqliteJournals::default());
         Ok(Self {
             maintenance: maintenance(&connector, journals.clone()),
+            archives: Arc::new(AgentArchives),
             connector: Arc::new(connector),
             journals,
         })

@@ -36,12 +36,14 @@ mod reading;
 mod values;
 
 mod agent;
+mod arrival;
 mod folders;
 mod load;
 mod origin;
 mod rivals;
 mod root;
 
+pub use arrival::{Arrival, StoreHome, arrival, variable};
 pub use diagnostic::{Diagnostic, Excerpt, Related, summary};
 pub use env_file::{EnvFileEdit, EnvFileError, replace_in_env_file};
 pub use environment::{Environment, ProcessEnvironment};

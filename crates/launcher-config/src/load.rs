@@ -14,13 +14,13 @@ use std::{
 
 use launcher_core::{agent::AgentId, spec::AgentSpec};
 
-pub(crate) use self::open::shown_name;
+pub(crate) use self::open::{env_file, shown_name};
 use crate::{
     agent::{self, Common, Resolved},
     diagnostic::Diagnostic,
     environment::{Environment, Variables},
     folders::{self, AgentFolder},
-    load::open::{env_file, root_file},
+    load::open::root_file,
     reading::Reading,
     rivals::{self, Rival},
     root::{self, RootConfig, RootValues},

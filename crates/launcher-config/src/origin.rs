@@ -79,10 +79,14 @@ fn agent_file(root: &RootConfig, folder: &str) -> PathBuf {
 }
 
 /// The name in a text that is `${NAME}` and nothing else.
-fn name_of(text: &str) -> Option<&str> {
+pub(crate) fn name_of(text: &str) -> Option<&str> {
     let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    is_name(name).then_some(name)
+}
+
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    (!name.is_empty() && name.chars().all(plain)).then_some(name)
+    !name.is_empty() && name.chars().all(plain)
 }
 
 fn env_file_with(sources: &Sources, root: &RootConfig, name: &str) -> Option<PathBuf> {

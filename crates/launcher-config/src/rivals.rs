@@ -103,7 +103,7 @@ fn account(user_id: &str) -> (&str, String) {
 }
 
 /// The path without links, as far as it exists, and without `..`.
-fn canonical(path: &Path) -> PathBuf {
+pub(crate) fn canonical(path: &Path) -> PathBuf {
     let mut known = PathBuf::new();
     for component in path.components() {
         match component {

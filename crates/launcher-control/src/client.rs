@@ -1,6 +1,11 @@
 //! A command's end of the control socket.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use launcher_core::{
     agent::AgentId,
@@ -12,8 +17,9 @@ use serde::Serialize;
 use crate::{
     socket::SocketPath,
     wire::{
-        CheckReply, ChecksReply, DeviceReply, DevicesReply, KeyText, RecoveryKey, Refusal,
-        RekeyRequest, ResetRequest, SecretText, StatusReply, StoreReply, StoresReply,
+        BackupReply, BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, KeyText,
+        RecoveryKey, Refusal, RekeyRequest, ResetRequest, SecretText, StatusReply, StoreReply,
+        StoresReply,
     },
 };
 
@@ -149,6 +155,13 @@ impl Client {
     pub async fn begin_rekey(&self, agent: &AgentId, new: &PickleKey) -> Asked<()> {
         let body = RekeyRequest { new_key: KeyText(new.clone()) };
         self.work(Method::POST, agent, "rekey", Some(&body)).await.map(drop)
+    }
+
+    /// Writes the agent into a new archive at `out`, an absolute path.
+    pub async fn backup(&self, agent: &AgentId, out: &Path) -> Asked<BackupReply> {
+        let body = BackupRequest { path: out.to_owned() };
+        let answer = self.work(Method::POST, agent, "backup", Some(&body)).await?;
+        answer.json().await.map_err(AskError::Answer)
     }
 
     async fn work(

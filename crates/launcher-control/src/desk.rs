@@ -5,7 +5,7 @@
 //! the work ends. Whoever goes away, or outlives a stop of the launcher, has
 //! let go of the agent by that.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
     agent::AgentId,
@@ -15,7 +15,10 @@ use launcher_core::{
 };
 use launcher_runtime::{
     AgentStatus, Held, HoldError, Order, StatusBoard, hold,
-    ports::maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+    ports::{
+        archive::{ArchiveSummary, Archives},
+        maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+    },
     stop::Stop,
 };
 use tokio::sync::mpsc;
@@ -33,6 +36,7 @@ pub struct Desk {
     board: StatusBoard,
     orders: mpsc::Sender<Order>,
     maintenance: Arc<dyn Maintenance>,
+    archives: Arc<dyn Archives>,
     stop: Stop,
 }
 
@@ -62,9 +66,10 @@ impl Desk {
         board: StatusBoard,
         orders: mpsc::Sender<Order>,
         maintenance: Arc<dyn Maintenance>,
+        archives: Arc<dyn Archives>,
         stop: Stop,
     ) -> Self {
-        Self { board, orders, maintenance, stop }
+        Self { board, orders, maintenance, archives, stop }
     }
 
     pub(crate) fn stop(&self) -> Stop {
@@ -133,6 +138,16 @@ impl Desk {
         let held = self.hold(agent).await?;
         let work = self.maintenance.set_recovery_key(held.spec(), key);
         noted(agent, "set_recovery_key", self.in_time(agent, work).await)
+    }
+
+    pub(crate) async fn backup(
+        &self,
+        agent: &AgentId,
+        out: &Path,
+    ) -> Result<ArchiveSummary, Denied> {
+        let held = self.hold(agent).await?;
+        let work = self.archives.write(held.spec(), out);
+        noted(agent, "backup", self.in_time(agent, work).await)
     }
 
     pub(crate) async fn restart(&self, agent: &AgentId) -> Result<(), Denied> {

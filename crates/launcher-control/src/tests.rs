@@ -5,6 +5,7 @@ mod fakes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -53,7 +54,13 @@ impl Launcher {
         let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
         orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
         let socket = ControlSocket::bind(folder.path()).unwrap();
-        let desk = Desk::new(board.clone(), orders, maintenance.clone(), stop.clone());
+        let desk = Desk::new(
+            board.clone(),
+            orders,
+            maintenance.clone(),
+            maintenance.clone(),
+            stop.clone(),
+        );
         let mut tasks = JoinSet::new();
         let until = stop.clone();
         tasks.spawn(async move { drop(supervisor.run(received, until).await) });
@@ -129,6 +136,8 @@ async fn every_route_reaches_the_maintenance_and_comes_back() {
     assert_eq!(client.show_recovery_key(&a()).await.unwrap().expose(), "shown once");
     client.restart(&a()).await.unwrap();
     client.begin_rekey(&a(), &Secret::new([0xa7; 32])).await.unwrap();
+    let written = client.backup(&a(), Path::new("/x/a.backup")).await.unwrap();
+    assert_eq!((written.files, written.size), (3, 99));
     assert_eq!(
         launcher.maintenance.taken(),
         [
@@ -142,6 +151,7 @@ async fn every_route_reaches_the_maintenance_and_comes_back() {
             "set_recovery_key EsT x",
             "show_recovery_key",
             "begin_rekey a7",
+            "backup /x/a.backup",
         ]
     );
     launcher.wait_for(AgentState::Parked).await;
@@ -155,6 +165,7 @@ async fn what_is_refused_arrives_with_its_way_out() {
     let refused = Refusal::new("no password is configured", "give it with --password-stdin");
     assert_eq!(refusal(client.reset(&a(), None).await), refused);
     assert_eq!(refusal(client.prune_devices(&a()).await), refused);
+    assert_eq!(refusal(client.backup(&a(), Path::new("/x")).await), refused);
     // And the agent goes on.
     launcher.wait_for(AgentState::Parked).await;
     assert_eq!(client.stores(&a()).await.unwrap().len(), 1);
@@ -243,6 +254,7 @@ async fn a_request_that_is_not_understood_is_not_repeated() {
     for (request, status) in [
         (post("rekey", "{\"new_key\":\"hunter2\"}"), "422"),
         (post("recovery-key", "{\"key\": hunter2"), "400"),
+        (post("backup", "{\"path\":\"hunter2/a.backup\"}"), "422"),
         (post("reset", &format!("{{\"password\":\"hunter2{}\"}}", "x".repeat(20_000))), "413"),
         (post("hunter2", "{}"), "404"),
         (

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     operator::{
-        CheckReply, ChecksReply, DeviceReply, DevicesReply, Grade, RecoveryKey, RekeyRequest,
-        ResetRequest, StoreReply, StoresReply,
+        BackupReply, BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, Grade,
+        RecoveryKey, RekeyRequest, ResetRequest, StoreReply, StoresReply,
     },
     refusal::Refusal,
     secret::{KeyText, SecretText},

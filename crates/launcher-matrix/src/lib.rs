@@ -39,3 +39,5 @@ mod vault;
 
 pub use connector::MatrixConnector;
 pub use maintenance::MatrixMaintenance;
+pub use rekey::is_begun as is_rekey_begun;
+pub use reset::retired_folders;

@@ -46,6 +46,11 @@ pub(crate) fn path(spec: &AgentSpec) -> PathBuf {
     spec.data_folder().join("rekey")
 }
 
+/// Whether a change of the agent's pickle key was begun and is not finished.
+pub fn is_begun(spec: &AgentSpec) -> bool {
+    fs::symlink_metadata(path(spec)).is_ok()
+}
+
 /// Writes the change file.
 pub(crate) fn begin(spec: &AgentSpec, new: &PickleKey) -> io::Result<()> {
     let old = &spec.encryption.pickle_key;

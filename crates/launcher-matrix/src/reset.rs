@@ -177,8 +177,12 @@ pub(crate) fn finish_retiring(spec: &AgentSpec, vault: &mut VaultFile) -> Result
     Ok(())
 }
 
-/// The folders of the stores that were put aside.
-pub(crate) fn retired_folders(spec: &AgentSpec) -> std::io::Result<Vec<PathBuf>> {
+/// The folders of the stores of an agent that were put aside.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn retired_folders(spec: &AgentSpec) -> std::io::Result<Vec<PathBuf>> {
     let store = &spec.encryption.store_path;
     let (Some(parent), Some(name)) = (store.parent(), store.file_name()) else {
         return Ok(Vec::new());

@@ -4,6 +4,7 @@
 //! [`Behavior`]. Neither sees the other: a behavior gets a message and returns
 //! what it wants done, so encryption, order, retries and limits are in one place.
 
+pub mod archive;
 pub mod journal;
 pub mod maintenance;
 

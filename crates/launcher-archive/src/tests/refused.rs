@@ -1,5 +1,5 @@
 use super::*;
-use crate::NameProblem;
+use crate::{NameProblem, write_if_wanted};
 
 /// Writes, which has to fail and to leave no file.
 fn refusal(bench: &Bench) -> ArchiveError {
@@ -117,4 +117,12 @@ fn a_file_or_a_link_is_not_unpacked_into() {
     std::os::unix::fs::symlink(&empty, bench.target()).unwrap();
     assert!(matches!(bench.unpack(), Err(ArchiveError::Exists { .. })));
     assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+}
+
+#[test]
+fn an_archive_that_is_not_wanted_any_more_does_not_appear() {
+    let bench = Bench::with(&[("config.yaml", b"content")]);
+    let written = write_if_wanted(&bench.archive(), &agent(), &key(1), &bench.entries, || false);
+    assert!(matches!(written, Err(ArchiveError::Unwanted { .. })), "{written:?}");
+    assert_eq!(fs::read_dir(bench.folder.path()).unwrap().count(), 2);
 }

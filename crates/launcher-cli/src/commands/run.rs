@@ -24,6 +24,7 @@ use tracing::{error, info, level_filters::LevelFilter, warn};
 
 use super::{LAST_WAIT, check::sources};
 use crate::{
+    archives::AgentArchives,
     args::{LogFormat, Run},
     exit::{self, Exit},
     folder, limits, logging,
@@ -151,7 +152,13 @@ impl Launcher {
 
         // Reloads are complete pictures, so a short queue is enough.
         let (orders, received) = mpsc::channel(4);
-        let desk = Desk::new(supervisor.board(), orders.clone(), maintenance, stop.clone());
+        let desk = Desk::new(
+            supervisor.board(),
+            orders.clone(),
+            maintenance,
+            Arc::new(AgentArchives),
+            stop.clone(),
+        );
         let served = socket.serve(desk);
         let (reload, reloads) = mpsc::channel(1);
         orders.send(self.order(&loaded, BTreeSet::new())).await?;

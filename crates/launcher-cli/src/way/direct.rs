@@ -1,11 +1,11 @@
 //! Nobody runs the agent: the command does the work itself.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use launcher_control::{
     desk::state_check,
-    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply},
 };
 use launcher_core::{
     secret::{PickleKey, Secret},
@@ -35,6 +35,10 @@ impl Direct {
 impl Way for Direct {
     fn describe(&self) -> String {
         format!("no launcher runs {}; doing it here", self.spec.id)
+    }
+
+    fn runs_on(&self) -> bool {
+        false
     }
 
     async fn stores(&self) -> Answer<Vec<StoreReply>> {
@@ -81,6 +85,10 @@ impl Way for Direct {
 
     async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
         Ok(self.tools.maintenance.begin_rekey(&self.spec, new).await?)
+    }
+
+    async fn backup(&self, out: &Path) -> Answer<BackupReply> {
+        Ok(self.tools.archives.write(&self.spec, out).await?.into())
     }
 
     async fn restart(&self) -> Answer<()> {

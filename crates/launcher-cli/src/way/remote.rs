@@ -1,11 +1,11 @@
 //! A launcher runs the agent: it is asked to do the work.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use launcher_control::{
     client::Client,
-    wire::{AgentReply, CheckReply, DeviceReply, Refusal, StoreReply},
+    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply},
 };
 use launcher_core::{
     agent::AgentId,
@@ -79,6 +79,10 @@ impl Way for Remote {
         }
     }
 
+    fn runs_on(&self) -> bool {
+        true
+    }
+
     async fn stores(&self) -> Answer<Vec<StoreReply>> {
         Ok(self.client.stores(&self.agent).await?)
     }
@@ -113,6 +117,10 @@ impl Way for Remote {
 
     async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
         Ok(self.client.begin_rekey(&self.agent, new).await?)
+    }
+
+    async fn backup(&self, out: &Path) -> Answer<BackupReply> {
+        Ok(self.client.backup(&self.agent, out).await?)
     }
 
     async fn restart(&self) -> Answer<()> {

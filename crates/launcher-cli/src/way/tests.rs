@@ -103,11 +103,12 @@ fn tools(connector: Ready) -> Arc<Tools> {
     Arc::new(Tools {
         connector: Arc::new(connector),
         maintenance: maintenance(&real, journals.clone()),
+        archives: Arc::new(AgentArchives),
         journals,
     })
 }
 
-fn spec(folder: &TempDir) -> AgentSpec {
+pub(crate) fn spec(folder: &TempDir) -> AgentSpec {
     let folder = folder.path().join("a");
     AgentSpec {
         id: "a".parse().unwrap(),
@@ -217,8 +218,13 @@ impl Launcher {
         );
         let (orders, received) = mpsc::channel(4);
         let stop = Stop::new();
-        let desk =
-            Desk::new(supervisor.board(), orders.clone(), tools.maintenance.clone(), stop.clone());
+        let desk = Desk::new(
+            supervisor.board(),
+            orders.clone(),
+            tools.maintenance.clone(),
+            tools.archives.clone(),
+            stop.clone(),
+        );
         let socket = ControlSocket::bind(own_folder).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { drop(supervisor.run(received, stop).await) });

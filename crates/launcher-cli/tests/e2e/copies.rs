@@ -51,7 +51,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Asks `count` things and waits for all answers.
-fn talk(
+pub(crate) fn talk(
     stage: &Tapped,
     bed: &Bed,
     alice: &JsUser,
@@ -67,7 +67,7 @@ fn talk(
 }
 
 /// Waits until the agent is a new device that its owner signed, and asks it something.
-fn comes_back(
+pub(crate) fn comes_back(
     stage: &Tapped,
     launcher: &mut Running<'_>,
     alice: &JsUser,
@@ -209,7 +209,7 @@ fn other_host(original: &Tapped, bed: &Bed) -> Result<Tapped, Box<dyn std::error
 }
 
 /// Fails if both hosts together used an index twice.
-fn check_both(one: &Tapped, other: &Tapped) -> Outcome {
+pub(crate) fn check_both(one: &Tapped, other: &Tapped) -> Outcome {
     let mut requests = one.tap.requests();
     requests.extend(other.tap.requests());
     let mut violations = invariants::reused_message_indices(&requests);

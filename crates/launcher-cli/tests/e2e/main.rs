@@ -21,6 +21,7 @@ mod folders;
 mod kills;
 mod late_keys;
 mod lifecycle;
+mod moving;
 mod operator;
 mod parking;
 mod plaintext;
@@ -62,6 +63,7 @@ const ALL: &[Cases] = &[
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
+    moving::CASES,
     operator::CASES,
     parking::CASES,
     plaintext::CASES,

@@ -43,7 +43,7 @@ pub(super) fn root_file(
 }
 
 /// What `.env`, or the file that was named instead, says.
-pub(super) fn env_file(
+pub(crate) fn env_file(
     sources: &Sources,
     directory: &Path,
     found: &mut Vec<Diagnostic>,

@@ -14,8 +14,8 @@ use launcher_runtime::{HoldError, ports::maintenance::MaintenanceError};
 use crate::{
     desk::{Denied, Desk},
     wire::{
-        AgentReply, ChecksReply, DevicesReply, RecoveryKey, Refusal, RekeyRequest, ResetRequest,
-        SecretText, StatusReply, StoresReply,
+        AgentReply, BackupReply, BackupRequest, ChecksReply, DevicesReply, RecoveryKey, Refusal,
+        RekeyRequest, ResetRequest, SecretText, StatusReply, StoresReply,
     },
 };
 
@@ -32,7 +32,8 @@ pub(super) fn api(desk: Desk) -> Router {
         .route("/recovery-key", post(set_recovery_key))
         .route("/recovery-key/show", post(show_recovery_key))
         .route("/restart", post(restart))
-        .route("/rekey", post(rekey));
+        .route("/rekey", post(rekey))
+        .route("/backup", post(backup));
     Router::new()
         .route("/v1/status", get(status))
         .nest("/v1/agents/{id}", agent)
@@ -137,6 +138,18 @@ async fn rekey(State(desk): State<Desk>, Path(id): Path<String>, body: Body<Reke
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn backup(
+    State(desk): State<Desk>,
+    Path(id): Path<String>,
+    body: Body<BackupRequest>,
+) -> Answer<BackupReply> {
+    let request = read(body)?;
+    if !request.path.is_absolute() {
+        return Err(not_taken(StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    Ok(Json(desk.backup(&agent(&id)?, &request.path).await?.into()))
+}
+
 async fn unknown() -> No {
     let action = "use the `launcher` command of the version that runs";
     No(StatusCode::NOT_FOUND, Refusal::new("this launcher has no such route", action))
@@ -151,8 +164,10 @@ fn agent(id: &str) -> Result<AgentId, No> {
 
 /// The body. What is wrong with one is not repeated: it may hold a secret.
 fn read<T>(body: Body<T>) -> Result<T, No> {
-    body.map(|Json(body)| body).map_err(|rejected| {
-        let reason = "the body of the request is not what this route takes";
-        No(rejected.status(), Refusal { reason: reason.to_owned(), action: None })
-    })
+    body.map(|Json(body)| body).map_err(|rejected| not_taken(rejected.status()))
+}
+
+fn not_taken(status: StatusCode) -> No {
+    let reason = "the body of the request is not what this route takes";
+    No(status, Refusal { reason: reason.to_owned(), action: None })
 }

@@ -26,6 +26,7 @@ use launcher_runtime::{
     Report,
     ports::{
         Action, Answer, Behavior, BehaviorFault, Connector, Session,
+        archive::{ArchiveSummary, Archives},
         journal::{
             Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending, Place,
             Queued, Stamp,
@@ -210,6 +211,18 @@ impl Maintenance for Notes {
         new: &PickleKey,
     ) -> Result<(), MaintenanceError> {
         self.change(format!("begin_rekey {:x}", new.expose()[0]), ()).await
+    }
+}
+
+#[async_trait]
+impl Archives for Notes {
+    async fn write(
+        &self,
+        _spec: &AgentSpec,
+        out: &Path,
+    ) -> Result<ArchiveSummary, MaintenanceError> {
+        let summary = ArchiveSummary { files: 3, size: 99 };
+        self.change(format!("backup {}", out.display()), summary).await
     }
 }
 

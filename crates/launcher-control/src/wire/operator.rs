@@ -1,6 +1,11 @@
 //! What is asked and answered about one agent's account and files.
 
-use launcher_runtime::ports::maintenance::{Check, DeviceEntry, Outcome, RetiredStore};
+use std::path::PathBuf;
+
+use launcher_runtime::ports::{
+    archive::ArchiveSummary,
+    maintenance::{Check, DeviceEntry, Outcome, RetiredStore},
+};
 use serde::{Deserialize, Serialize};
 
 use super::secret::{KeyText, SecretText};
@@ -110,6 +115,29 @@ pub struct RecoveryKey {
 pub struct RekeyRequest {
     /// The pickle key that is to come.
     pub new_key: KeyText,
+}
+
+/// The body of `POST /v1/agents/{id}/backup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// Where the archive is to be: absolute, and nothing there yet.
+    pub path: PathBuf,
+}
+
+/// The answer to `POST /v1/agents/{id}/backup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReply {
+    /// How many files are in it.
+    pub files: usize,
+    /// How large it is, in bytes.
+    pub size: u64,
+}
+
+impl From<ArchiveSummary> for BackupReply {
+    fn from(summary: ArchiveSummary) -> Self {
+        Self { files: summary.files, size: summary.size }
+    }
 }
 
 impl From<RetiredStore> for StoreReply {
