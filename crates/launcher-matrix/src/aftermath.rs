@@ -25,22 +25,6 @@ const TO_DEVICE: &str = concat!(
     r#""room":{"rooms":[],"timeline":{"limit":0}}}"#
 );
 
-/// Makes every room begin a new outbound session with the next message.
-///
-/// An index of a Megolm session must never be used for two messages. A store
-/// that was cut off, or copied while it was in use, may be behind what was sent.
-pub(crate) async fn discard_sessions(client: &Client) -> Result<(), Fault> {
-    let rooms = client.joined_rooms();
-    info!(rooms = rooms.len(), "the last life was cut off; rooms begin new sessions");
-    for room in rooms {
-        if let Err(error) = room.discard_room_key().await {
-            warn!(room = %room.room_id(), %error, "discarding a session failed");
-            return Err(Fault::StoreFailed { detail: error.to_string() });
-        }
-    }
-    Ok(())
-}
-
 /// Asks for the devices of everybody in the encrypted rooms.
 ///
 /// Where the state store was lost and the crypto store was not, the first sync

@@ -70,10 +70,11 @@ impl Connector for MatrixConnector {
         let rest = Rest::new(self.http.clone(), spec.account.homeserver.clone());
         let encryption = &spec.encryption;
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
-        let (prepared, is_new) = match prepare(spec, &rest, &place, &*journal).await {
+        let (prepared, is_new) = match prepare(spec, &rest, &place, &*journal, false).await {
             Err(fault) if launcher_core::reset::would_help(&fault) => {
+                let was_asked = is_rolled_back(&fault);
                 let found = reset::give_up(spec, &rest, &place, fault).await?;
-                let prepared = prepare(spec, &rest, &place, &*journal).await?;
+                let prepared = prepare(spec, &rest, &place, &*journal, was_asked).await?;
                 (prepared, found == reset::Found::GivenUp)
             }
             prepared => (prepared?, false),
@@ -105,7 +106,7 @@ impl Connector for MatrixConnector {
             looks_first: is_new || (!was_clean && reset::is_recent(&cleared.vault.content)),
             claim,
         };
-        let started = finish(parts, client, cleared.vault, cleared.verdict, orderly).await;
+        let started = finish(parts, client, cleared.vault, cleared.verdict).await;
         match &started {
             // Nothing was cut off: the server was away, most likely.
             Err(Fault::ServerUnavailable { .. }) if orderly => journal.end().await?,
@@ -126,11 +127,14 @@ struct Prepared {
     orderly: bool,
 }
 
+/// Brings files, session and server together. `was_asked` says that whoever
+/// lives by the server's announcement did not answer a moment ago.
 async fn prepare(
     spec: &AgentSpec,
     rest: &Rest,
     place: &StorePlace,
     journal: &dyn Journal,
+    was_asked: bool,
 ) -> Result<Prepared, Fault> {
     rekey::finish(spec, place, journal).await?;
     let mut cleared = preflight::clear(spec, rest, place).await?;
@@ -148,13 +152,11 @@ async fn prepare(
         journal,
         store: &cleared.store,
         clean: life.clean,
+        was_asked,
     };
-    let born = match life.clean {
-        true => birth.announce().await,
-        false => match mend(place).await {
-            Ok(()) => birth.announce().await,
-            Err(fault) => Err(fault),
-        },
+    let born = match put_in_order(place, life.clean).await {
+        Ok(()) => birth.announce().await,
+        Err(fault) => Err(fault),
     };
     match born {
         Ok(claim) => {
@@ -166,8 +168,10 @@ async fn prepare(
                 Fault::ServerUnavailable { .. } if life.clean => journal.end().await?,
                 _ => journal.rest().await,
             }
-            if is_cloned(&fault) && cleared.verdict == Verdict::Fresh {
-                // A device without keys, for which there is no use.
+            let is_ours = cleared.vault.content.access_token.as_deref()
+                == Some(cleared.login.access_token.expose());
+            if is_cloned(&fault) && cleared.verdict == Verdict::Fresh && is_ours {
+                // A device without keys that was made a moment ago, and is of no use.
                 drop(rest.logout(cleared.login.access_token.expose()).await);
                 cleared.vault.content = cleared.vault.content.without_device();
                 cleared.vault.keep()?;
@@ -177,16 +181,26 @@ async fn prepare(
     }
 }
 
-/// Looks for rows of the store that do not open, after a life that was cut off.
-async fn mend(place: &StorePlace) -> Result<(), Fault> {
+/// What is done to the crypto store before anything is loaded from it: no room
+/// goes on with an outbound session of an earlier life, and after a life that
+/// was cut off what does not open is removed.
+async fn put_in_order(place: &StorePlace, was_clean: bool) -> Result<(), Fault> {
     let path = place.crypto_db();
     let place = place.clone();
-    let mended = tokio::task::spawn_blocking(move || place.mend()).await;
-    let removed = mended.map_err(|error| Fault::StoreFailed { detail: error.to_string() })??;
+    let work = move || {
+        let removed = if was_clean { 0 } else { place.mend()? };
+        place.forget_outbound_sessions().map(|_| removed)
+    };
+    let removed = tokio::task::spawn_blocking(work).await;
+    let removed = removed.map_err(|error| Fault::StoreFailed { detail: error.to_string() })??;
     if removed > 0 {
         warn!(event = "store_corrupt", path = %path.display(), removed, "sessions and room keys that did not open were removed; they are made or fetched again");
     }
     Ok(())
+}
+
+fn is_rolled_back(fault: &Fault) -> bool {
+    matches!(fault, Fault::Mismatched { mismatch: Mismatch::RolledBack { .. } })
 }
 
 fn is_cloned(fault: &Fault) -> bool {
@@ -199,15 +213,11 @@ async fn finish(
     client: matrix_sdk::Client,
     mut vault: VaultFile,
     verdict: Verdict,
-    orderly: bool,
 ) -> Result<Arc<dyn Session>, Fault> {
     let (spec, rest, report) = (parts.spec.clone(), parts.rest.clone(), parts.report.clone());
     // The first sync uploads the keys; the signature below needs them there.
     let session = MatrixSession::start(parts, client).await?;
     let client = session.client().await?;
-    if !orderly {
-        aftermath::discard_sessions(&client).await?;
-    }
     let keys = published(&client, &spec, &rest).await?;
     if verdict != Verdict::Equal || vault.content.ed25519.is_none() {
         remember(&mut vault, keys)?;

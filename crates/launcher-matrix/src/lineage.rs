@@ -17,7 +17,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::{login::Login, reading, rest::Rest};
+use crate::{
+    login::Login,
+    reading,
+    rest::{Rest, RestError},
+};
 
 /// The type of the account's data on the server, and the name in the store.
 pub(crate) const KIND: &str = "launcher.life";
@@ -25,6 +29,9 @@ pub(crate) const KIND: &str = "launcher.life";
 /// How long another copy of the agent may take to say that it is there. It
 /// waits in a long poll, and sees the question at once.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long after its first answer the server is asked again.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -37,6 +44,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) store: &'a SqliteCryptoStore,
     /// Whether the life before ended in order.
     pub(crate) clean: bool,
+    /// Whether the life that is announced was asked a moment ago, in vain.
+    pub(crate) was_asked: bool,
 }
 
 impl Birth<'_> {
@@ -60,7 +69,15 @@ impl Birth<'_> {
             (found, detail) = (Lineage::Behind, trace);
         }
         if found != Lineage::Current {
+            // Never on a single answer.
+            if !self.was_asked {
+                tokio::time::sleep(SECOND_LOOK).await;
+                if self.server().await? != server {
+                    return Err(self.unsettled());
+                }
+            }
             if let Some(server) = &server
+                && !self.was_asked
                 && self.is_alive(server).await?
             {
                 let user = self.spec.account.user_id.clone();
@@ -74,6 +91,15 @@ impl Birth<'_> {
             }
         }
         self.claim(known, server).await
+    }
+
+    /// The server says one thing and then another.
+    fn unsettled(&self) -> Fault {
+        Fault::ServerUnavailable {
+            homeserver: self.rest.homeserver(),
+            detail: "the server changed its mind about the agent's last life".to_owned(),
+            retry_after: None,
+        }
     }
 
     /// Writes the new life down: journal, store, server, and then the journal
@@ -128,8 +154,13 @@ impl Birth<'_> {
         let Some(since) = self.journal.position().await? else { return Ok(None) };
         let token = self.login.access_token.expose();
         let filter = own_messages(&self.spec.account.user_id);
-        let answer = self.rest.poll(token, &since, &filter, reading::unlike_before()).await;
-        let answer = answer.map_err(|error| self.rest.fault(&self.spec.account, error))?;
+        let asked = self.rest.poll(token, &since, &filter, reading::unlike_before()).await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            // After so long an absence nothing is judged that could be found.
+            Err(RestError::TooLarge) => return Ok(None),
+            Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
+        };
         let rooms = answer["rooms"]["join"].as_object().into_iter().flatten();
         for (room, update) in rooms {
             let events = update["timeline"]["events"].as_array().into_iter().flatten();

@@ -34,6 +34,12 @@ pub(crate) const STATE_DB: &str = "matrix-sdk-state.sqlite3";
 /// What matrix-sdk calls it.
 const SDK_NAME: &str = "matrix-sdk-crypto.sqlite3";
 
+/// Tables without whose rows an agent cannot go on.
+const NEEDED: [&str; 3] = ["device", "identity", "tracked_user"];
+
+/// Tables whose rows are made or fetched again.
+const REPLACEABLE: [&str; 3] = ["session", "inbound_group_session", "outbound_group_session"];
+
 /// How often a file that makes no sense is looked at, and the pause in between.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -124,14 +130,23 @@ impl StorePlace {
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
         });
         match checked {
-            Ok(said) => said != "ok" || self.mend().is_err(),
+            Ok(said) => said != "ok" || self.is_unreadable(),
             Err(error) => is_damage(&error),
         }
     }
 
+    /// Whether rows do not open that the agent cannot do without.
+    fn is_unreadable(&self) -> bool {
+        let found = self.with_rows(OpenFlags::SQLITE_OPEN_READ_ONLY, |connection, cipher| {
+            first_damaged(connection, cipher, NEEDED)
+        });
+        matches!(found, Ok(Some(Some(_))))
+    }
+
     /// Removes rows that do not open any more, where the agent can do without:
     /// sessions are made anew, room keys come from the backup or from whoever
-    /// has them. Returns how many. To be called while nobody has the store open.
+    /// has them. Returns how many. To be called before anything has loaded a
+    /// session from the store.
     ///
     /// # Errors
     ///
@@ -139,27 +154,58 @@ impl StorePlace {
     /// identities are what trust is built upon.
     pub(crate) fn mend(&self) -> Result<usize, Fault> {
         let path = self.crypto_db();
-        let failed = |error: rusqlite::Error| sqlite_fault(&path, &error);
-        let Some(sealed) = read_cipher(&path)? else { return Ok(0) };
+        let mended = self.with_rows(OpenFlags::SQLITE_OPEN_READ_WRITE, |connection, cipher| {
+            if let Some(table) = first_damaged(connection, cipher, NEEDED)? {
+                return Ok(Err(table));
+            }
+            let mut removed = 0;
+            for table in REPLACEABLE {
+                for row in damaged_rows(connection, cipher, table)? {
+                    let sql = format!("DELETE FROM {table} WHERE rowid = ?1");
+                    removed += connection.execute(&sql, [row])?;
+                }
+            }
+            Ok(Ok(removed))
+        })?;
+        match mended {
+            None => Ok(0),
+            Some(Ok(removed)) => Ok(removed),
+            Some(Err(table)) => Err(Fault::StoreCorrupt {
+                path,
+                detail: format!("rows of the table {table} do not open"),
+            }),
+        }
+    }
+
+    /// Forgets the outbound sessions of all rooms, so that each begins a new
+    /// one with the next message. To be called before anything has loaded a
+    /// session from the store.
+    ///
+    /// An index of a Megolm session must never be used for two messages. A
+    /// store may be a copy of one that was used on: after a kill it may be
+    /// behind what was sent, and after an orderly stop it may run twice.
+    pub(crate) fn forget_outbound_sessions(&self) -> Result<usize, Fault> {
+        let forgotten = self.with_rows(OpenFlags::SQLITE_OPEN_READ_WRITE, |connection, _| {
+            connection.execute("DELETE FROM outbound_group_session", [])
+        })?;
+        Ok(forgotten.unwrap_or_default())
+    }
+
+    /// Works on the rows of the crypto store; `None` if there is none that the
+    /// key opens.
+    fn with_rows<T>(
+        &self,
+        flags: OpenFlags,
+        work: impl FnOnce(&Connection, &StoreCipher) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Fault> {
+        let path = self.crypto_db();
+        let Some(sealed) = read_cipher(&path)? else { return Ok(None) };
         let Ok(cipher) = StoreCipher::import_with_key(self.key.expose(), &sealed) else {
-            return Ok(0);
+            return Ok(None);
         };
-        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .map_err(failed)?;
-        for table in ["device", "identity", "tracked_user"] {
-            if !damaged_rows(&connection, &cipher, table).map_err(failed)?.is_empty() {
-                let detail = format!("rows of the table {table} do not open");
-                return Err(Fault::StoreCorrupt { path, detail });
-            }
-        }
-        let mut removed = 0;
-        for table in ["session", "inbound_group_session", "outbound_group_session"] {
-            for row in damaged_rows(&connection, &cipher, table).map_err(failed)? {
-                let sql = format!("DELETE FROM {table} WHERE rowid = ?1");
-                removed += connection.execute(&sql, [row]).map_err(failed)?;
-            }
-        }
-        Ok(removed)
+        let worked =
+            Connection::open_with_flags(&path, flags).and_then(|found| work(&found, &cipher));
+        worked.map(Some).map_err(|error| sqlite_fault(&path, &error))
     }
 
     /// Removes an Olm session from the crypto store. Names of sessions are
@@ -312,6 +358,20 @@ fn read_cipher(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     })();
     let (_folder, copy) = copied.map_err(|error| unusable(path, &error))?;
     query_cipher(&copy, "mode=rw").map_err(|error| sqlite_fault(path, &error))
+}
+
+/// The first of these tables with a row that does not open.
+fn first_damaged(
+    connection: &Connection,
+    cipher: &StoreCipher,
+    tables: [&'static str; 3],
+) -> rusqlite::Result<Option<&'static str>> {
+    for table in tables {
+        if !damaged_rows(connection, cipher, table)?.is_empty() {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
 }
 
 /// The rows of a table whose content does not open with the store's cipher.
