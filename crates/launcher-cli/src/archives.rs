@@ -65,8 +65,11 @@ async fn wait_until_closed(spec: &AgentSpec) -> Result<(), MaintenanceError> {
     let end = Instant::now() + CLOSE_LIMIT;
     loop {
         match any_open_in(&folders) {
-            // The system does not tell: this has to be long enough.
-            Err(_) => return Ok(sleep(UNKNOWN_WAIT).await),
+            Err(_) => {
+                // The system does not tell: this has to be long enough.
+                sleep(UNKNOWN_WAIT).await;
+                return Ok(());
+            }
             Ok(false) => return Ok(()),
             Ok(true) if Instant::now() > end => {
                 let reason = "the agent's files are still in use, although it rests";

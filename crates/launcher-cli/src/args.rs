@@ -217,7 +217,7 @@ pub(crate) struct Restore {
     #[arg(value_name = "FILE")]
     pub(crate) archive: PathBuf,
     /// The variable with the pickle key, in the environment or in `.env`
-    /// [default: PICKLE_KEY_<ID>, if it is set]
+    /// [default: for an agent `my-bot` it is `PICKLE_KEY_MY_BOT`, if that is set]
     #[arg(long, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
     #[command(flatten)]

@@ -1,6 +1,10 @@
 //! Agents that are carried to another place as one file.
 
-use std::{fs, path::PathBuf, process::Output};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use launcher_testbed::DEFAULT_TIMEOUT;
 
@@ -37,11 +41,7 @@ fn backup(from: &Tapped) -> Result<(PathBuf, String), Box<dyn std::error::Error>
     Ok((from.place.path().join("echo.backup"), said))
 }
 
-fn restore(
-    into: &Tapped,
-    archive: &PathBuf,
-    key: &str,
-) -> Result<Output, Box<dyn std::error::Error>> {
+fn restore(into: &Tapped, archive: &Path, key: &str) -> Result<Output, Box<dyn std::error::Error>> {
     let archive = archive.to_str().ok_or("a path that is no text")?;
     let output = into.place.command_with_input(&["restore", archive], key)?;
     assert!(!said(&output).contains(key), "{}", said(&output));
