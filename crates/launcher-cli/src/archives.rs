@@ -9,7 +9,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,13 +17,13 @@ use launcher_archive::{ArchiveError, Entry, write_if_wanted};
 use launcher_core::spec::AgentSpec;
 use launcher_matrix::{is_rekey_begun, retired_folders};
 use launcher_runtime::{
+    files,
     locks::LOCK_FILE,
     ports::{
         archive::{ArchiveSummary, Archives},
         maintenance::MaintenanceError,
     },
 };
-use tokio::time::{Instant, sleep};
 
 /// What the crypto store is called in an archive, wherever it was.
 pub(crate) const STORE: &str = "data/crypto";
@@ -40,7 +39,11 @@ impl Archives for AgentArchives {
         spec: &AgentSpec,
         out: &Path,
     ) -> Result<ArchiveSummary, MaintenanceError> {
-        wait_until_closed(spec).await?;
+        let folders = [spec.data_folder(), spec.encryption.store_path.clone()];
+        if !files::wait_until_closed(&folders.each_ref().map(PathBuf::as_path)).await {
+            let reason = "the agent's files are still in use, although it rests";
+            return Err(refused(reason, "repeat the command"));
+        }
         let (spec, out) = (spec.clone(), out.to_owned());
         // Dropped with this future: from then on nobody keeps the files as they are.
         let wanted = Arc::new(());
@@ -53,54 +56,6 @@ impl Archives for AgentArchives {
         done.map_err(|_| refused("writing the archive ended in the middle", LOG))?
     }
 }
-
-/// Waits until no session of this process has the agent's files open.
-///
-/// SQLite's connections are closed on threads of their own, a moment after
-/// their session has ended. The last one writes back what is in the log, so
-/// until then the files change, although the agent is at rest.
-async fn wait_until_closed(spec: &AgentSpec) -> Result<(), MaintenanceError> {
-    let folders = [spec.data_folder(), spec.encryption.store_path.clone()];
-    let folders: Vec<_> = folders.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
-    let end = Instant::now() + CLOSE_LIMIT;
-    loop {
-        match any_open_in(&folders) {
-            Err(_) => {
-                // The system does not tell: this has to be long enough.
-                sleep(UNKNOWN_WAIT).await;
-                return Ok(());
-            }
-            Ok(false) => return Ok(()),
-            Ok(true) if Instant::now() > end => {
-                let reason = "the agent's files are still in use, although it rests";
-                return Err(refused(reason, "repeat the command"));
-            }
-            Ok(true) => sleep(LOOK_EVERY).await,
-        }
-    }
-}
-
-/// Whether this process has a file in one of these folders open, but for locks.
-fn any_open_in(folders: &[PathBuf]) -> io::Result<bool> {
-    for entry in fs::read_dir("/proc/self/fd")? {
-        // One may be closed between listing and looking.
-        let Ok(path) = fs::read_link(entry?.path()) else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // The name of a file that was removed has something appended.
-        if !name.starts_with(LOCK_FILE) && folders.iter().any(|folder| path.starts_with(folder)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// How long files may stay open after their session.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-
-/// How long to wait for files to be closed where the system does not tell.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 const LOG: &str = "look into the log, and repeat the command";
 
@@ -324,7 +279,7 @@ mod tests {
         let _lock = fs::File::open(spec.data_folder().join(LOCK_FILE)).unwrap();
         let open = fs::File::open(spec.data_folder().join("journal.db")).unwrap();
         let closes = async {
-            sleep(LOOK_EVERY * 4).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             assert!(!out.exists());
             drop(open);
         };

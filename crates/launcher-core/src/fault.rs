@@ -262,13 +262,18 @@ impl Fault {
 
     /// The same, with the agent's name in the commands.
     pub fn action_for(&self, agent: &AgentId) -> String {
-        self.action().replace(" ID`", &format!(" {agent}`"))
+        with_name(&self.action(), agent)
     }
 
     /// Code and sentence, as `status` shows it.
     pub fn reason(&self) -> String {
         format!("{}: {self}", self.code())
     }
+}
+
+/// An advice with the agent's name where its commands say `ID`.
+pub fn with_name(advice: &str, agent: &AgentId) -> String {
+    advice.replace(" ID`", &format!(" {agent}`")).replace(" ID --", &format!(" {agent} --"))
 }
 
 fn mode_word(mode: TrustMode) -> &'static str {

@@ -8,7 +8,7 @@ use matrix_sdk::ruma::CanonicalJsonValue;
 use matrix_sdk_base::crypto::vodozemac::{Ed25519PublicKey, Ed25519Signature};
 use serde_json::Value;
 
-use crate::{login, rest::Rest, vault::Vault};
+use crate::{lineage, login, rest::Rest, vault::Vault};
 
 /// All devices of the account, the agent's own first.
 pub(crate) async fn list(
@@ -23,6 +23,8 @@ pub(crate) async fn list(
     let keys = rest.query_keys(token, user).await.map_err(fault)?;
     let own = vault.device_id.as_deref();
     let name_of_ours = login::device_name(spec);
+    let living = rest.account_data(token, user, lineage::KIND).await.map_err(fault)?;
+    let living = living.and_then(|living| living["device"].as_str().map(ToOwned::to_owned));
     let mut found: Vec<DeviceEntry> = devices
         .iter()
         .filter_map(|device| {
@@ -34,7 +36,9 @@ pub(crate) async fn list(
                 has_keys: keys["device_keys"][user][&device_id].is_object(),
                 signed: is_signed(&keys, user, &device_id),
                 own,
-                stale: !own && name.as_ref() == Some(&name_of_ours),
+                stale: !own
+                    && name.as_ref() == Some(&name_of_ours)
+                    && living.as_ref() != Some(&device_id),
                 name,
                 device_id,
             })

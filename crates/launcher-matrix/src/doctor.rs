@@ -8,6 +8,7 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 use fs_err as fs;
 use launcher_core::{
     claim::{Lineage, lineage},
+    fault::with_name,
     preflight::{Findings, LocalAccount, verdict},
     spec::AgentSpec,
 };
@@ -79,7 +80,7 @@ struct Doctor<'a> {
 
 impl Doctor<'_> {
     fn add(&mut self, name: &'static str, outcome: Outcome, finding: String, action: Option<&str>) {
-        let action = action.map(|action| action.replace(" ID`", &format!(" {}`", self.spec.id)));
+        let action = action.map(|action| with_name(action, &self.spec.id));
         self.checks.push(Check { name, outcome, finding, action });
     }
 

@@ -38,6 +38,10 @@ pub(crate) async fn settle(
     let signed = sign(client, spec, rest, vault).await?;
     if signed {
         report.set_degraded("signature", None);
+        if !client.encryption().backups().are_enabled().await {
+            // A key that was given later, or a backup that was made later.
+            recover(client, spec, rest, vault).await?;
+        }
         set_up_recovery(client, spec, rest, vault).await?;
     } else {
         report.set_degraded("signature", Some(unsigned(spec)));

@@ -37,7 +37,10 @@ pub(crate) async fn obtain(
     if let Some(token) = configured.filter(|token| Some(token.expose()) != retired) {
         match whoami(spec, rest, token.expose()).await {
             Ok(login) => return Ok(login),
-            Err(Refusal::Token { .. }) if account.password.is_some() => {}
+            Err(Refusal::Token { soft, .. }) if account.password.is_some() => {
+                vault.sessions_expire |= soft;
+                tell_ended(soft);
+            }
             Err(refusal) => return Err(refusal.into()),
         }
     }

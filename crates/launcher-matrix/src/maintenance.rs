@@ -23,7 +23,7 @@ use crate::{
     connector::MatrixConnector,
     devices, doctor, login,
     preflight::VaultFile,
-    recovery::Account,
+    recovery::{Account, Layer},
     rekey, reset,
     rest::Rest,
     store::StorePlace,
@@ -82,6 +82,45 @@ fn session(spec: &AgentSpec) -> Result<(VaultFile, String), MaintenanceError> {
 
 fn place(spec: &AgentSpec) -> StorePlace {
     StorePlace::new(spec.encryption.store_path.clone(), spec.encryption.pickle_key.clone())
+}
+
+fn needs_password() -> MaintenanceError {
+    refused(
+        "logging in as a new device needs the account's password",
+        "give it on standard input (--password-stdin), or set matrix.password",
+    )
+}
+
+/// The device of the configured token, if the server accepts it.
+async fn device_of_token(spec: &AgentSpec, rest: &Rest) -> Option<String> {
+    let token = spec.account.access_token.as_ref()?;
+    rest.whoami(token.expose()).await.ok()?.device_id
+}
+
+impl MatrixMaintenance {
+    /// There is nothing to give up: a kill came in the middle of a reset, or
+    /// the configured token was never any good.
+    async fn begin_as_new_device(
+        &self,
+        spec: &AgentSpec,
+        mut vault: VaultFile,
+        password: Option<Secret<String>>,
+    ) -> Result<(), MaintenanceError> {
+        let Some(token) =
+            spec.account.access_token.as_ref().filter(|_| spec.account.password.is_none())
+        else {
+            return Err(refused(
+                "there is nothing to reset: the agent has not logged in yet",
+                "start it once with `launcher run`",
+            ));
+        };
+        let Some(password) = password else { return Err(needs_password()) };
+        let (device, tokens) = login::as_new_device(spec, &self.rest(spec), &password).await?;
+        vault.content.retired_token = Some(token.expose().clone().into());
+        vault.content.device_id = Some(device);
+        vault.content.set_tokens(&tokens);
+        Ok(vault.keep()?)
+    }
 }
 
 #[async_trait]
@@ -143,33 +182,25 @@ impl Maintenance for MatrixMaintenance {
     ) -> Result<(), MaintenanceError> {
         let mut vault = open_vault(spec)?;
         let rest = self.rest(spec);
-        let account = &spec.account;
-        let device = vault.content.device_id.clone().or(place(spec).device().await?);
-        // After a kill in here the old device is given up and there is no new one.
-        if device.is_none() && vault.content.retired_token.is_none() {
-            return Err(refused(
-                "there is nothing to reset: the agent has not logged in yet",
-                "start it once with `launcher run`",
-            ));
-        }
-        // Before anything is given up: a wrong password changes nothing.
-        let successor = match (&account.password, password) {
-            (Some(_), _) => None,
-            (None, Some(password)) => Some(login::as_new_device(spec, &rest, &password).await?),
-            (None, None) => {
-                return Err(refused(
-                    "logging in as a new device needs the account's password",
-                    "give it on standard input (--password-stdin), or set matrix.password",
-                ));
-            }
+        let of_token = device_of_token(spec, &rest).await;
+        let known = vault.content.device_id.clone().or(place(spec).device().await?);
+        let Some(device) = known.or(of_token.clone()) else {
+            return self.begin_as_new_device(spec, vault, password).await;
         };
-        if let Some(device) = device {
-            let folder = reset::folder_for(spec, &device);
-            let cause = "reset: an operator asked for it".to_owned();
-            vault.content.retiring = Some(Retiring { device, cause, folder });
-            vault.keep()?;
-            reset::finish_retiring(spec, &mut vault)?;
-        }
+        // A token that somebody configured for another device is what comes next.
+        let keeps_token = of_token.is_some_and(|of_token| of_token != device);
+        // Before anything is given up: a wrong password changes nothing.
+        let successor = match (&spec.account.password, password) {
+            (Some(_), _) => None,
+            (None, None) if keeps_token => None,
+            (None, Some(password)) => Some(login::as_new_device(spec, &rest, &password).await?),
+            (None, None) => return Err(needs_password()),
+        };
+        let folder = reset::folder_for(spec, &device);
+        let cause = "reset: an operator asked for it".to_owned();
+        vault.content.retiring = Some(Retiring { device, cause, folder, keeps_token });
+        vault.keep()?;
+        reset::finish_retiring(spec, &mut vault).await?;
         if let Some((device, tokens)) = successor {
             vault.content.device_id = Some(device);
             vault.content.set_tokens(&tokens);
@@ -186,7 +217,7 @@ impl Maintenance for MatrixMaintenance {
         let Some(key) = vault.content.recovery_key.clone() else {
             return Err(refused(
                 "the agent has no recovery key of its own",
-                "give it the account's with `launcher recovery ID --set`",
+                format!("give it the account's with `launcher recovery {} --set`", spec.id),
             ));
         };
         if vault.content.recovery_shown {
@@ -208,7 +239,10 @@ impl Maintenance for MatrixMaintenance {
         let (mut vault, token) = session(spec)?;
         let rest = self.rest(spec);
         let account = Account { account: &spec.account, rest: &rest, token: &token };
-        if let Err(layer) = account.try_key(key.expose()).await? {
+        // One that opens everything but the backup still signs the device.
+        if let Err(layer) = account.try_key(key.expose()).await?
+            && !matches!(layer, Layer::Backup { .. })
+        {
             return Err(refused(layer.to_string(), layer.action()));
         }
         vault.content.recovery_key = Some(key.expose().trim().to_owned().into());
@@ -228,7 +262,7 @@ impl Maintenance for MatrixMaintenance {
             place.check_key()?;
         }
         let path = rekey::path(spec);
-        if path.exists() {
+        if rekey::is_begun_with(spec) {
             return Err(refused(
                 "an earlier change of the key is not finished",
                 "start the agent once with the key that is configured now",

@@ -63,7 +63,7 @@ pub(crate) async fn clear(
 ) -> Result<Cleared, Fault> {
     let mut vault = open_vault(spec, place)?;
     if vault.content.retiring.is_some() {
-        reset::finish_retiring(spec, &mut vault)?;
+        reset::finish_retiring(spec, &mut vault).await?;
     }
     let existing = match place.exists() {
         true => Some(place.open_crypto().await?),

@@ -65,6 +65,13 @@ pub(crate) fn begin(spec: &AgentSpec, new: &PickleKey) -> io::Result<()> {
     sync_folder(&path)
 }
 
+/// Whether a change file is there that the configured key has a part in. One
+/// that is damaged, or of other keys, keeps nobody from anything.
+pub(crate) fn is_begun_with(spec: &AgentSpec) -> bool {
+    let own = &spec.encryption.pickle_key;
+    fs::read(path(spec)).is_ok_and(|content| read(&content, own).is_some())
+}
+
 /// The other key of a change that is not finished.
 enum Other {
     /// The agent was started with the new key; this is the old one.

@@ -11,7 +11,7 @@ use std::{
 
 use fs_err as fs;
 use launcher_core::{fault::Fault, preflight::Mismatch, reset, spec::AgentSpec};
-use launcher_runtime::stamp;
+use launcher_runtime::{files, stamp};
 use matrix_sdk::{
     Client,
     ruma::{
@@ -59,6 +59,10 @@ pub(crate) async fn give_up(
     place: &StorePlace,
     fault: Fault,
 ) -> Result<Found, Fault> {
+    if matches!(&fault, Fault::StoreCorrupt { path, .. } if *path != place.crypto_db()) {
+        // The vault or the journal: no other device helps.
+        return Err(fault);
+    }
     let refuse = |fault: Fault, why| Fault::NotReset { fault: Box::new(fault), why };
     let Ok(mut vault) = VaultFile::open(spec) else {
         return Err(refuse(fault, "without its vault the agent does not know what was its own"));
@@ -66,7 +70,7 @@ pub(crate) async fn give_up(
     let Some(device) = vault.content.device_id.clone() else {
         return Err(refuse(fault, "the agent had no device of its own before"));
     };
-    if !vault.content.knows(&device) || is_about_another(&fault, &device, place) {
+    if !vault.content.knows(&device) || is_about_another(&fault, &device) {
         return Err(refuse(fault, "the agent never ran as this device"));
     }
     if matches!(fault, Fault::StoreCorrupt { .. }) && !is_damaged_for_good(place).await {
@@ -84,9 +88,10 @@ pub(crate) async fn give_up(
         return Ok(Found::Passed);
     }
     let folder = folder_for(spec, &device);
-    vault.content.retiring = Some(Retiring { device, cause: fault.reason(), folder });
+    vault.content.retiring =
+        Some(Retiring { device, cause: fault.reason(), folder, keeps_token: false });
     vault.keep()?;
-    finish_retiring(spec, &mut vault)?;
+    finish_retiring(spec, &mut vault).await?;
     Ok(Found::GivenUp)
 }
 
@@ -108,7 +113,7 @@ pub(crate) async fn is_damaged_for_good(place: &StorePlace) -> bool {
 }
 
 /// Whether the fault is about something else than the device in the vault.
-fn is_about_another(fault: &Fault, own: &str, place: &StorePlace) -> bool {
+fn is_about_another(fault: &Fault, own: &str) -> bool {
     match fault {
         Fault::Mismatched {
             mismatch:
@@ -117,8 +122,6 @@ fn is_about_another(fault: &Fault, own: &str, place: &StorePlace) -> bool {
                 | Mismatch::KeysVanished { device }
                 | Mismatch::RolledBack { device, .. },
         } => device != own,
-        // Not the vault, not the journal.
-        Fault::StoreCorrupt { path, .. } => *path != place.crypto_db(),
         _ => false,
     }
 }
@@ -157,17 +160,25 @@ async fn is_confirmed(
 }
 
 /// Moves the old store aside and forgets the device. Goes on where it was interrupted.
-pub(crate) fn finish_retiring(spec: &AgentSpec, vault: &mut VaultFile) -> Result<(), Fault> {
-    let Some(Retiring { device, cause, folder }) = vault.content.retiring.clone() else {
+pub(crate) async fn finish_retiring(spec: &AgentSpec, vault: &mut VaultFile) -> Result<(), Fault> {
+    let Some(Retiring { device, cause, folder, keeps_token }) = vault.content.retiring.clone()
+    else {
         return Ok(());
     };
     let store = &spec.encryption.store_path;
+    // A connection that is being closed would remove the log of the next store.
+    if !files::wait_until_closed(&[store]).await {
+        let detail = "the store is still being closed".to_owned();
+        return Err(Fault::StoreFailed { detail });
+    }
     let aside = store.with_file_name(&folder);
     move_files(store, &aside)
         .map_err(|error| Fault::StoreUnusable { path: aside.clone(), detail: error.to_string() })?;
     let mut content = vault.content.without_device();
-    let token = spec.account.access_token.as_ref();
-    content.retired_token = token.map(|token| token.expose().clone().into());
+    if !keeps_token {
+        let token = spec.account.access_token.as_ref();
+        content.retired_token = token.map(|token| token.expose().clone().into());
+    }
     content.resets.push(stamp().0);
     content.old_devices.push(device.clone());
     content.salvage = aside.join(CRYPTO_DB).exists().then(|| folder.clone());

@@ -289,7 +289,11 @@ impl MatrixSession {
         }
         // Whoever uses the client now uses it with the old token.
         let mut live = self.live.write().await;
-        let Ok(mut vault) = VaultFile::open(&self.parts.spec) else { return Ok(()) };
+        let Ok(mut vault) = VaultFile::open(&self.parts.spec) else {
+            warn!("the vault does not open; the session is used until it expires");
+            self.set_login(Login { refresh_at: None, ..self.login() });
+            return Ok(());
+        };
         let mut content = std::mem::take(&mut vault.content);
         let (spec, rest) = (&self.parts.spec, &self.parts.rest);
         let keep = |content: &Vault| vault.keep_as(content);
@@ -305,8 +309,12 @@ impl MatrixSession {
         if let Some(live) = live.take() {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;
         }
-        *self.login.write().unwrap_or_else(PoisonError::into_inner) = login;
+        self.set_login(login);
         Ok(())
+    }
+
+    fn set_login(&self, login: Login) {
+        *self.login.write().unwrap_or_else(PoisonError::into_inner) = login;
     }
 
     fn position(&self) -> std::sync::MutexGuard<'_, Position> {

@@ -79,6 +79,9 @@ pub(crate) struct Retiring {
     pub(crate) cause: String,
     /// Where its store goes.
     pub(crate) folder: String,
+    /// Whether the configured token belongs to another device, and stays good.
+    #[serde(default)]
+    pub(crate) keeps_token: bool,
 }
 
 /// Why a vault could not be read.

@@ -6,6 +6,7 @@
 
 mod answering;
 mod clock;
+pub mod files;
 mod lines;
 pub mod locks;
 pub mod ports;

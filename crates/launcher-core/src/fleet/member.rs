@@ -143,7 +143,11 @@ impl Member {
 
     /// Ends the agent's task, if it has one, for an operator who wants its files.
     pub(super) fn on_hold_asked(&mut self, id: &AgentId, now: Moment, effects: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Held { .. }) {
+        // What is about to end for another reason is not to be had.
+        let ends = |then: &Next| !matches!(then, Next::Restart | Next::Hold);
+        if matches!(self.phase, Phase::Held { .. })
+            || matches!(&self.phase, Phase::Stopping { then, .. } if ends(then))
+        {
             return;
         }
         if self.has_task() {
