@@ -86,7 +86,7 @@ pub(crate) enum Command {
     /// from standard input is asked for at the terminal.
     ///
     /// Exits 0 only if the homeserver shows the device as signed.
-    Verify(Verify),
+    Verify(Box<Verify>),
 }
 
 /// One agent.

@@ -21,6 +21,7 @@ pub(crate) const CASES: Cases = &[
     ),
     ("upkeep::reset_without_a_launcher_does_the_same", reset_stopped),
     ("upkeep::reset_with_a_password_brings_back_an_agent_with_a_token_only", reset_token_only),
+    ("upkeep::reset_brings_back_an_agent_with_a_token_only_that_lost_everything", reset_lost_all),
     ("upkeep::reset_with_a_wrong_password_changes_nothing", reset_wrong_password),
     ("upkeep::stores_are_listed_and_removed_only_by_prune", stores),
     ("upkeep::stale_devices_are_listed_and_removed", devices),
@@ -111,6 +112,27 @@ fn reset_token_only(bed: &Bed) -> Outcome {
     assert_ne!(only_signed_device(&alice, &account.user_id)?, old);
     ask(&alice, &room, "after", &account.user_id)?;
     assert!(!launcher.log_text()?.contains(PASSWORD));
+    Ok(())
+}
+
+fn reset_lost_all(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    let account = bed.account("echo")?;
+    let alice = bed.person("alice")?;
+    let secret = format!("access_token: \"{}\"", account.access_token);
+    place.agent_for("echo", &account.user_id, &secret, "")?;
+    place.start_ready(&["echo"])?.stop()?;
+    let old = alice.user_devices(&account.user_id)?;
+    fs::remove_dir_all(place.agent_folder("echo").join("data"))?;
+    let mut launcher = place.start()?;
+    launcher.wait_for_event("agent_parked", "echo")?;
+    let output =
+        place.command_with_input(&["reset", "echo", "--yes", "--password-stdin"], PASSWORD)?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let room = room_with(&alice, &account.user_id)?;
+    ask(&alice, &room, "are you back?", &account.user_id)?;
+    let now = alice.user_devices(&account.user_id)?;
+    assert!(now.len() == 1 && now != old, "{now:?}");
     Ok(())
 }
 
