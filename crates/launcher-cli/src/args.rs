@@ -233,7 +233,7 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten, next_help_heading = "A device of an account that is no agent")]
-    pub(crate) account: Option<VerifyAny>,
+    pub(crate) account: VerifyAny,
 }
 
 /// How log lines look.

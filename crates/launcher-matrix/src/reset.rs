@@ -87,6 +87,7 @@ pub(crate) async fn give_up(
         info!(reason = fault.reason(), "the server said so once and does no more");
         return Ok(Found::Passed);
     }
+    tell(&fault);
     let folder = folder_for(spec, &device);
     vault.content.retiring =
         Some(Retiring { device, cause: fault.reason(), folder, keeps_token: false });
@@ -110,6 +111,16 @@ pub(crate) async fn is_damaged_for_good(place: &StorePlace) -> bool {
         tokio::time::sleep(SECOND_LOOK / 3).await;
     }
     place.is_damaged()
+}
+
+/// The log event of its own that some of these faults have.
+fn tell(fault: &Fault) {
+    let event = match fault.code() {
+        code @ ("store_rolled_back" | "store_corrupt") => code,
+        "keys_differ" => "keys_disputed",
+        _ => return,
+    };
+    warn!(event, reason = fault.reason(), "found before becoming a new device");
 }
 
 /// Whether the fault is about something else than the device in the vault.

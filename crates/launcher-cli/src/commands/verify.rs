@@ -9,8 +9,8 @@ use crate::{
 };
 
 pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
-    if let Some(account) = &options.account {
-        return super::verify_any::run(account);
+    if let Some(homeserver) = &options.account.homeserver {
+        return super::verify_any::run(homeserver, &options.account);
     }
     let id = options.id.as_ref().ok_or_else(|| Quit::usage("name an agent"))?;
     let configured = Configured::read(&options.files)?;

@@ -59,7 +59,7 @@ fn many(bed: &Bed) -> Outcome {
 
     let mut launcher = stage.start_ready("echo")?;
     let expected = EACH * people.len();
-    launcher.wait_until_within(Duration::from_secs(300), "all are answered", |launcher| {
+    launcher.wait_until_within(Duration::from_secs(600), "all are answered", |launcher| {
         Ok(launcher.agent_status("echo")?["answered"] == expected)
     })?;
     assert_eq!(launcher.agent_status("echo")?["undecryptable_pending"], 0);

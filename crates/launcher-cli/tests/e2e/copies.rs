@@ -79,6 +79,7 @@ pub(crate) fn comes_back(
     let reset = launcher.wait_for_event("store_reset", "echo")?;
     let cause = reset["cause"].as_str().unwrap_or_default();
     assert!(cause.starts_with("store_rolled_back"), "{cause}");
+    assert_eq!(launcher.events("store_rolled_back", "echo")?.len(), 1);
     launcher.wait_for_event("agent_ready", "echo")?;
     assert_ne!(only_signed_device(alice, agent)?, old);
     let after = stage.say(alice, room, "after")?;
