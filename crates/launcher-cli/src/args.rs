@@ -58,7 +58,8 @@ pub(crate) enum Command {
     /// from standard input: 64 hex digits. Where the old one is a variable in
     /// `.env` that nothing else uses, the new one is written there, and a
     /// launcher that runs the agent starts it with that. Elsewhere it says what
-    /// to change. Both keys work until the agent is next started with one.
+    /// to change. Both keys work until the agent is started with
+    /// the new one.
     Rekey(Rekey),
     /// Writes an agent into one sealed file
     ///

@@ -140,7 +140,8 @@ pub fn react(own: &Claim, objected_to: Option<&str>, seen: &Announcement) -> Rea
     }
     let is_objected_to = seen.objects_to.as_ref() == Some(&own.life);
     match (is_objected_to, objected_to == Some(other)) {
-        (true, true) if own.life > *other => Reaction::None,
+        // Again, because the other one may have written over what it should have read.
+        (true, true) if own.life > *other => Reaction::Object,
         (true, _) => Reaction::End,
         (false, _) => Reaction::Object,
     }
@@ -263,6 +264,6 @@ mod tests {
             ..seen(of.clone())
         };
         assert_eq!(react(&one, Some("f"), &objection(&other, &one)), Reaction::End);
-        assert_eq!(react(&other, Some("e"), &objection(&one, &other)), Reaction::None);
+        assert_eq!(react(&other, Some("e"), &objection(&one, &other)), Reaction::Object);
     }
 }

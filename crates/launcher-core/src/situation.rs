@@ -1,6 +1,9 @@
 //! Everything that can be the matter with an agent's device, and what follows.
 
-use crate::{fault::Fault, preflight::Mismatch};
+use crate::{
+    fault::Fault,
+    preflight::{Mismatch, Verdict},
+};
 
 /// How an agent's files, its session and the server stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,15 @@ impl Situation {
         line.map_or(Course::Park, |(_, course)| *course)
     }
 
+    /// The situation in which a store may be used with its account.
+    pub fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Fresh => Self::Fresh,
+            Verdict::Equal => Self::KeysEqual,
+            Verdict::FirstUploadPending => Self::FirstUploadPending,
+        }
+    }
+
     /// The situation that a fault tells of, if it is about the device at all.
     pub fn of(fault: &Fault) -> Option<Self> {
         match fault {
@@ -133,8 +145,8 @@ mod tests {
 
     #[test]
     fn what_agrees_goes_on() {
-        for situation in [Situation::Fresh, Situation::KeysEqual, Situation::FirstUploadPending] {
-            assert_eq!(situation.course(), Course::GoOn);
+        for verdict in [Verdict::Fresh, Verdict::Equal, Verdict::FirstUploadPending] {
+            assert_eq!(Situation::of_verdict(verdict).course(), Course::GoOn);
         }
     }
 

@@ -302,9 +302,8 @@ impl Journal for SqliteJournal {
         self.transact(move |transaction, _| Ok(sent::is_own(transaction, &id, at, now)?)).await
     }
 
-    async fn begin_late(&self) -> Result<(), Fault> {
-        let now = (self.inner.clock)();
-        self.transact(move |transaction, _| Ok(sent::begin_late(transaction, now)?)).await
+    async fn begin_fresh(&self) -> Result<(), Fault> {
+        self.transact(|transaction, _| Ok(sent::begin_fresh(transaction)?)).await
     }
 
     async fn is_passed(&self, position: &str) -> Result<bool, Fault> {

@@ -18,13 +18,13 @@ const JUDGED: Duration = Duration::from_secs(7 * 86_400);
 /// Positions that are remembered.
 const POSITIONS: u32 = 500;
 
-/// What was sent before now may be unknown; so much more for clocks that differ.
-const MARGIN: Duration = Duration::from_secs(3_600);
-
 /// Notes that a message with this transaction is about to be sent.
 pub(crate) fn note(connection: &Connection, transaction: &str, now: Stamp) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT OR IGNORE INTO sent (id, at) VALUES (?1, ?2)")?
+        .prepare_cached(
+            "INSERT INTO sent (id, at) VALUES (?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+        )?
         .execute(params![id(transaction), stamps::to_column(now)])
         .map(drop)
 }
@@ -48,11 +48,9 @@ pub(crate) fn is_own(
     Ok(found.is_some())
 }
 
-/// Begins to remember only now.
-pub(crate) fn begin_late(connection: &Connection, now: Stamp) -> rusqlite::Result<()> {
-    connection
-        .execute("UPDATE value SET sent_since = ?1", [stamps::to_column(now.plus(MARGIN))])
-        .map(drop)
+/// Nothing was sent before this journal began to remember.
+pub(crate) fn begin_fresh(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE value SET sent_since = 0", []).map(drop)
 }
 
 /// Forgets what is too old to be judged.

@@ -15,7 +15,8 @@ const CHECK: &str = "launcher journal";
 pub(crate) fn write_first(connection: &Connection, sealer: &Sealer) -> Result<(), Trouble> {
     let check = sealer.seal(&CHECK, &check_place())?;
     connection.execute(
-        "INSERT INTO value (id, key_check, generation, in_use) VALUES (1, ?1, 0, 0)",
+        "INSERT INTO value (id, key_check, generation, in_use, sent_since)
+         VALUES (1, ?1, 0, 0, (unixepoch() + 3600) * 1000)",
         [check],
     )?;
     Ok(())

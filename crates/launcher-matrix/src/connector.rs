@@ -103,7 +103,11 @@ impl Connector for MatrixConnector {
             journal: journal.clone(),
             notices: self.notices.clone(),
             // Transaction ids of a device that is no more protect from nothing.
-            looks_first: is_new || (!was_clean && reset::is_recent(&cleared.vault.content)),
+            answered_until: match is_new || (!was_clean && reset::is_recent(&cleared.vault.content))
+            {
+                true => cleared.vault.content.resets.last().copied(),
+                false => None,
+            },
             claim,
         };
         let started = finish(parts, client, cleared.vault, cleared.verdict).await;
@@ -142,8 +146,8 @@ async fn prepare(
     let life = journal.begin().await?;
     // A journal that begins beside a store that does not was lost, and with it what it knew.
     let was_lost = life.generation == 1 && cleared.verdict == Verdict::Equal;
-    if was_lost {
-        journal.begin_late().await?;
+    if life.generation == 1 && !was_lost {
+        journal.begin_fresh().await?;
     }
     let birth = Birth {
         spec,

@@ -39,5 +39,5 @@ mod vault;
 
 pub use connector::MatrixConnector;
 pub use maintenance::MatrixMaintenance;
-pub use rekey::is_begun as is_rekey_begun;
+pub use rekey::is_unfinished as is_rekey_unfinished;
 pub use reset::retired_folders;

@@ -109,7 +109,11 @@ impl Birth<'_> {
         let generation = known.generation().max(server.map_or(0, |found| found.claim.generation));
         let claim = match known.next.clone().filter(|next| next.device == *device) {
             Some(next) if next.generation >= generation => next,
-            _ => Claim { device: device.clone(), generation: generation + 1, life: random_name()? },
+            _ => Claim {
+                device: device.clone(),
+                generation: generation.saturating_add(1),
+                life: random_name()?,
+            },
         };
         let begun = Claims { next: Some(claim.clone()), ..known };
         self.journal.keep_claims(&begun).await?;

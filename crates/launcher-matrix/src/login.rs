@@ -1,6 +1,12 @@
 //! Which device an agent is, and the token for it.
 
-use launcher_core::{fault::Fault, preflight::Mismatch, secret::Secret, spec::AgentSpec};
+use launcher_core::{
+    fault::Fault,
+    preflight::Mismatch,
+    secret::Secret,
+    situation::{Course, Situation},
+    spec::AgentSpec,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -51,7 +57,8 @@ pub(crate) async fn obtain(
                 if let Some(login) = refresh(spec, rest, vault, &keep).await? {
                     return Ok(login);
                 }
-                if account.password.is_none() {
+                let situation = if soft { Situation::SoftLogout } else { Situation::TokenUnknown };
+                if account.password.is_none() || situation.course() != Course::LogInAgain {
                     return Err(fault);
                 }
                 vault.sessions_expire |= soft;

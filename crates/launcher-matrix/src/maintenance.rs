@@ -262,7 +262,7 @@ impl Maintenance for MatrixMaintenance {
             place.check_key()?;
         }
         let path = rekey::path(spec);
-        if rekey::is_begun_with(spec) {
+        if rekey::is_unfinished(spec) {
             return Err(refused(
                 "an earlier change of the key is not finished",
                 "start the agent once with the key that is configured now",

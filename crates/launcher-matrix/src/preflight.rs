@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use launcher_core::{
     fault::Fault,
     preflight::{Findings, LocalAccount, Verdict, verdict},
+    situation::Situation,
     spec::AgentSpec,
 };
 use matrix_sdk_sqlite::SqliteCryptoStore;
@@ -88,7 +89,8 @@ pub(crate) async fn clear(
         server,
     };
     let verdict = verdict(&findings).map_err(|mismatch| Fault::Mismatched { mismatch })?;
-    debug!(%verdict, device_id = login.device_id, "preflight passed");
+    let course = Situation::of_verdict(verdict).course();
+    debug!(%verdict, ?course, device_id = login.device_id, "preflight passed");
     if content.device_id.as_deref() != Some(&login.device_id) {
         // Another device of the same account: what belongs to the account stays.
         let device_id = Some(login.device_id.clone());

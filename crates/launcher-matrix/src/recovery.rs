@@ -192,8 +192,8 @@ impl Account<'_> {
     }
 
     async fn secret(&self, key: &SecretStorageKey, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(mut found) = self.data(name).await? else { return Ok(None) };
-        let sealed = found["encrypted"][key.key_id()].take();
+        let Some(found) = self.data(name).await? else { return Ok(None) };
+        let sealed = found["encrypted"][key.key_id()].clone();
         let Ok(sealed) = serde_json::from_value::<AesHmacSha2EncryptedData>(sealed) else {
             return Ok(None);
         };

@@ -3,8 +3,9 @@
 //! The key seals several files, and no file system changes them all at once. So
 //! first a *change file* is written in which each of the two keys is sealed
 //! with the other one. As long as it is there the agent starts with either, and
-//! the start seals everything with the key that it was started with. A kill
-//! anywhere leaves the change file, and the next start goes on.
+//! the start seals everything with the key that it was started with. The first
+//! start with the new key removes the file. A kill anywhere before that leaves
+//! it, and the next start goes on.
 
 use std::{
     io::{self, Write as _},
@@ -46,11 +47,6 @@ pub(crate) fn path(spec: &AgentSpec) -> PathBuf {
     spec.data_folder().join("rekey")
 }
 
-/// Whether a change of the agent's pickle key was begun and is not finished.
-pub fn is_begun(spec: &AgentSpec) -> bool {
-    fs::symlink_metadata(path(spec)).is_ok()
-}
-
 /// Writes the change file.
 pub(crate) fn begin(spec: &AgentSpec, new: &PickleKey) -> io::Result<()> {
     let old = &spec.encryption.pickle_key;
@@ -65,11 +61,13 @@ pub(crate) fn begin(spec: &AgentSpec, new: &PickleKey) -> io::Result<()> {
     sync_folder(&path)
 }
 
-/// Whether a change file is there that the configured key has a part in. One
-/// that is damaged, or of other keys, keeps nobody from anything.
-pub(crate) fn is_begun_with(spec: &AgentSpec) -> bool {
+/// Whether a change is not finished to which the configured key is the new one:
+/// some files may still be sealed with the old one. One to which it is the old
+/// one can be begun anew with another key; one of other keys keeps nobody from
+/// anything.
+pub fn is_unfinished(spec: &AgentSpec) -> bool {
     let own = &spec.encryption.pickle_key;
-    fs::read(path(spec)).is_ok_and(|content| read(&content, own).is_some())
+    fs::read(path(spec)).is_ok_and(|content| matches!(read(&content, own), Some(Other::Old(_))))
 }
 
 /// The other key of a change that is not finished.
@@ -101,9 +99,8 @@ pub(crate) async fn finish(
     };
     let own = &spec.encryption.pickle_key;
     let Some(other) = read(&content, own) else { return Ok(()) };
-    let (from, now) = match &other {
-        Other::Old(key) => (key, "the new pickle key"),
-        Other::New(key) => (key, "the old pickle key; the change was given up"),
+    let from = match &other {
+        Other::Old(key) | Other::New(key) => key,
     };
     reseal_vault(spec, from)?;
     place.reseal(from)?;
@@ -114,8 +111,15 @@ pub(crate) async fn finish(
         }
     }
     journal.reseal(from).await?;
-    fs::remove_file(&path).and_then(|()| sync_folder(&path)).map_err(unusable)?;
-    info!(event = "rekeyed", "everything is sealed with {now}, and opens with no other");
+    // Started with the old key the change is still to come: the new key may be on its way
+    // into the configuration, and whoever put it there may have no other copy of this one.
+    if matches!(other, Other::Old(_)) {
+        fs::remove_file(&path).and_then(|()| sync_folder(&path)).map_err(unusable)?;
+        info!(
+            event = "rekeyed",
+            "everything is sealed with the new pickle key, and opens with no other"
+        );
+    }
     Ok(())
 }
 

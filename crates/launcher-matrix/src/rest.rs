@@ -386,8 +386,8 @@ impl Rest {
         query.extend(to.map(|to| ("to", to)));
         let request = self.http.get(self.url(&path)).bearer_auth(token).query(&query);
         let mut answer = send(request, REQUEST_LIMIT).await?;
-        let events = match answer["chunk"].take() {
-            Value::Array(events) => events,
+        let events = match answer.get_mut("chunk").map(Value::take) {
+            Some(Value::Array(events)) => events,
             _ => return Err(garbled("a page of a timeline without events")),
         };
         Ok(Page { events, next: answer["end"].as_str().map(ToOwned::to_owned) })

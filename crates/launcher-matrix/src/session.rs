@@ -88,6 +88,9 @@ const STALLS_TO_SHOW: u32 = 3;
 /// give a hundred at a time, and keys that come later are needed now.
 const MANY_TO_DEVICE: usize = 100;
 
+/// How long after a refresh that failed it is tried again.
+const REFRESH_AGAIN: Duration = Duration::from_secs(60);
+
 /// Timeline events per room and sync: the most that homeservers give.
 const TIMELINE: u32 = 100;
 
@@ -101,9 +104,9 @@ pub(crate) struct Parts {
     pub(crate) report: Arc<Report>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) notices: Arc<Notices>,
-    /// Whether an answer may be in the room already, sent by a device that is
-    /// no more.
-    pub(crate) looks_first: bool,
+    /// Until when a device that is no more may have sent answers, in
+    /// milliseconds since 1970.
+    pub(crate) answered_until: Option<u64>,
     /// The life that was announced.
     pub(crate) claim: Claim,
 }
@@ -281,36 +284,41 @@ impl MatrixSession {
 
     /// Exchanges a token that expires soon. The new one is in the vault before
     /// it is used; the client is built again with it.
-    async fn refresh_if_due(&self) -> Result<(), Fault> {
-        let now = stamp();
-        let is_due = |login: &Login| login.refresh_at.is_some_and(|then| then <= now.0);
-        if !is_due(&self.login()) {
-            return Ok(());
+    async fn refresh_if_due(&self) {
+        if self.login().refresh_at.is_none_or(|then| then > stamp().0) {
+            return;
         }
-        // Whoever uses the client now uses it with the old token.
-        let mut live = self.live.write().await;
-        let Ok(mut vault) = VaultFile::open(&self.parts.spec) else {
-            warn!("the vault does not open; the session is used until it expires");
-            self.set_login(Login { refresh_at: None, ..self.login() });
-            return Ok(());
+        let later = |wait: Duration| Some(stamp().plus(wait).0);
+        let login = match self.exchange().await {
+            Ok(Some(login)) => login,
+            // Used until the server refuses it; then the password logs in again.
+            Ok(None) => Login { refresh_at: None, ..self.login() },
+            Err(fault) => {
+                warn!(%fault, "refreshing the session failed; it is still good");
+                Login { refresh_at: later(REFRESH_AGAIN), ..self.login() }
+            }
         };
+        let is_new = login.access_token != self.login().access_token;
+        self.set_login(login);
+        if is_new {
+            // Whoever uses the client now uses it with the old token, which stays good.
+            let live = self.live.write().await.take();
+            if let Some(live) = live {
+                live.client.encryption().wait_for_e2ee_initialization_tasks().await;
+            }
+        }
+    }
+
+    /// Gets a new token, and keeps it in the vault.
+    async fn exchange(&self) -> Result<Option<Login>, Fault> {
+        let Ok(mut vault) = VaultFile::open(&self.parts.spec) else { return Ok(None) };
         let mut content = std::mem::take(&mut vault.content);
         let (spec, rest) = (&self.parts.spec, &self.parts.rest);
         let keep = |content: &Vault| vault.keep_as(content);
-        let refreshed = match content.refresh_token {
-            Some(_) => login::refresh(spec, rest, &mut content, keep).await?,
-            None => login::prolong(spec, rest, &mut content, keep).await?,
-        };
-        let login = match refreshed {
-            Some(login) => login,
-            // Used until the server refuses it; then the password logs in again.
-            None => Login { refresh_at: None, ..self.login() },
-        };
-        if let Some(live) = live.take() {
-            live.client.encryption().wait_for_e2ee_initialization_tasks().await;
+        match content.refresh_token {
+            Some(_) => login::refresh(spec, rest, &mut content, keep).await,
+            None => login::prolong(spec, rest, &mut content, keep).await,
         }
-        self.set_login(login);
-        Ok(())
     }
 
     fn set_login(&self, login: Login) {
@@ -504,7 +512,7 @@ impl MatrixSession {
             // held no news, so there is nothing that the server could forget.
             let since = self.position().polled.clone();
             let started = Instant::now();
-            self.refresh_if_due().await?;
+            self.refresh_if_due().await;
             let login = self.login();
             let token = login.access_token.expose();
             let filter = poll::filter(poll::EVENTS[0]);

@@ -205,7 +205,12 @@ impl StorePlace {
         };
         let worked =
             Connection::open_with_flags(&path, flags).and_then(|found| work(&found, &cipher));
-        worked.map(Some).map_err(|error| sqlite_fault(&path, &error))
+        worked.map(Some).map_err(|error| match sqlite_fault(&path, &error) {
+            // Other processes are kept away by the folder's lock: it is a connection of an
+            // earlier life that is being closed.
+            Fault::StoreLocked { .. } => Fault::StoreFailed { detail: error.to_string() },
+            fault => fault,
+        })
     }
 
     /// Removes an Olm session from the crypto store. Names of sessions are

@@ -114,6 +114,8 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
     let mut said = 0;
     for answer in answers {
         let sending = Sending { what: "answer", room: &answer.room, about: &answer.in_reply_to };
+        // Noted when it was kept; that may be long ago, and forgotten.
+        crew.journal.sending(&answer.transaction).await?;
         match send(crew, sending, || crew.session.send(&answer)).await {
             Sent::Accepted(event) => {
                 said += 1;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What holds until the agent is next started.
-const BOTH: &str = "both keys work until the agent is next started with one of them";
+const BOTH: &str = "both keys work until the agent is started with the new one";
 
 pub(crate) fn run(options: &Rekey) -> anyhow::Result<Exit> {
     let id = &options.agent.id;

@@ -108,15 +108,14 @@ fn stopped_copy(bed: &Bed) -> Outcome {
     assert!(launcher.stop()?.0.success());
     let (data, kept) = (stage.place.agent_folder("echo").join("data"), tempfile::tempdir()?);
     copy(&data, kept.path())?;
-    let launcher = stage.start_ready("echo")?;
+    let mut launcher = stage.start_ready("echo")?;
     asked.extend(talk(&stage, bed, &alice, &room, &agent, MESSAGES)?);
     // A key that the copy does not have, and the key backup does.
     alice.discard_session(&room)?;
     let backed_up = keys_in_backup(bed, &agent)?;
     asked.extend(talk(&stage, bed, &alice, &room, &agent, 1)?);
-    while keys_in_backup(bed, &agent)? <= backed_up {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    launcher
+        .wait_until("the key is backed up", |_| Ok(keys_in_backup(bed, &agent)? > backed_up))?;
     assert!(launcher.stop()?.0.success());
     fs::remove_dir_all(&data)?;
     copy(kept.path(), &data)?;

@@ -216,7 +216,7 @@ fn full_while_answering(bed: &Bed) -> Outcome {
     let full = Full::new(bed, ", delay: 2s")?;
     let stage = &full.stage;
     let alice = bed.person("alice")?;
-    let launcher = full.start_ready()?;
+    let mut launcher = full.start_ready()?;
     let room = room_with(&alice, &full.agent)?;
     let mut asked = vec![stage.say(&alice, &room, "before")?];
     alice.wait_for_replies(&room, &asked[0], 1, DEFAULT_TIMEOUT)?;
@@ -225,7 +225,6 @@ fn full_while_answering(bed: &Bed) -> Outcome {
     let journal = full.disk.inside(&stage.place.agent_folder("echo").join("data/journal.db"));
     assert!(journal.exists());
     // The message is in the journal when the behavior is asked.
-    let mut launcher = launcher;
     launcher.wait_until("the message is taken in", |launcher| {
         Ok(launcher.agent_status("echo")?["received"] == 2)
     })?;

@@ -312,7 +312,7 @@ impl Journal for NoJournals {
         unused()
     }
 
-    async fn begin_late(&self) -> Result<(), Fault> {
+    async fn begin_fresh(&self) -> Result<(), Fault> {
         unused()
     }
 

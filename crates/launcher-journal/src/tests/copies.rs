@@ -1,7 +1,5 @@
 //! What a journal knows about itself, so that a copy of it is recognized.
 
-use std::time::Duration;
-
 use launcher_core::claim::{Claim, Claims};
 use launcher_runtime::ports::journal::{Intake, Journal, Number};
 
@@ -26,6 +24,7 @@ async fn claims_survive_a_kill() {
 async fn an_answer_is_known_from_before_its_first_attempt() {
     let place = Place::new();
     let journal = place.begun().await;
+    journal.begin_fresh().await.unwrap();
     journal.ingest(intake([heard("$a")])).await.unwrap();
     assert!(!journal.is_own("$a-0", START).await.unwrap());
     journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
@@ -41,13 +40,25 @@ async fn an_answer_is_known_from_before_its_first_attempt() {
 }
 
 #[tokio::test]
-async fn a_journal_that_begins_beside_a_store_accuses_nobody_of_what_was_before() {
+async fn a_journal_that_may_stand_beside_an_older_device_accuses_nobody_of_what_was_before() {
     let place = Place::new();
     let journal = place.begun().await;
-    journal.begin_late().await.unwrap();
     assert!(journal.is_own("other", START).await.unwrap());
-    let later = START.plus(Duration::from_secs(7_200));
-    assert!(!journal.is_own("other", later).await.unwrap());
+    journal.begin_fresh().await.unwrap();
+    assert!(!journal.is_own("other", START).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_remembered_from_then_on() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    journal.begin_fresh().await.unwrap();
+    journal.sending("late").await.unwrap();
+    place.advance(DAY * 9);
+    journal.sending("late").await.unwrap();
+    journal.end().await.unwrap();
+    let journal = place.begun().await;
+    assert!(journal.is_own("late", START.plus(DAY * 9)).await.unwrap());
 }
 
 #[tokio::test]

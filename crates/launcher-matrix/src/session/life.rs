@@ -37,12 +37,15 @@ impl MatrixSession {
                     generation = seen.claim.generation,
                     "another launcher has begun to run this agent; told it to stop"
                 );
-                life.claim.generation = life.claim.generation.max(seen.claim.generation) + 1;
+                let generation = life.claim.generation.max(seen.claim.generation);
+                life.claim.generation = generation.saturating_add(1);
                 life.objected_to = Some(seen.claim.life.clone());
-                let claims = Claims { last: Some(life.claim.clone()), next: None };
-                parts.journal.keep_claims(&claims).await?;
                 let objects_to = Some(seen.claim.life);
-                Announcement { objects_to, ..Announcement::of(life.claim.clone()) }
+                let objection = Announcement { objects_to, ..Announcement::of(life.claim.clone()) };
+                // First the server: after a kill in between, names are compared, and ours is known.
+                lineage::put(&parts.spec, &parts.rest, &self.login(), &objection).await?;
+                let claims = Claims { last: Some(life.claim.clone()), next: None };
+                return parts.journal.keep_claims(&claims).await;
             }
             Reaction::End => {
                 let user = parts.spec.account.user_id.clone();

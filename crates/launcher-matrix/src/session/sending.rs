@@ -21,8 +21,8 @@ const PAGES_BACK: usize = 10;
 impl MatrixSession {
     /// Sends an answer, unless a former device has sent it.
     pub(super) async fn send_answer(&self, answer: &Answer) -> Result<EventId, SendFault> {
-        if self.parts.looks_first
-            && let Some(event) = self.said_before(answer).await?
+        if let Some(until) = self.parts.answered_until
+            && let Some(event) = self.said_before(answer, until).await?
         {
             return Ok(event);
         }
@@ -38,7 +38,7 @@ impl MatrixSession {
     /// transaction ids by device, but everybody can see what an event replies to.
     ///
     /// Looks back to the question, a thousand events at most.
-    async fn said_before(&self, answer: &Answer) -> Result<Option<EventId>, SendFault> {
+    async fn said_before(&self, answer: &Answer, until: u64) -> Result<Option<EventId>, SendFault> {
         let login = self.login();
         let token = login.access_token.expose();
         let (rest, own) = (&self.parts.rest, self.parts.spec.account.user_id.as_str());
@@ -52,7 +52,9 @@ impl MatrixSession {
                 retry_after: None,
             })?;
             let is_reply = |event: &&Value| {
+                // What came later is this device's own: a notice, or an earlier part.
                 event["sender"] == own
+                    && event["origin_server_ts"].as_u64().is_some_and(|sent| sent < until)
                     && event["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == question
             };
             replies.extend(page.events.iter().filter(is_reply).cloned());

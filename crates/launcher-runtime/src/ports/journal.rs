@@ -97,9 +97,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// the agent has sent it.
     async fn is_own(&self, transaction: &str, at: Stamp) -> Result<bool, Fault>;
 
-    /// Notes that this journal begins beside a device that was there before:
-    /// what it sent so far is not known here.
-    async fn begin_late(&self) -> Result<(), Fault>;
+    /// Notes that this journal begins with a device that has sent nothing yet.
+    /// Until then it takes whatever was sent before, and in its first hour, for
+    /// the agent's own.
+    async fn begin_fresh(&self) -> Result<(), Fault>;
 
     /// Whether the journal once was complete up to this position and is now
     /// further on. It remembers the latest some hundred.

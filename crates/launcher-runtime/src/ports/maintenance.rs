@@ -59,8 +59,8 @@ pub trait Maintenance: Send + Sync + fmt::Debug {
     ) -> Result<(), MaintenanceError>;
 
     /// Prepares a change of the pickle key: from here on the agent starts with
-    /// the old and with the new one, and whichever it is started with becomes
-    /// the only one.
+    /// the old and with the new one, until it was started with the new one,
+    /// which is then the only one.
     async fn begin_rekey(&self, spec: &AgentSpec, new: &PickleKey) -> Result<(), MaintenanceError>;
 }
 

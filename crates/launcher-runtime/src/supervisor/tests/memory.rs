@@ -182,7 +182,7 @@ impl Journal for Memory {
         Ok(true)
     }
 
-    async fn begin_late(&self) -> Result<(), Fault> {
+    async fn begin_fresh(&self) -> Result<(), Fault> {
         Ok(())
     }
 
