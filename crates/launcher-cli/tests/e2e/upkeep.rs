@@ -378,8 +378,16 @@ fn rekey_killed(bed: &Bed) -> Outcome {
     assert!(launcher.stop()?.0.success());
     for round in 0..4 {
         done(&stage.place, &["rekey", "echo", "--generate"], "")?;
-        // Sealing anew begins some milliseconds after the start and takes some.
-        for delay in [2, 4, 6, 8, 10, 14, 20, 30] {
+        // The first kill comes right after the first file was sealed anew.
+        let vault = stage.place.agent_folder("echo").join("data/vault");
+        let before = fs::read(&vault)?;
+        let launcher = stage.start()?;
+        let end = std::time::Instant::now() + DEFAULT_TIMEOUT;
+        while fs::read(&vault)? == before && std::time::Instant::now() < end {}
+        stage.victim().kill();
+        drop(launcher);
+        // The others come at any moment of it.
+        for delay in [5, 15, 25, 40, 60, 90] {
             let launcher = stage.start()?;
             std::thread::sleep(Duration::from_millis(delay + round));
             stage.victim().kill();
