@@ -22,7 +22,11 @@ impl Echo {
 
 #[async_trait]
 impl Behavior for Echo {
-    async fn on_message(&self, message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+    async fn on_message(
+        &self,
+        message: &Message,
+        _attempt: u32,
+    ) -> Result<Vec<Action>, BehaviorFault> {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
@@ -51,8 +55,10 @@ mod tests {
             automated: false,
             thread: None,
             in_reply_to: None,
+            assurance: launcher_core::trust::Assurance::Signed,
         };
-        let said = Echo::new("echo: ".into(), Duration::ZERO).on_message(&message).await.unwrap();
+        let said =
+            Echo::new("echo: ".into(), Duration::ZERO).on_message(&message, 1).await.unwrap();
         assert!(said == [Action::Say { text: "echo: hello\nworld".into() }]);
     }
 }

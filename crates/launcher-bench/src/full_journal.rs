@@ -146,6 +146,7 @@ fn heard(number: usize) -> Heard {
         automated: false,
         thread: None,
         in_reply_to: None,
+        assurance: launcher_core::trust::Assurance::Signed,
     };
     Heard { message, ciphertext: None, wanted: true }
 }

@@ -16,7 +16,7 @@ use launcher_core::{
     secret::{PickleKey, Secret},
     spec::{
         AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy,
+        UndecryptablePolicy, VerificationPolicy,
     },
 };
 use url::Url;
@@ -137,6 +137,8 @@ struct Draft {
     recovery_key: Option<Secret<String>>,
     trust_mode: Option<TrustMode>,
     invites_from: Option<Vec<String>>,
+    accept_from: Option<Vec<String>>,
+    verification_timeout: Option<Duration>,
     max_age: Option<Duration>,
     /// What is said about notices: nothing, never, or when.
     notice_after: Option<Option<Duration>>,
@@ -166,6 +168,10 @@ impl Draft {
             recovery_key: reading.secret("encryption.recovery_key", text),
             trust_mode: reading.choice("encryption.trust_mode", &modes),
             invites_from: reading.list("invites.from", user_id::user_glob),
+            accept_from: reading.list("verification.accept_from", user_id::user_glob),
+            verification_timeout: reading
+                .parsed("verification.timeout", duration)
+                .map(|found| found.value),
             max_age: reading.parsed("catch_up.max_age", duration).map(|found| found.value),
             notice_after: reading
                 .parsed("undecryptable.notice_after", duration_or_off)
@@ -187,6 +193,7 @@ impl Draft {
             password: self.password,
             access_token: self.access_token,
         };
+        let policy = VerificationPolicy::default();
         let everyone = format!("@*:{}", account.server_name());
         Some(AgentSpec {
             id: id.clone(),
@@ -198,7 +205,13 @@ impl Draft {
                 recovery_key: self.recovery_key,
                 trust_mode: self.trust_mode.unwrap_or(TrustMode::Tofu),
             },
-            invites: InvitePolicy { from: self.invites_from.unwrap_or_else(|| vec![everyone]) },
+            invites: InvitePolicy {
+                from: self.invites_from.unwrap_or_else(|| vec![everyone.clone()]),
+            },
+            verification: VerificationPolicy {
+                accept_from: self.accept_from.unwrap_or_else(|| vec![everyone]),
+                timeout: self.verification_timeout.unwrap_or(policy.timeout),
+            },
             catch_up: CatchUp { max_age: self.max_age.unwrap_or(MAX_AGE) },
             undecryptable: UndecryptablePolicy {
                 notice_after: self.notice_after.unwrap_or(Some(NOTICE_AFTER)),

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     moment::Moment,
     names::{EventId, RoomId, UserId},
+    trust::Assurance,
 };
 
 /// How many answers in a row may each be answered at once by the same sender.
@@ -48,6 +49,8 @@ pub struct Message {
     pub thread: Option<EventId>,
     /// The event it replies to.
     pub in_reply_to: Option<EventId>,
+    /// How sure it is who wrote it.
+    pub assurance: Assurance,
 }
 
 impl Message {
@@ -211,6 +214,7 @@ mod tests {
             automated: false,
             thread: None,
             in_reply_to: None,
+            assurance: Assurance::Signed,
         }
     }
 

@@ -20,4 +20,5 @@ pub mod secret;
 pub mod situation;
 pub mod spec;
 pub mod status;
+pub mod trust;
 pub mod undecryptable;

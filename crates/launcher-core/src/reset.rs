@@ -66,6 +66,7 @@ mod tests {
         secret::Secret,
         spec::{
             BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, UndecryptablePolicy,
+            VerificationPolicy,
         },
     };
 
@@ -87,6 +88,7 @@ mod tests {
                 trust_mode,
             },
             invites: InvitePolicy { from: Vec::new() },
+            verification: VerificationPolicy::default(),
             catch_up: CatchUp { max_age: DAY },
             undecryptable: UndecryptablePolicy { notice_after: None },
             behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },

@@ -27,6 +27,8 @@ pub struct AgentSpec {
     pub encryption: Encryption,
     /// Whose invites it accepts.
     pub invites: InvitePolicy,
+    /// Who may ask to verify it.
+    pub verification: VerificationPolicy,
     /// What it does about the time it was away.
     pub catch_up: CatchUp,
     /// What it does about messages that it cannot read.
@@ -91,6 +93,23 @@ pub enum TrustMode {
 pub struct InvitePolicy {
     /// Globs (`*`, `?`) on user ids; one must match the inviter's whole id.
     pub from: Vec<String>,
+}
+
+/// Whose verification requests wait for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerificationPolicy {
+    /// Globs (`*`, `?`) on user ids; one must match the whole id. Requests of
+    /// others are declined.
+    pub accept_from: Vec<String>,
+    /// How long a verification may take, from its request to its end.
+    pub timeout: Duration,
+}
+
+impl Default for VerificationPolicy {
+    /// Nobody's; ten minutes, which is as long as clients wait (spec 11.12.2.1).
+    fn default() -> Self {
+        Self { accept_from: Vec::new(), timeout: Duration::from_secs(600) }
+    }
 }
 
 /// How far back an agent answers after an absence.

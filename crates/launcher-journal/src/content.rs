@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use launcher_core::{
     conversation::{Message, MessageKind},
     names::{EventId, RoomId, UserId},
+    trust::Assurance,
 };
 use launcher_runtime::ports::Answer;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub(crate) struct MessageContent<'a> {
     automated: bool,
     thread: Option<Cow<'a, str>>,
     in_reply_to: Option<Cow<'a, str>>,
+    /// Rows of earlier versions have none.
+    #[serde(default)]
+    assurance: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +57,7 @@ impl<'a> MessageContent<'a> {
             automated: message.automated,
             thread: message.thread.as_ref().map(text),
             in_reply_to: message.in_reply_to.as_ref().map(text),
+            assurance: message.assurance.code().into(),
         }
     }
 
@@ -72,6 +77,7 @@ impl<'a> MessageContent<'a> {
             automated: self.automated,
             thread: self.thread.map(EventId::new),
             in_reply_to: self.in_reply_to.map(EventId::new),
+            assurance: Assurance::from_code(&self.assurance),
         }
     }
 }

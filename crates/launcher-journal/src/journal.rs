@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use launcher_core::{
     claim::Claims,
     fault::Fault,
-    names::{EventId, RoomId},
+    names::{EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
+    trust::UserRecord,
 };
 use launcher_runtime::ports::{
     Answer,
@@ -28,7 +29,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
     file::JournalFile, inbox, intake, outbox, retention, seal::Sealer, sent, trouble::Trouble,
-    undecryptable, value,
+    trust, undecryptable, value,
 };
 
 /// The file's name in the agent's data folder.
@@ -314,6 +315,29 @@ impl Journal for SqliteJournal {
     async fn reseal(&self, from: &PickleKey) -> Result<(), Fault> {
         let from = Sealer::new(from);
         self.run(move |inner| inner.file.reseal(&from)).await
+    }
+
+    async fn trust_records(&self, users: &[UserId]) -> Result<Vec<UserRecord>, Fault> {
+        let users = users.to_vec();
+        self.transact(move |transaction, sealer| trust::records(transaction, sealer, &users)).await
+    }
+
+    async fn trust_ledger(&self) -> Result<Vec<UserRecord>, Fault> {
+        self.transact(|transaction, sealer| trust::all(transaction, sealer)).await
+    }
+
+    async fn keep_trust(&self, records: &[UserRecord]) -> Result<(), Fault> {
+        let records = records.to_vec();
+        self.run(move |inner| {
+            inner.file.with(|connection| {
+                durably(connection, |connection| {
+                    let transaction = begin_transaction(connection)?;
+                    trust::keep(&transaction, inner.file.sealer(), &records)?;
+                    Ok(transaction.commit()?)
+                })
+            })
+        })
+        .await
     }
 
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault> {

@@ -30,6 +30,7 @@ mod stamps;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod trust;
 mod undecryptable;
 mod value;
 

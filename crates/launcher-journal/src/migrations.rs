@@ -5,8 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{seal::Sealer, trouble::Trouble, value};
 
 /// Each step leads to the version that is its place in the list, counted from one.
-const STEPS: [&str; 2] =
-    [include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 
 /// The version of the tables that this launcher works with.
 pub(crate) const LATEST: u32 = STEPS.len() as u32;

@@ -9,10 +9,11 @@ use crate::{
 };
 
 /// Tables with sealed rows, and the columns that name a row's place.
-const SEALED: [(&str, &[&str]); 3] = [
+const SEALED: [(&str, &[&str]); 4] = [
     ("inbox", &["event", "room", "sender"]),
     ("outbox", &["transaction_id"]),
     ("undecryptable", &["event", "room"]),
+    ("trust", &["user"]),
 ];
 
 /// Seals every row anew, in one transaction. A row that does not open stays as

@@ -9,4 +9,5 @@ mod messages;
 mod refusals;
 mod retention;
 mod support;
+mod trust;
 mod undecryptable;

@@ -1,11 +1,17 @@
 //! What an answer looks like on the wire, before it is encrypted.
 
-use launcher_runtime::ports::{Answer, Notice};
+use launcher_runtime::ports::{Answer, Notice, NoticeKind};
 use serde_json::{Value, json};
 
 /// Marks a message that no person wrote (MSC3955). The stable name is not
 /// decided yet, so both are read and the unstable one is written.
 pub(crate) const AUTOMATED: [&str; 2] = ["org.matrix.msc1767.automated", "m.automated"];
+
+/// The type of a message.
+pub(crate) const MESSAGE: &str = "m.room.message";
+
+/// The type of a reaction.
+pub(crate) const REACTION: &str = "m.reaction";
 
 /// The content of an `m.room.message` event.
 ///
@@ -31,16 +37,31 @@ pub(crate) fn answer(answer: &Answer) -> Value {
     })
 }
 
-/// The content of a notice about a message that cannot be read: a reply to
-/// it, which no bot answers.
-pub(crate) fn notice(notice: &Notice) -> Value {
-    json!({
-        "msgtype": "m.notice",
-        "body": notice.text,
-        "m.mentions": { "user_ids": [notice.sender.as_str()] },
-        "m.relates_to": { "m.in_reply_to": { "event_id": notice.about.as_str() } },
-        AUTOMATED[0]: true,
-    })
+/// The type and the content of a notice about a message that is not answered.
+///
+/// A reply, which no bot answers; or a reaction, which no client encrypts and
+/// everybody can see.
+pub(crate) fn notice(notice: &Notice) -> (&'static str, Value) {
+    match &notice.kind {
+        NoticeKind::MissingKey { text, .. } => {
+            let content = json!({
+                "msgtype": "m.notice",
+                "body": text,
+                "m.mentions": { "user_ids": [notice.sender.as_str()] },
+                "m.relates_to": { "m.in_reply_to": { "event_id": notice.about.as_str() } },
+                AUTOMATED[0]: true,
+            });
+            (MESSAGE, content)
+        }
+        NoticeKind::NotTrusted { hint } => {
+            let relation = json!({
+                "rel_type": "m.annotation",
+                "event_id": notice.about.as_str(),
+                "key": hint,
+            });
+            (REACTION, json!({ "m.relates_to": relation, AUTOMATED[0]: true }))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 
 use launcher_core::names::{RoomId, UserId};
 use launcher_runtime::{
-    ports::{Notice, journal::Locked},
+    ports::{Notice, NoticeKind, journal::Locked},
     transaction_part,
 };
 use matrix_sdk::{Client, deserialized_responses::TimelineEventKind, ruma};
@@ -46,10 +46,12 @@ impl Notices {
 pub(crate) fn notice(event: &Locked) -> Notice {
     Notice {
         room: event.room.clone(),
-        session: undecryptable::key_of(event),
         about: event.event.clone(),
         sender: event.sender.clone(),
-        text: event.cause.notice(),
+        kind: NoticeKind::MissingKey {
+            session: undecryptable::key_of(event),
+            text: event.cause.notice(),
+        },
         transaction: format!("notice-to{}", transaction_part(&event.event)),
     }
 }

@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use launcher_core::{
     conversation::{Message, MessageKind},
     names::{EventId, RoomId, UserId},
+    trust::Assurance,
 };
 use serde_json::Value;
 
 use crate::content::AUTOMATED;
 
-/// The message in an event, if it is one. Redacted messages are none.
+/// The message in an event, if it is one, as if it had been sent in the clear.
+/// Redacted messages are none.
 pub(crate) fn message(room: &str, event: &Value) -> Option<Message> {
     if event["type"] != "m.room.message" || !event["state_key"].is_null() {
         return None;
@@ -38,6 +40,7 @@ pub(crate) fn message(room: &str, event: &Value) -> Option<Message> {
         automated: AUTOMATED.iter().any(|mark| content[mark] == true),
         thread: relation["event_id"].as_str().filter(|_| in_thread).map(EventId::new),
         in_reply_to: in_reply_to.map(EventId::new),
+        assurance: Assurance::InTheClear,
     })
 }
 

@@ -32,7 +32,7 @@ use crate::{
     clock::{self, Clock},
     lines::Done,
     ports::{
-        Action, Answer, Behavior, Notice, SendFault, Session,
+        Action, Answer, Behavior, Notice, NoticeKind, SendFault, Session,
         journal::{Journal, Number, Outcome, Queued},
     },
     random,
@@ -153,13 +153,15 @@ fn is_to_be_answered(crew: &Crew, queued: &Queued) -> bool {
     false
 }
 
-/// Tells the people in a room that a message cannot be read.
+/// Tells the people in a room why a message is not answered.
 pub(crate) async fn notify(crew: &Crew, notice: Notice) -> Done {
     crew.journal.sending(&notice.transaction).await?;
     let sending = Sending { what: "notice", room: &notice.room, about: &notice.about };
     match send(crew, sending, || crew.session.send_notice(&notice)).await {
         Sent::Accepted(_) | Sent::Refused => {
-            crew.journal.noticed(&notice.room, &notice.session).await?;
+            if let NoticeKind::MissingKey { session, .. } = &notice.kind {
+                crew.journal.noticed(&notice.room, session).await?;
+            }
         }
         Sent::Stopped => {}
     }
@@ -178,7 +180,7 @@ async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Ve
             tokio::select! {
                 biased;
                 () = crew.stop.demanded() => return Ok(None),
-                asked = crew.at_work(ask_once(crew, message)) => asked,
+                asked = crew.at_work(ask_once(crew, message, tries)) => asked,
             }
         };
         let detail = match asked {
@@ -219,8 +221,8 @@ async fn ask(crew: &Crew, number: Number, message: &Message) -> Result<Option<Ve
     Ok(None)
 }
 
-async fn ask_once(crew: &Crew, message: &Message) -> Result<Vec<Action>, String> {
-    let asked = AssertUnwindSafe(crew.behavior.on_message(message)).catch_unwind();
+async fn ask_once(crew: &Crew, message: &Message, attempt: u32) -> Result<Vec<Action>, String> {
+    let asked = AssertUnwindSafe(crew.behavior.on_message(message, attempt)).catch_unwind();
     match tokio::time::timeout(BEHAVIOR_LIMIT, asked).await {
         Ok(Ok(Ok(actions))) => Ok(actions),
         Ok(Ok(Err(fault))) => Err(fault.to_string()),

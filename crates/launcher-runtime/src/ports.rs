@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod journal;
 pub mod maintenance;
+pub mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,7 +19,10 @@ use launcher_core::{
     spec::AgentSpec,
 };
 
-use self::journal::{Intake, Journal};
+use self::{
+    journal::{Intake, Journal},
+    trust::Trust,
+};
 use crate::report::Report;
 
 /// Turns an agent's account into a live session.
@@ -92,6 +96,11 @@ pub trait Session: Send + Sync {
 
     /// Writes down what is left to write and lets go of everything.
     async fn close(&self);
+
+    /// What an operator can ask about trust; `None` where there is none.
+    fn trust(&self) -> Option<&dyn Trust> {
+        None
+    }
 }
 
 /// What one reading brought.
@@ -114,21 +123,38 @@ pub struct PassedOver {
     pub more: bool,
 }
 
-/// What is said in a room about a session whose key is missing.
+/// What is said in a room about a message that is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Where it goes.
     pub room: RoomId,
-    /// The session whose key is missing.
-    pub session: String,
-    /// The first message of that session that could not be read.
+    /// The message that it is about.
     pub about: EventId,
     /// Who wrote that message.
     pub sender: UserId,
-    /// What is said.
-    pub text: &'static str,
+    /// What is said, and how.
+    pub kind: NoticeKind,
     /// The same for every attempt to send this notice, and for no other.
     pub transaction: String,
+}
+
+/// What a notice says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// A key is missing. `about` is the first message of its session that could
+    /// not be read.
+    MissingKey {
+        /// The session.
+        session: String,
+        /// What is said.
+        text: &'static str,
+    },
+    /// The sender is not trusted. They may not have the agent's keys, so
+    /// nothing that is encrypted can tell them: it is a reaction.
+    NotTrusted {
+        /// What is said, in a few words.
+        hint: &'static str,
+    },
 }
 
 /// An answer to a message.
@@ -182,12 +208,17 @@ pub enum SendFault {
 /// What an agent does with a message.
 #[async_trait]
 pub trait Behavior: Send + Sync + fmt::Debug {
-    /// Answers one message.
+    /// Answers one message. `attempt` counts from one: more means that an
+    /// earlier one failed or was cut off, at whatever point.
     ///
     /// # Errors
     ///
     /// What went wrong, without the message's text.
-    async fn on_message(&self, message: &Message) -> Result<Vec<Action>, BehaviorFault>;
+    async fn on_message(
+        &self,
+        message: &Message,
+        attempt: u32,
+    ) -> Result<Vec<Action>, BehaviorFault>;
 }
 
 /// What a behavior wants done.

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -11,6 +12,8 @@ use std::{
 
 use launcher_core::{agent::AgentId, fleet::Degradation, status::Standing};
 use tokio::sync::watch;
+
+use crate::ports::Session;
 
 /// The topic of [`Report::set_degraded`] for a server that does not answer.
 pub const SERVER: &str = "server";
@@ -25,7 +28,7 @@ pub const BEHAVIOR: &str = "behavior";
 pub const PROGRESS: &str = "progress";
 
 /// Counters and facts of one agent. They outlive restarts of its task.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Report {
     facts: Mutex<AccountFacts>,
     degradations: watch::Sender<BTreeMap<&'static str, Degradation>>,
@@ -36,6 +39,7 @@ pub struct Report {
     undecryptable_pending: AtomicU64,
     resets: AtomicU64,
     last_decrypt_ms: AtomicU64,
+    session: Mutex<Option<Weak<dyn Session>>>,
 }
 
 /// What is known about the account an agent speaks as.
@@ -53,7 +57,25 @@ pub struct AccountFacts {
     pub backup_version: Option<String>,
 }
 
+impl fmt::Debug for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Report").field("facts", &self.facts()).finish_non_exhaustive()
+    }
+}
+
 impl Report {
+    /// Notes the session that the agent works with; `None` before and after it.
+    pub fn set_session(&self, session: Option<&Arc<dyn Session>>) {
+        let session = session.map(Arc::downgrade);
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+
+    /// The session that the agent works with, if it is up. Whoever has it must
+    /// not keep it: it outlives its agent.
+    pub fn session(&self) -> Option<Arc<dyn Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
+    }
+
     /// Replaces what is known about the account.
     pub fn set_facts(&self, facts: AccountFacts) {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;

@@ -87,6 +87,7 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
         cross_signed = facts.cross_signed,
         "ready"
     );
+    worker.report.set_session(Some(&session));
     let mut running = Running::new(&worker, session.clone());
     running.tell(News::Ready(worker.spec.id.clone())).await;
     let mut ended = running.run().await;
@@ -103,6 +104,7 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     let orderly = ended.is_ok() && running.lines.is_idle();
     // Nobody may use the session any more when it is closed: it would open its stores again.
     running.lines.abandon().await;
+    worker.report.set_session(None);
     session.close().await;
     if orderly {
         worker.journal.end().await?;

@@ -12,7 +12,7 @@ use launcher_core::{
     names::EventId,
     spec::{
         BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy,
+        UndecryptablePolicy, VerificationPolicy,
     },
 };
 use launcher_runtime::{
@@ -127,6 +127,7 @@ pub(crate) fn spec(folder: &TempDir) -> AgentSpec {
         },
         folder,
         invites: InvitePolicy { from: Vec::new() },
+        verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
         behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },

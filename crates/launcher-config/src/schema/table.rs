@@ -187,6 +187,29 @@ pub(crate) static AGENT: &[Key] = &[
         example: "from: [\"@*:example.org\", \"@alice:example.net\"]",
     },
     Key {
+        path: "verification",
+        kind: Section,
+        presence: Default("as below"),
+        about: "Who may ask to verify the agent, from their own client.",
+        example: "verification: { accept_from: [\"@alice:example.org\"] }",
+    },
+    Key {
+        path: "verification.accept_from",
+        kind: UserGlobs,
+        presence: Default("`[\"@*:<server of user_id>\"]`: everyone of the agent's own server"),
+        about: "Whose requests wait for an operator, who takes one up with `launcher verify ID \
+                --with USER`. Requests of others are declined. As in `invites.from`.",
+        example: "accept_from: [\"@alice:example.org\", \"@*:example.net\"]",
+    },
+    Key {
+        path: "verification.timeout",
+        kind: Duration,
+        presence: Default("`10m`"),
+        about: "How long a verification may take, from the request to its end. Other clients give \
+                up after ten minutes.",
+        example: "timeout: 10m",
+    },
+    Key {
         path: "catch_up",
         kind: Section,
         presence: Default("as below"),

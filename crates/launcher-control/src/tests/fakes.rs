@@ -15,12 +15,13 @@ use launcher_core::{
     claim::Claims,
     conversation::Message,
     fault::Fault,
-    names::{EventId, RoomId},
+    names::{EventId, RoomId, UserId},
     secret::{PickleKey, Secret},
     spec::{
         AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy,
+        UndecryptablePolicy, VerificationPolicy,
     },
+    trust::UserRecord,
 };
 use launcher_runtime::{
     Report,
@@ -53,6 +54,7 @@ pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
             trust_mode: TrustMode::Tofu,
         },
         invites: InvitePolicy { from: Vec::new() },
+        verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
         behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
@@ -84,7 +86,11 @@ pub(super) struct Silent;
 
 #[async_trait]
 impl Behavior for Silent {
-    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+    async fn on_message(
+        &self,
+        _message: &Message,
+        _attempt: u32,
+    ) -> Result<Vec<Action>, BehaviorFault> {
         Ok(Vec::new())
     }
 }
@@ -322,6 +328,18 @@ impl Journal for NoJournals {
 
     async fn reseal(&self, _from: &PickleKey) -> Result<(), Fault> {
         unused()
+    }
+
+    async fn trust_records(&self, _users: &[UserId]) -> Result<Vec<UserRecord>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn trust_ledger(&self) -> Result<Vec<UserRecord>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_trust(&self, _records: &[UserRecord]) -> Result<(), Fault> {
+        Ok(())
     }
 
     async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {

@@ -8,7 +8,7 @@ use crate::{
     secret::Secret,
     spec::{
         BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy,
+        UndecryptablePolicy, VerificationPolicy,
     },
     status::AgentState,
 };
@@ -35,6 +35,7 @@ fn spec(name: &str, prefix: &str) -> Box<AgentSpec> {
             trust_mode: TrustMode::Tofu,
         },
         invites: InvitePolicy { from: Vec::new() },
+        verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
         behavior: BehaviorSpec::Echo { prefix: prefix.into(), delay: Duration::ZERO },

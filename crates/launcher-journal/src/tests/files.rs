@@ -7,7 +7,7 @@ use launcher_core::{
     secret::Secret,
     spec::{
         AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy,
+        UndecryptablePolicy, VerificationPolicy,
     },
 };
 use launcher_runtime::ports::journal::{Journal, Journals, Life};
@@ -39,6 +39,7 @@ async fn each_agent_has_a_private_file_in_its_data_folder() {
             trust_mode: TrustMode::Tofu,
         },
         invites: InvitePolicy { from: vec![] },
+        verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: DAY },
         undecryptable: UndecryptablePolicy { notice_after: None },
         behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },

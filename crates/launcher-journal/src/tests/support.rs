@@ -120,6 +120,7 @@ pub(crate) fn message(event: &str) -> Message {
         automated: false,
         thread: Some(EventId::new("$thread")),
         in_reply_to: None,
+        assurance: launcher_core::trust::Assurance::Signed,
     }
 }
 

@@ -26,12 +26,14 @@ impl MatrixSession {
         {
             return Ok(event);
         }
-        self.send_message(&answer.room, content::answer(answer), &answer.transaction).await
+        let content = content::answer(answer);
+        self.send_event(&answer.room, content::MESSAGE, content, &answer.transaction).await
     }
 
     /// Sends a notice.
     pub(super) async fn send_note(&self, notice: &Notice) -> Result<EventId, SendFault> {
-        self.send_message(&notice.room, content::notice(notice), &notice.transaction).await
+        let (event_type, content) = content::notice(notice);
+        self.send_event(&notice.room, event_type, content, &notice.transaction).await
     }
 
     /// An answer that a former device of the agent has sent: the server knows
@@ -71,10 +73,12 @@ impl MatrixSession {
         Ok(found.map(EventId::new))
     }
 
-    /// Sends a message, encrypted if the room is or ever was.
-    async fn send_message(
+    /// Sends an event, encrypted if the room is or ever was. (A reaction never
+    /// is: that is how clients find what it belongs to.)
+    async fn send_event(
         &self,
         room: &Room,
+        event_type: &str,
         content: Value,
         transaction: &str,
     ) -> Result<EventId, SendFault> {
@@ -96,7 +100,7 @@ impl MatrixSession {
             return Err(refused("the room was encrypted before and is said to be so no more"));
         }
         let sent = found
-            .send_raw("m.room.message", content)
+            .send_raw(event_type, content)
             .with_transaction_id(transaction.into())
             .await
             .map_err(|error| self.send_fault(&error))?;

@@ -16,6 +16,7 @@ use launcher_core::{
     names::{EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
+    trust::UserRecord,
     undecryptable::Cause,
 };
 
@@ -109,6 +110,15 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Seals with this journal's key what is sealed with `from`. To be called
     /// before [`Journal::begin`]; a kill leaves one or the other.
     async fn reseal(&self, from: &PickleKey) -> Result<(), Fault>;
+
+    /// The trust ledger's records of these users; nothing for those that it does not know.
+    async fn trust_records(&self, users: &[UserId]) -> Result<Vec<UserRecord>, Fault>;
+
+    /// The whole trust ledger, by user id.
+    async fn trust_ledger(&self) -> Result<Vec<UserRecord>, Fault>;
+
+    /// Replaces these users' records in the trust ledger.
+    async fn keep_trust(&self, records: &[UserRecord]) -> Result<(), Fault>;
 
     /// Whether the room was ever seen to be encrypted.
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault>;

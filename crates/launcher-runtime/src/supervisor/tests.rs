@@ -8,7 +8,10 @@ use launcher_core::{
     conversation::{Message, MessageKind},
     names::{EventId, RoomId, UserId},
     secret::Secret,
-    spec::{CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy},
+    spec::{
+        CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy,
+        VerificationPolicy,
+    },
 };
 use tempfile::TempDir;
 
@@ -203,6 +206,7 @@ fn heard(event: &str) -> Heard {
         automated: false,
         thread: None,
         in_reply_to: None,
+        assurance: launcher_core::trust::Assurance::Signed,
     };
     Heard { message, ciphertext: None, wanted: true }
 }
@@ -213,7 +217,11 @@ struct Slow(Duration);
 
 #[async_trait]
 impl Behavior for Slow {
-    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+    async fn on_message(
+        &self,
+        _message: &Message,
+        _attempt: u32,
+    ) -> Result<Vec<Action>, BehaviorFault> {
         tokio::time::sleep(self.0).await;
         Ok(vec![Action::Say { text: "done".into() }])
     }
@@ -229,7 +237,11 @@ enum Bad {
 
 #[async_trait]
 impl Behavior for Bad {
-    async fn on_message(&self, _message: &Message) -> Result<Vec<Action>, BehaviorFault> {
+    async fn on_message(
+        &self,
+        _message: &Message,
+        _attempt: u32,
+    ) -> Result<Vec<Action>, BehaviorFault> {
         match self {
             Self::Panics => panic!("on purpose"),
             Self::Fails => Err(BehaviorFault { detail: "on purpose".into() }),
@@ -342,6 +354,7 @@ fn spec(name: &str, folder: &TempDir) -> AgentSpec {
             trust_mode: TrustMode::Tofu,
         },
         invites: InvitePolicy { from: Vec::new() },
+        verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(60) },
         undecryptable: UndecryptablePolicy { notice_after: None },
         behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },

@@ -11,9 +11,10 @@ use launcher_core::{
     agent::AgentId,
     claim::Claims,
     fault::Fault,
-    names::{EventId, RoomId},
+    names::{EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
+    trust::UserRecord,
 };
 
 use crate::ports::{
@@ -191,6 +192,18 @@ impl Journal for Memory {
     }
 
     async fn reseal(&self, _from: &PickleKey) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn trust_records(&self, _users: &[UserId]) -> Result<Vec<UserRecord>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn trust_ledger(&self) -> Result<Vec<UserRecord>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_trust(&self, _records: &[UserRecord]) -> Result<(), Fault> {
         Ok(())
     }
 
