@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use launcher_core::{names::EventId, secret::Secret};
+use launcher_core::{conversation::Message, names::EventId, secret::Secret, trust::Assurance};
 use launcher_runtime::ports::journal::{Intake, Journal, Number, Outcome};
 
 use super::support::*;
@@ -101,7 +101,9 @@ async fn a_file_of_version_1_reads_back() {
     let found = waiting(&journal).await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].number, Number(2));
-    assert_eq!(found[0].message, message("$b"));
+    // What it was sent by was not written down then.
+    let assurance = Assurance::InTheClear;
+    assert_eq!(found[0].message, Message { assurance, ..message("$b") });
     assert_eq!(found[0].tries, 1);
     assert_eq!(found[0].answers, Some(vec![answer("$b", 1)]));
     assert_eq!(journal.undecryptable().await.unwrap(), [locked("$c", START)]);

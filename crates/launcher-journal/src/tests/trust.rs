@@ -61,5 +61,5 @@ async fn a_record_that_was_moved_to_another_user_ends_the_agent() {
     journal.rest().await;
     place.database().execute_batch("UPDATE trust SET user = '@eve:hs'").unwrap();
     let fault = journal.trust_records(&[UserId::new("@eve:hs")]).await.unwrap_err();
-    assert_eq!(fault.code(), "store_failed");
+    assert_eq!(fault.code(), "store_corrupt");
 }
