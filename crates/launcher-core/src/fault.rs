@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{agent::AgentId, preflight::Mismatch, spec::TrustMode};
+use crate::{agent::AgentId, preflight::Mismatch};
 
 /// Why an agent cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,12 +88,6 @@ pub enum Fault {
         /// The server's words.
         detail: String,
     },
-    /// The trust mode needs decisions that this version cannot record.
-    #[error("trust_mode `{}` is not available in this version", mode_word(*.mode))]
-    TrustModeUnavailable {
-        /// The mode.
-        mode: TrustMode,
-    },
     /// The agent could go on as a new device only, and does not become one by itself.
     #[error("{fault}; {why}")]
     NotReset {
@@ -148,7 +142,6 @@ impl Fault {
             Self::NoDevice { .. } => "no_device",
             Self::LoginRefused { .. } => "login_refused",
             Self::AccountUnusable { .. } => "account_unusable",
-            Self::TrustModeUnavailable { .. } => "trust_mode_unavailable",
             Self::NotReset { fault, .. } => fault.code(),
             Self::ServerUnavailable { .. } => "server_unavailable",
             Self::StoreFailed { .. } => "store_failed",
@@ -169,8 +162,7 @@ impl Fault {
             | Self::NoDevice { .. }
             | Self::LoginRefused { .. }
             | Self::AccountUnusable { .. }
-            | Self::NotReset { .. }
-            | Self::TrustModeUnavailable { .. } => true,
+            | Self::NotReset { .. } => true,
             // The next start finds out whether the device is gone, and becomes a new one.
             Self::TokenInvalid { password: true, .. }
             | Self::StoreUnusable { .. }
@@ -196,7 +188,6 @@ impl Fault {
             | Self::LoginRefused { .. }
             | Self::AccountUnusable { .. }
             | Self::NotReset { .. }
-            | Self::TrustModeUnavailable { .. }
             | Self::StoreFailed { .. }
             | Self::Stuck { .. }
             | Self::Panicked { .. } => None,
@@ -243,9 +234,6 @@ impl Fault {
             Self::AccountUnusable { .. } => {
                 "have the server's administrator unlock or reactivate the account".to_owned()
             }
-            Self::TrustModeUnavailable { .. } => {
-                "set encryption.trust_mode to tofu or cross-signing".to_owned()
-            }
             Self::ServerUnavailable { .. } => {
                 "check matrix.homeserver, the network and the server; the agent retries by itself"
                     .to_owned()
@@ -274,12 +262,4 @@ impl Fault {
 /// An advice with the agent's name where its commands say `ID`.
 pub fn with_name(advice: &str, agent: &AgentId) -> String {
     advice.replace(" ID`", &format!(" {agent}`")).replace(" ID --", &format!(" {agent} --"))
-}
-
-fn mode_word(mode: TrustMode) -> &'static str {
-    match mode {
-        TrustMode::Tofu => "tofu",
-        TrustMode::CrossSigning => "cross-signing",
-        TrustMode::Manual => "manual",
-    }
 }

@@ -9,7 +9,12 @@ use crate::{names::UserId, spec::InvitePolicy};
 /// A glob has to match the whole id: `@*:example.org` does not let in
 /// `@eve:example.org.evil.test`.
 pub fn accepts(policy: &InvitePolicy, inviter: &UserId) -> bool {
-    policy.from.iter().any(|glob| WildMatch::new(glob).matches(inviter.as_str()))
+    matches(&policy.from, inviter)
+}
+
+/// Whether one of the globs matches the user's whole id.
+pub fn matches(globs: &[String], user: &UserId) -> bool {
+    globs.iter().any(|glob| WildMatch::new(glob).matches(user.as_str()))
 }
 
 #[cfg(test)]

@@ -113,7 +113,6 @@ impl Situation {
             | Fault::NoDevice { .. }
             | Fault::LoginRefused { .. }
             | Fault::AccountUnusable { .. }
-            | Fault::TrustModeUnavailable { .. }
             | Fault::ServerUnavailable { .. }
             | Fault::StoreFailed { .. }
             | Fault::NotReset { .. }

@@ -18,7 +18,7 @@ pub use self::{
     judge::{Assurance, Refusal, Sender, Verdict, Withheld, judge, judge_message},
     ledger::{
         Decided, Decision, DeviceRecord, IdentityChange, Method, SeenDevice, SeenIdentity,
-        SeenUser, UserRecord, Verified,
+        SeenUser, UnderWay, UserRecord, Verified,
     },
     order::{Order, OrderRefused, carry_out, verified},
     reconcile::{Finding, Reconciled, reconcile},

@@ -7,6 +7,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::trust::Refusal;
+
 /// Why a message could not be decrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -17,8 +19,8 @@ pub enum Cause {
     /// The sender's client said that it withholds the key, with this code
     /// (spec 10.12.2.5, `m.room_key.withheld`).
     Withheld(String),
-    /// The trust mode does not let the agent obey the sender's device.
-    SenderNotTrusted(String),
+    /// It is readable, and the sender's device is not one that is obeyed.
+    SenderNotTrusted(Refusal),
     /// The event is damaged.
     Malformed(String),
 }
@@ -39,9 +41,8 @@ impl Cause {
     pub fn detail(&self) -> &str {
         match self {
             Self::UnknownSession | Self::UnknownIndex => "",
-            Self::Withheld(detail) | Self::SenderNotTrusted(detail) | Self::Malformed(detail) => {
-                detail
-            }
+            Self::SenderNotTrusted(refusal) => refusal.code(),
+            Self::Withheld(detail) | Self::Malformed(detail) => detail,
         }
     }
 
@@ -52,14 +53,21 @@ impl Cause {
             "unknown_session" => Self::UnknownSession,
             "unknown_index" => Self::UnknownIndex,
             "withheld" => Self::Withheld(detail),
-            "sender_not_trusted" => Self::SenderNotTrusted(detail),
+            // What an earlier version wrote is looked at anew before it counts.
+            "sender_not_trusted" => {
+                Self::SenderNotTrusted(Refusal::from_code(&detail).unwrap_or(Refusal::Unsigned))
+            }
             _ => Self::Malformed(detail),
         }
     }
 
     /// Whether a key, or a signature, that comes later can help.
     pub fn can_heal(&self) -> bool {
-        !matches!(self, Self::Malformed(_))
+        match self {
+            Self::UnknownSession | Self::UnknownIndex | Self::Withheld(_) => true,
+            Self::SenderNotTrusted(refusal) => refusal.can_heal(),
+            Self::Malformed(_) => false,
+        }
     }
 
     /// What is said in the room: why, and what the sender can do.
@@ -110,7 +118,7 @@ impl fmt::Display for Cause {
             Self::UnknownSession => formatter.write_str("unknown session"),
             Self::UnknownIndex => formatter.write_str("the key starts later"),
             Self::Withheld(code) => write!(formatter, "withheld: {code}"),
-            Self::SenderNotTrusted(level) => write!(formatter, "sender not trusted: {level}"),
+            Self::SenderNotTrusted(refusal) => write!(formatter, "sender not trusted: {refusal}"),
             Self::Malformed(what) => write!(formatter, "malformed: {what}"),
         }
     }
@@ -137,7 +145,7 @@ mod tests {
         || Cause::UnknownIndex,
         || Cause::Withheld("m.unverified".into()),
         || Cause::Withheld("m.something_new".into()),
-        || Cause::SenderNotTrusted("UnsignedDevice".into()),
+        || Cause::SenderNotTrusted(Refusal::Unsigned),
         || Cause::Malformed("no ciphertext".into()),
     ];
 

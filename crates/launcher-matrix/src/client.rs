@@ -44,7 +44,6 @@ pub(crate) async fn build(
     let stores = StoreConfig::new(CrossProcessLockConfig::SingleProcess)
         .crypto_store(crypto)
         .state_store(place.open_state().await?);
-    let (recipients, required) = trust(spec.encryption.trust_mode);
     let client = Client::builder()
         .homeserver_url(&spec.account.homeserver)
         .http_client(http)
@@ -57,8 +56,11 @@ pub(crate) async fn build(
             auto_enable_backups: false,
             backup_download_strategy: BackupDownloadStrategy::AfterDecryptionFailure,
         })
-        .with_room_key_recipient_strategy(recipients)
-        .with_decryption_settings(DecryptionSettings { sender_device_trust_requirement: required })
+        .with_room_key_recipient_strategy(recipients(spec.encryption.trust_mode))
+        // Whom to obey is the trust ledger's decision: it knows what an operator approved.
+        .with_decryption_settings(DecryptionSettings {
+            sender_device_trust_requirement: TrustRequirement::Untrusted,
+        })
         // An agent that invites somebody must not hand out what was said before.
         .with_enable_share_history_on_invite(false)
         .build()
@@ -84,14 +86,11 @@ pub(crate) async fn stored_position(client: &Client) -> Option<String> {
     stored.into_sync_token()
 }
 
-/// Who gets keys, and whose messages are decrypted.
-fn trust(mode: TrustMode) -> (CollectStrategy, TrustRequirement) {
+/// Whom the SDK gives room keys to. In the careful modes nobody gets any whom
+/// the trust ledger has not marked.
+fn recipients(mode: TrustMode) -> CollectStrategy {
     match mode {
-        TrustMode::Tofu => (CollectStrategy::AllDevices, TrustRequirement::Untrusted),
-        TrustMode::CrossSigning => {
-            (CollectStrategy::IdentityBasedStrategy, TrustRequirement::CrossSigned)
-        }
-        // No agent in this mode is started; should one be, nobody gets anything.
-        TrustMode::Manual => (CollectStrategy::OnlyTrustedDevices, TrustRequirement::CrossSigned),
+        TrustMode::Tofu => CollectStrategy::AllDevices,
+        TrustMode::CrossSigning | TrustMode::Manual => CollectStrategy::OnlyTrustedDevices,
     }
 }

@@ -7,7 +7,7 @@ use launcher_core::{
     claim::Claim,
     fault::Fault,
     preflight::{IdentityKeys, Mismatch, Verdict},
-    spec::{AgentSpec, TrustMode},
+    spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
@@ -63,10 +63,6 @@ impl Connector for MatrixConnector {
         report: Arc<Report>,
         journal: Arc<dyn Journal>,
     ) -> Result<Arc<dyn Session>, Fault> {
-        // Without a way to approve anybody the agent would be deaf, not careful.
-        if spec.encryption.trust_mode == TrustMode::Manual {
-            return Err(Fault::TrustModeUnavailable { mode: TrustMode::Manual });
-        }
         let rest = Rest::new(self.http.clone(), spec.account.homeserver.clone());
         let encryption = &spec.encryption;
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());

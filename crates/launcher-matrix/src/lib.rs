@@ -34,8 +34,10 @@ mod session;
 pub mod signing;
 mod store;
 mod timeline;
+mod trust;
 mod undecryptable;
 mod vault;
+mod verification;
 
 pub use connector::MatrixConnector;
 pub use maintenance::MatrixMaintenance;

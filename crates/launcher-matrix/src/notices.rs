@@ -10,7 +10,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use launcher_core::names::{RoomId, UserId};
+use launcher_core::{
+    names::{RoomId, UserId},
+    trust::Refusal,
+};
 use launcher_runtime::{
     ports::{Notice, NoticeKind, journal::Locked},
     transaction_part,
@@ -54,6 +57,17 @@ pub(crate) fn notice(event: &Locked) -> Notice {
         },
         transaction: format!("notice-to{}", transaction_part(&event.event)),
     }
+}
+
+/// What to tell somebody who is not obeyed; nothing, if they are not to know.
+pub(crate) fn hint(event: &Locked, refusal: Refusal) -> Option<Notice> {
+    Some(Notice {
+        room: event.room.clone(),
+        about: event.event.clone(),
+        sender: event.sender.clone(),
+        kind: NoticeKind::NotTrusted { hint: refusal.hint()? },
+        transaction: format!("hint-to{}", transaction_part(&event.event)),
+    })
 }
 
 /// Whether somebody, of whatever process, has told already: a notice in reply

@@ -18,13 +18,15 @@ use std::{
 use launcher_core::{
     conversation::Message,
     fault::Fault,
-    names::RoomId,
-    spec::{AgentSpec, TrustMode},
+    names::{RoomId, UserId},
+    spec::AgentSpec,
+    trust::{Assurance, Refusal},
+    undecryptable::Cause,
 };
 use launcher_runtime::{
     Report,
     ports::{
-        Arrivals, PassedOver,
+        Arrivals, Notice, PassedOver,
         journal::{Ciphertext, Heard, Intake, Journal, Locked},
     },
     stamp,
@@ -47,6 +49,7 @@ use crate::{
     poll,
     rest::{Rest, RestError},
     timeline,
+    trust::Ledger,
     undecryptable::{self, Keys, Waiting},
 };
 
@@ -62,6 +65,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) journal: &'a dyn Journal,
     pub(crate) report: &'a Report,
     pub(crate) notices: &'a Notices,
+    pub(crate) ledger: &'a Ledger,
     /// The position up to which the journal is complete.
     pub(crate) done: &'a str,
 }
@@ -155,7 +159,7 @@ impl Reader<'_> {
         }
         let rooms: BTreeSet<String> = news.raw.keys().chain(updates.keys()).cloned().collect();
         // What waits from before was said before all this.
-        self.retry(&keys, waiting, &mut arrivals.intake).await?;
+        self.retry(&keys, waiting, &mut arrivals).await?;
         for id in rooms {
             let Ok(parsed) = ruma::RoomId::parse(&id) else { continue };
             let Some(room) = self.client.get_room(&parsed) else { continue };
@@ -169,11 +173,12 @@ impl Reader<'_> {
             let past = Past { broken: &mut *broken, passed_over: &mut arrivals.passed_over };
             let seen =
                 self.gather(&room, raw, complete, parts, again, &mut originals, past).await?;
-            self.take_in(&room, seen, &mut originals, &mut arrivals.intake).await?;
+            self.take_in(&room, seen, &mut originals, &mut arrivals).await?;
         }
         self.note_encrypted(&mut arrivals.intake).await?;
         waiting.add(arrivals.intake.locked.iter().map(|(locked, _)| locked.clone()), self.report);
-        arrivals.notices = self.due_notices(waiting).await?;
+        self.add_hints(waiting, &mut arrivals.notices).await?;
+        arrivals.notices.extend(self.due_notices(waiting).await?);
         Ok(arrivals)
     }
 
@@ -342,7 +347,7 @@ impl Reader<'_> {
         room: &Room,
         seen: Vec<Seen>,
         originals: &mut Originals,
-        intake: &mut Intake,
+        arrivals: &mut Arrivals,
     ) -> Result<(), Fault> {
         let id = RoomId::new(room.room_id().as_str());
         let now = stamp();
@@ -362,15 +367,27 @@ impl Reader<'_> {
                         // What is damaged or too old for an answer need not be kept.
                         let fresh = timeline::age(&json) <= self.spec.catch_up.max_age;
                         if fresh && locked.cause.can_heal() {
-                            intake.locked.push((locked, json.to_string()));
+                            arrivals.intake.locked.push((locked, json.to_string()));
                         }
                     }
                 }
                 Lock::Opened(info) if is_forged(&info) => warn_forged(&id, &event_id),
-                Lock::Opened(_) => {
+                Lock::Opened(info) => {
                     self.report.decrypted();
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
                     let wanted = !history && message.calls_for_answer().is_ok();
+                    let assurance = match wanted {
+                        true => self.judge(&message.sender, Some(&info)).await?,
+                        false => Ok(message.assurance),
+                    };
+                    let assurance = match assurance {
+                        Ok(assurance) => assurance,
+                        Err(refusal) => {
+                            let session = info.session_id().map(ToOwned::to_owned);
+                            self.refuse(&id, &json, session, refusal, originals, arrivals);
+                            continue;
+                        }
+                    };
                     let heard = match wanted {
                         true if original => originals.ciphertext(&event_id).map(|at| (message, at)),
                         true => self.original_message(room, &event_id, originals).await?,
@@ -378,27 +395,60 @@ impl Reader<'_> {
                         false => originals.ciphertext(&event_id).map(|at| (message, at)),
                     };
                     if let Some((message, ciphertext)) = heard {
+                        let message = Message { assurance, ..message };
                         let ciphertext = Some(ciphertext);
-                        intake.heard.push(Heard { message, ciphertext, wanted: !history });
+                        arrivals.intake.heard.push(Heard { message, ciphertext, wanted: !history });
                     }
-                }
-                Lock::None if self.must_be_encrypted(&id).await? => {
-                    debug!(room = %id, event_id, "a message in the clear in an encrypted room is not obeyed in this trust mode");
                 }
                 Lock::None => {
-                    if let Some(message) = timeline::message(id.as_str(), &json) {
-                        intake.heard.push(Heard { message, ciphertext: None, wanted: !history });
+                    let Some(message) = timeline::message(id.as_str(), &json) else { continue };
+                    if !history && message.calls_for_answer().is_ok() {
+                        let judged = self.judge(&message.sender, None).await?;
+                        if let Err(refusal) = judged {
+                            self.refuse(&id, &json, None, refusal, originals, arrivals);
+                            continue;
+                        }
                     }
+                    arrivals.intake.heard.push(Heard {
+                        message,
+                        ciphertext: None,
+                        wanted: !history,
+                    });
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether messages in the clear are not obeyed in this room.
-    async fn must_be_encrypted(&self, room: &RoomId) -> Result<bool, Fault> {
-        let careful = self.spec.encryption.trust_mode != TrustMode::Tofu;
-        Ok(careful && self.journal.was_encrypted(room).await?)
+    /// Whether a message is acted upon.
+    async fn judge(
+        &self,
+        sender: &UserId,
+        info: Option<&EncryptionInfo>,
+    ) -> Result<Result<Assurance, Refusal>, Fault> {
+        self.ledger.judge_message(self.client, sender, info).await
+    }
+
+    /// Keeps a message that is not acted upon, if that can change.
+    fn refuse(
+        &self,
+        room: &RoomId,
+        opened: &Value,
+        session: Option<String>,
+        refusal: Refusal,
+        originals: &Originals,
+        arrivals: &mut Arrivals,
+    ) {
+        let refused = undecryptable::refuse(room, opened, session, refusal, stamp());
+        let Some(locked) = refused else { return };
+        let fresh = timeline::age(opened) <= self.spec.catch_up.max_age;
+        let original = originals.get(locked.event.as_str());
+        match original.filter(|_| fresh && refusal.can_heal()) {
+            // As it was sent: whatever is kept is decrypted and judged anew.
+            Some(json) => arrivals.intake.locked.push((locked, json.to_string())),
+            None if fresh => arrivals.notices.extend(notices::hint(&locked, refusal)),
+            None => {}
+        }
     }
 
     /// A message and its ciphertext's place, both from one and the same event
@@ -450,8 +500,9 @@ impl Reader<'_> {
         &self,
         keys: &Keys,
         waiting: &mut Waiting,
-        intake: &mut Intake,
+        arrivals: &mut Arrivals,
     ) -> Result<(), Fault> {
+        let intake = &mut arrivals.intake;
         let now = stamp();
         for mut locked in waiting.take_due(keys, now) {
             if now.since(locked.sent) > self.spec.catch_up.max_age {
@@ -466,6 +517,11 @@ impl Reader<'_> {
                     intake.unlocked.push(locked.event);
                 }
                 Tried::Gone => intake.unlocked.push(locked.event),
+                Tried::Refused(refusal) => {
+                    info!(event = "message_refused", room = %locked.room, event_id = %locked.event, code = refusal.code(), reason = %refusal, "a message is not acted upon");
+                    arrivals.notices.extend(notices::hint(&locked, refusal));
+                    intake.unlocked.push(locked.event);
+                }
                 Tried::InVain(cause) => {
                     locked.tries += 1;
                     locked.next_try =
@@ -490,8 +546,8 @@ impl Reader<'_> {
         let Ok(id) = ruma::RoomId::parse(locked.room.as_str()) else { return Ok(Tried::Gone) };
         let Some(room) = self.client.get_room(&id) else { return Ok(Tried::InVain(None)) };
         let Some(event) = self.open(&room, &json).await? else { return Ok(Tried::Gone) };
-        let opened = match Seen::new(locked.event.as_str().to_owned(), event, true) {
-            Some(Seen { json, lock: Lock::Opened(info), .. }) if !is_forged(&info) => json,
+        let (opened, info) = match Seen::new(locked.event.as_str().to_owned(), event, true) {
+            Some(Seen { json, lock: Lock::Opened(info), .. }) if !is_forged(&info) => (json, info),
             Some(Seen { lock: Lock::Locked(info), .. })
                 if !undecryptable::is_forged(&info.reason) =>
             {
@@ -505,6 +561,13 @@ impl Reader<'_> {
         let mut message = timeline::message(locked.room.as_str(), &opened);
         if let Some(message) = &mut message {
             message.age = stamp().since(locked.sent);
+            match self.judge(&message.sender, Some(&info)).await? {
+                Ok(assurance) => message.assurance = assurance,
+                Err(refusal) if refusal.can_heal() => {
+                    return Ok(Tried::InVain(Some(Cause::SenderNotTrusted(refusal))));
+                }
+                Err(refusal) => return Ok(Tried::Refused(refusal)),
+            }
         }
         let ciphertext = feed::ciphertext(&json);
         let wanted = ciphertext.is_some();
@@ -529,13 +592,33 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What this agent has to tell people about missing keys now.
-    async fn due_notices(
+    /// Adds what those have to be told who are not obeyed, and leaves out those
+    /// who were told before.
+    async fn add_hints(
         &self,
         waiting: &mut Waiting,
-    ) -> Result<Vec<launcher_runtime::ports::Notice>, Fault> {
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), Fault> {
+        let mut hints = std::mem::take(notices);
+        hints
+            .extend(waiting.refused().iter().filter_map(|(event, why)| notices::hint(event, *why)));
+        for hint in hints {
+            let is_first = !waiting.is_hinted(&hint.sender);
+            if is_first && !self.ledger.is_told(&hint.sender).await? {
+                if !waiting.may_tell(&hint.room, stamp()) {
+                    continue;
+                }
+                waiting.set_hinted(&hint.sender);
+                notices.push(hint);
+            }
+        }
+        Ok(())
+    }
+
+    /// What this agent has to tell people about missing keys now.
+    async fn due_notices(&self, waiting: &mut Waiting) -> Result<Vec<Notice>, Fault> {
         let Some(grace) = self.spec.undecryptable.notice_after else { return Ok(Vec::new()) };
-        let agent = launcher_core::names::UserId::new(self.spec.account.user_id.clone());
+        let agent = UserId::new(self.spec.account.user_id.clone());
         let mut found = Vec::new();
         for event in waiting.to_notice(grace, stamp()) {
             waiting.set_noticed(&event);
@@ -554,7 +637,9 @@ impl Reader<'_> {
 
 enum Tried {
     Opened(Option<Heard>),
-    InVain(Option<launcher_core::undecryptable::Cause>),
+    InVain(Option<Cause>),
+    /// It is readable, and its sender will not be obeyed.
+    Refused(Refusal),
     Gone,
 }
 

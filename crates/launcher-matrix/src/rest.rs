@@ -306,6 +306,22 @@ impl Rest {
         Ok(answer["devices"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Sends something to a device in the clear; to all of the user's, with `*`.
+    pub(crate) async fn send_to_device(
+        &self,
+        token: &str,
+        kind: &str,
+        user: &str,
+        device: &str,
+        content: &Value,
+        transaction: &str,
+    ) -> Result<(), RestError> {
+        let path = format!("v3/sendToDevice/{}/{}", segment(kind), segment(transaction));
+        let body = json!({ "messages": { user: { device: content } } });
+        let request = self.http.put(self.url(&path)).bearer_auth(token).json(&body);
+        send(request, REQUEST_LIMIT).await.map(drop)
+    }
+
     /// Removes devices from the account.
     pub(crate) async fn delete_devices(
         &self,

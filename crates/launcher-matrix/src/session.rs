@@ -9,8 +9,10 @@
 mod life;
 mod live;
 mod sending;
+mod trusting;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,14 +22,20 @@ use std::{
 
 use async_trait::async_trait;
 use launcher_core::{
-    backoff, claim::Claim, fault::Fault, fleet::Degradation, names::EventId,
-    preflight::LocalAccount, spec::AgentSpec,
+    backoff,
+    claim::Claim,
+    fault::Fault,
+    fleet::Degradation,
+    names::{EventId, UserId},
+    preflight::LocalAccount,
+    spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
     ports::{
         Answer, Arrivals, Notice, SendFault, Session,
         journal::{Intake, Journal, Stamp},
+        trust::Trust,
     },
     report::PROGRESS,
     stamp,
@@ -52,7 +60,10 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use self::{life::Life, live::Live};
+use self::{
+    life::Life,
+    live::{Live, People},
+};
 use crate::{
     aftermath, client, errors, feed,
     invites::{self, Invites},
@@ -64,8 +75,10 @@ use crate::{
     reading::{self, Broken, News, Reader},
     rest::{Rest, RestError},
     store::{StorePlace, local_account},
+    trust::Ledger,
     undecryptable::{Keys, Waiting},
     vault::Vault,
+    verification::Verifications,
 };
 
 /// How long one long poll lasts at most.
@@ -117,6 +130,14 @@ pub(crate) struct MatrixSession {
     live: RwLock<Option<Live>>,
     position: std::sync::Mutex<Position>,
     reading: Mutex<Reading>,
+    ledger: Ledger,
+    verifications: Verifications,
+    /// Held for reading while something is sent; for writing by what must be
+    /// sent alone.
+    sending: RwLock<()>,
+    /// Whose messages are looked at again because an operator said something.
+    hurried: std::sync::Mutex<BTreeSet<UserId>>,
+    stirred: Notify,
     life: Mutex<Life>,
     login: std::sync::RwLock<Login>,
     /// What a send found out about the session itself.
@@ -171,9 +192,15 @@ impl MatrixSession {
         }
         let is_lost = done.is_some() && stored.is_none();
         let waiting = Waiting::load(&*journal, &parts.report).await?;
+        let ledger = Ledger::load(&parts.spec, journal.clone(), parts.report.clone()).await?;
         let life = Mutex::new(Life { claim: parts.claim.clone(), objected_to: None });
         parts.report.set_degraded("one_time_keys", None);
         let session = Self {
+            ledger,
+            verifications: Verifications::default(),
+            sending: RwLock::default(),
+            hurried: std::sync::Mutex::default(),
+            stirred: Notify::new(),
             life,
             login: std::sync::RwLock::new(parts.login.clone()),
             broken: std::sync::Mutex::default(),
@@ -198,6 +225,9 @@ impl MatrixSession {
         if is_lost {
             aftermath::ask_for_devices(&live.client).await;
         }
+        // What an operator decided while nobody ran the agent holds from the first message on.
+        session.ledger.reconcile_all(&live.client).await?;
+        session.call_off_leftovers(&live.client).await?;
         let since = session.position().since.clone();
         let position = done.is_none().then(|| since.clone());
         let encrypted_rooms = reading::encrypted_rooms(&live.client).collect();
@@ -267,11 +297,15 @@ impl MatrixSession {
 
     /// Lets the client and its stores go.
     async fn hibernate(&self) {
+        if self.verifications.is_busy().await {
+            return;
+        }
         // Whoever sends or reads holds the lock for reading; then it is not idle.
         let Ok(mut live) = self.live.try_write() else { return };
         if let Some(live) = live.take() {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;
             drop(live);
+            self.ledger.rest().await;
             self.parts.journal.rest().await;
             debug!("hibernating");
         }
@@ -301,6 +335,7 @@ impl MatrixSession {
         let is_new = login.access_token != self.login().access_token;
         self.set_login(login);
         if is_new {
+            self.verifications.abandon().await;
             // Whoever uses the client now uses it with the old token, which stays good.
             let live = self.live.write().await.take();
             if let Some(live) = live {
@@ -344,6 +379,7 @@ impl MatrixSession {
             journal: &*parts.journal,
             report: &parts.report,
             notices: &parts.notices,
+            ledger: &self.ledger,
             done: &done,
         };
         // Whatever fails from here on: the next reading begins at the journal's position.
@@ -367,6 +403,10 @@ impl MatrixSession {
         }
         let (updates, keys) = self.sync(&live).await?;
         parts.report.synced();
+        self.follow_people(&live, &mut reading.waiting).await?;
+        self.follow_verifications(&live, &updates).await?;
+        let hurried = std::mem::take(&mut *self.lock_hurried());
+        reading.waiting.hurry(&hurried);
         self.show_stall(found.is_some());
         for (room, update) in updates.iter().flat_map(|update| &update.joined) {
             if somebody_left(update, &parts.spec.account.user_id) {
@@ -391,11 +431,29 @@ impl MatrixSession {
         };
         reading.invites.answer(&live.client, &parts.spec).await;
         let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
+        let late = self.verifications.next_end(parts.spec.verification.timeout).await.map(instant);
         let mut position = self.position();
-        position.due = reading.invites.next_try().into_iter().chain(retry).min();
+        position.due = reading.invites.next_try().into_iter().chain(retry).chain(late).min();
         position.behind = false;
         position.last_use = Instant::now();
         Ok(arrivals)
+    }
+
+    /// Brings the trust ledger up to date. Messages of those about whom something
+    /// is new are looked at again.
+    async fn follow_people(&self, live: &Live, waiting: &mut Waiting) -> Result<(), Fault> {
+        match live.changed_people() {
+            People::Some(users) => {
+                let users: Vec<UserId> = users.into_iter().collect();
+                let changed = self.ledger.reconcile(&live.client, &users).await?;
+                waiting.hurry(&changed);
+            }
+            People::Anybody => {
+                self.ledger.reconcile_all(&live.client).await?;
+                waiting.hurry_all();
+            }
+        }
+        Ok(())
     }
 
     /// The SDK's `/sync`, which returns at once, until it has all that the
@@ -425,9 +483,18 @@ impl MatrixSession {
             .timeout(Duration::ZERO)
             .set_presence(PresenceState::Offline)
             .filter(Filter::from(filter));
-        match live.client.sync_once(settings).await {
+        let synced = self.confiding(&live.client, None, live.client.sync_once(settings)).await?;
+        match synced {
             Ok(answer) => {
                 self.on_synced(answer.next_batch);
+                for event in &answer.to_device {
+                    let event = serde_json::from_str(event.to_raw().json().get());
+                    if let Some((sender, flow)) =
+                        trusting::to_device_request(&event.unwrap_or_default())
+                    {
+                        self.on_request(&live.client, &sender, &flow).await;
+                    }
+                }
                 self.look_for_conflict(live).await;
                 for event in &answer.account_data {
                     let event = serde_json::from_str(event.json().get()).unwrap_or_default();
@@ -478,6 +545,15 @@ impl MatrixSession {
         position.stalled = if stalled { position.stalled.saturating_add(1) } else { 0 };
         position.polled.clone_from(&next_batch);
         position.since = next_batch;
+    }
+
+    /// Ends the wait for news: there is something to read again.
+    fn stir(&self) {
+        self.stirred.notify_one();
+    }
+
+    fn lock_hurried(&self) -> std::sync::MutexGuard<'_, BTreeSet<UserId>> {
+        self.hurried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows in `status` if there was news again and again, and nothing came of it.
@@ -601,6 +677,7 @@ impl Session for MatrixSession {
         tokio::select! {
             biased;
             () = self.broke.notified() => self.check_broken(),
+            () = self.stirred.notified() => Ok(()),
             news = self.wait_for_news() => news,
         }
     }
@@ -619,9 +696,14 @@ impl Session for MatrixSession {
 
     async fn close(&self) {
         self.position().closed = true;
+        self.verifications.abandon().await;
         let live = self.live.write().await.take();
         if let Some(live) = live {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;
         }
+    }
+
+    fn trust(&self) -> Option<&dyn Trust> {
+        Some(self)
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use launcher_core::{
     fault::Fault,
     names::{EventId, RoomId, UserId},
+    trust::Refusal,
     undecryptable::Cause,
 };
 use launcher_runtime::{
@@ -23,7 +24,7 @@ use matrix_sdk::deserialized_responses::{
     UnableToDecryptInfo, UnableToDecryptReason, VerificationLevel,
 };
 use serde_json::Value;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{feed, timeline};
 
@@ -48,6 +49,8 @@ pub(crate) struct Waiting {
     noticed: BTreeSet<(RoomId, String)>,
     /// When people in a room were told lately.
     told: BTreeMap<RoomId, Vec<Stamp>>,
+    /// Who was, or is about to be, told in this life why they are not obeyed.
+    hinted: BTreeSet<UserId>,
 }
 
 /// The sessions whose keys arrived.
@@ -104,6 +107,36 @@ impl Waiting {
         }
     }
 
+    /// Has those of these senders tried next that wait because their sender is
+    /// not trusted.
+    pub(crate) fn hurry(&mut self, senders: &BTreeSet<UserId>) {
+        for event in &mut self.events {
+            if is_refused(event) && senders.contains(&event.sender) {
+                event.next_try = Stamp::default();
+            }
+        }
+    }
+
+    /// The same, whoever sent them.
+    pub(crate) fn hurry_all(&mut self) {
+        for event in self.events.iter_mut().filter(|event| is_refused(event)) {
+            event.next_try = Stamp::default();
+        }
+    }
+
+    /// The first message of each sender that waits because they are not trusted.
+    pub(crate) fn refused(&self) -> Vec<(Locked, Refusal)> {
+        let mut senders = BTreeSet::new();
+        self.events
+            .iter()
+            .filter_map(|event| match event.cause {
+                Cause::SenderNotTrusted(refusal) => Some((event.clone(), refusal)),
+                _ => None,
+            })
+            .filter(|(event, _)| senders.insert(event.sender.clone()))
+            .collect()
+    }
+
     /// Takes in new ones.
     pub(crate) fn add(&mut self, events: impl Iterator<Item = Locked>, report: &Report) {
         for event in events {
@@ -155,6 +188,7 @@ impl Waiting {
         let mut sessions = BTreeSet::new();
         self.events
             .iter()
+            .filter(|event| !is_refused(event))
             .filter(|event| event.first_seen.plus(grace) <= now && !self.is_noticed(event))
             .filter(|event| sessions.insert((event.room.clone(), key_of(event))))
             .cloned()
@@ -167,6 +201,19 @@ impl Waiting {
             self.noticed.pop_first();
         }
         self.noticed.insert((event.room.clone(), key_of(event)));
+    }
+
+    /// Whether somebody was, or is about to be, told why they are not obeyed.
+    pub(crate) fn is_hinted(&self, sender: &UserId) -> bool {
+        self.hinted.contains(sender)
+    }
+
+    /// Notes that somebody is about to be told.
+    pub(crate) fn set_hinted(&mut self, sender: &UserId) {
+        if self.hinted.len() >= NOTICED {
+            self.hinted.pop_first();
+        }
+        self.hinted.insert(sender.clone());
     }
 
     /// Whether people in a room may be told something once more; if so, it counts as done.
@@ -183,7 +230,8 @@ impl Waiting {
     /// When there is something to do without news from the server.
     pub(crate) fn next_due(&self, grace: Option<Duration>) -> Option<Stamp> {
         let notice = |event: &Locked| {
-            grace.filter(|_| !self.is_noticed(event)).map(|grace| event.first_seen.plus(grace))
+            let told = is_refused(event) || self.is_noticed(event);
+            grace.filter(|_| !told).map(|grace| event.first_seen.plus(grace))
         };
         let due = |event: &Locked| notice(event).into_iter().chain([event.next_try]).min();
         self.events.iter().filter_map(due).min()
@@ -194,8 +242,48 @@ impl Waiting {
     }
 
     fn show(&self, report: &Report) {
-        report.set_undecryptable_pending(self.events.len());
+        let locked = self.events.iter().filter(|event| !is_refused(event));
+        report.set_undecryptable_pending(locked.count());
     }
+}
+
+/// Whether an event waits although it can be read: its sender is not trusted.
+fn is_refused(event: &Locked) -> bool {
+    matches!(event.cause, Cause::SenderNotTrusted(_))
+}
+
+/// Notes a message that is not acted upon because its sender is not trusted,
+/// and says so in the log.
+pub(crate) fn refuse(
+    room: &RoomId,
+    event: &Value,
+    session: Option<String>,
+    refusal: Refusal,
+    now: Stamp,
+) -> Option<Locked> {
+    let locked = Locked {
+        event: EventId::new(feed::event_id(event)?),
+        room: room.clone(),
+        sender: UserId::new(event["sender"].as_str()?),
+        session,
+        cause: Cause::SenderNotTrusted(refusal),
+        sent: now.minus(timeline::age(event)),
+        first_seen: now,
+        tries: 0,
+        next_try: now.plus(launcher_core::undecryptable::next_try(0)),
+        noticed: false,
+    };
+    let Locked { event: event_id, sender, .. } = &locked;
+    warn!(
+        event = "message_refused",
+        %room,
+        %event_id,
+        user = %sender,
+        code = refusal.code(),
+        reason = %refusal,
+        "a message is not acted upon"
+    );
+    Some(locked)
 }
 
 /// What stands for the session of an event in which none is named.
@@ -249,7 +337,9 @@ pub(crate) fn cause(reason: &UnableToDecryptReason) -> Cause {
         }
         UnableToDecryptReason::UnknownMegolmMessageIndex => Cause::UnknownIndex,
         UnableToDecryptReason::SenderIdentityNotTrusted(level) => {
-            Cause::SenderNotTrusted(format!("{level:?}"))
+            // With the requirement that clients are built with, the SDK leaves this to the ledger.
+            debug!(?level, "the SDK refused a sender");
+            Cause::SenderNotTrusted(Refusal::Unsigned)
         }
         other => Cause::Malformed(format!("{other:?}")),
     }

@@ -66,11 +66,13 @@ pub enum Assurance {
 pub enum Sender<'a> {
     /// It was not encrypted.
     InTheClear,
-    /// Its key came from a backup, an import or a third party.
+    /// Its key came from a backup or from a store of the agent's own.
     Unproven,
-    /// A device that is not in the account, or not any more.
+    /// Its key came from somebody else than the sender.
+    Forwarded,
+    /// A device that is not in the account.
     Unknown,
-    /// This device.
+    /// This device, which may be gone by now.
     Device(&'a DeviceRecord),
 }
 
@@ -117,10 +119,15 @@ pub fn judge_message(
         return Err(Refusal::Blocked);
     }
     match (sender, user) {
-        (Sender::Device(device), Some(user)) => match judge(mode, user, device, false) {
-            Verdict::Trusted => Ok(assurance(user, device)),
-            Verdict::Refused(refusal) => Err(refusal),
-        },
+        (Sender::Device(device), _) if device.is_blocked() => Err(Refusal::Blocked),
+        (Sender::Device(device), Some(user)) if device.gone.is_none() => {
+            match judge(mode, user, device, false) {
+                Verdict::Trusted => Ok(assurance(user, device)),
+                Verdict::Refused(refusal) => Err(refusal),
+            }
+        }
+        // Whoever hands out keys could hand out keys of their own making.
+        (Sender::Forwarded, _) => Err(Refusal::Unproven),
         // Whatever is less than a device is good enough where every device is.
         (Sender::InTheClear, _) if mode == TrustMode::Tofu => Ok(Assurance::InTheClear),
         (_, _) if mode == TrustMode::Tofu => Ok(Assurance::Unproven),
@@ -176,8 +183,12 @@ impl Refusal {
     /// later can help, so that the message is kept.
     pub fn can_heal(self) -> bool {
         match self {
-            Self::Unsigned | Self::AwaitingApproval | Self::IdentityChanged => true,
-            Self::Blocked | Self::UnknownDevice | Self::Unproven | Self::InTheClear => false,
+            Self::Unsigned
+            | Self::AwaitingApproval
+            | Self::IdentityChanged
+            // Its owner's server may have been away.
+            | Self::UnknownDevice => true,
+            Self::Blocked | Self::Unproven | Self::InTheClear => false,
         }
     }
 

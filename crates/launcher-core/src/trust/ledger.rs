@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{DeviceId, UserId};
+use crate::names::{DeviceId, RoomId, UserId};
 
 /// What the ledger knows of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub struct UserRecord {
     pub decision: Option<Decision>,
     /// When they were told why they are not obeyed.
     pub told: Option<u64>,
+    /// A verification with them that has not ended, so that the next life can
+    /// call it off.
+    #[serde(default)]
+    pub under_way: Option<UnderWay>,
     /// Their devices, those that are gone included.
     pub devices: BTreeMap<DeviceId, DeviceRecord>,
 }
@@ -84,6 +88,17 @@ pub enum Method {
     Emoji,
     /// By scanning the agent's code.
     Qr,
+}
+
+/// A verification that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// The room it takes place in; `None` between devices of one account.
+    pub room: Option<RoomId>,
+    /// What it is called there: the request's event id or transaction id.
+    pub flow: String,
+    /// The device at the other end, if it is known.
+    pub device: Option<DeviceId>,
 }
 
 /// What an operator decided, and when.
@@ -150,6 +165,7 @@ impl UserRecord {
             withdrawn: None,
             decision: None,
             told: None,
+            under_way: None,
             devices: BTreeMap::new(),
         }
     }
@@ -164,11 +180,12 @@ impl UserRecord {
         self.verified.is_none() && self.changed.as_ref().is_some_and(|change| change.was_verified)
     }
 
-    /// The device with this identity key, if it is not gone.
-    pub fn device_by_key(&self, curve25519: &str) -> Option<(&DeviceId, &DeviceRecord)> {
+    /// The device with these keys; one that is gone, if no other has them.
+    pub fn device_by_keys(&self, curve25519: &str, ed25519: &str) -> Option<&DeviceRecord> {
         self.devices
-            .iter()
-            .find(|(_, device)| device.gone.is_none() && device.curve25519 == curve25519)
+            .values()
+            .filter(|device| device.curve25519 == curve25519 && device.ed25519 == ed25519)
+            .min_by_key(|device| device.gone.is_some())
     }
 }
 

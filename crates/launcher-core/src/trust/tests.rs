@@ -115,6 +115,25 @@ fn a_device_that_is_gone_is_not_trusted_and_comes_back_as_new() {
 }
 
 #[test]
+fn what_a_device_wrote_before_it_was_gone_is_obeyed_by_tofu_unless_it_was_blocked() {
+    let before = known(&seen(Some(("m", false)), &[device("A", true), device("B", true)]));
+    let blocked = ordered(&before, Order::Block(Some(DeviceId::new("B"))));
+    let without = seen(Some(("m", false)), &[device("A", true)]);
+    for (record, expected) in [
+        (
+            &before,
+            [Ok(Assurance::Unproven), Err(Refusal::UnknownDevice), Err(Refusal::UnknownDevice)],
+        ),
+        (&blocked, [Err(Refusal::Blocked); 3]),
+    ] {
+        let after = then(record, &without);
+        let device = after.device_by_keys("cu-B", "ed-B").unwrap();
+        let judged = MODES.map(|mode| judge_message(mode, Some(&after), Sender::Device(device)));
+        assert_eq!(judged, expected);
+    }
+}
+
+#[test]
 fn an_identity_reset_of_a_known_user() {
     let before = known(&seen(Some(("m", false)), &[device("A", true)]));
     let now = seen(Some(("n", false)), &[device("A", true)]);
@@ -221,6 +240,8 @@ fn what_no_device_stands_for_is_obeyed_by_tofu_only() {
         for mode in [CrossSigning, Manual] {
             assert_eq!(judge_message(mode, Some(&record), sender), Err(refusal));
         }
+        let forwarded = judge_message(Tofu, Some(&record), Sender::Forwarded);
+        assert_eq!(forwarded, Err(Refusal::Unproven));
         let blocked = ordered(&record, Order::Block(None));
         assert_eq!(judge_message(Tofu, Some(&blocked), sender), Err(Refusal::Blocked));
     }

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use launcher_core::{
     fault::Fault,
-    names::{EventId, RoomId as Room},
+    names::{EventId, RoomId as Room, UserId},
 };
-use launcher_runtime::ports::{Answer, Notice, SendFault};
-use matrix_sdk::ruma::RoomId;
+use launcher_runtime::ports::{Answer, Notice, NoticeKind, SendFault};
+use matrix_sdk::{RoomMemberships, ruma::RoomId};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
@@ -33,7 +33,11 @@ impl MatrixSession {
     /// Sends a notice.
     pub(super) async fn send_note(&self, notice: &Notice) -> Result<EventId, SendFault> {
         let (event_type, content) = content::notice(notice);
-        self.send_event(&notice.room, event_type, content, &notice.transaction).await
+        let sent = self.send_event(&notice.room, event_type, content, &notice.transaction).await?;
+        if let NoticeKind::NotTrusted { .. } = notice.kind {
+            self.ledger.set_told(&notice.sender).await.map_err(passing)?;
+        }
+        Ok(sent)
     }
 
     /// An answer that a former device of the agent has sent: the server knows
@@ -82,10 +86,6 @@ impl MatrixSession {
         content: Value,
         transaction: &str,
     ) -> Result<EventId, SendFault> {
-        let passing = |fault: Fault| SendFault::Passing {
-            detail: fault.to_string(),
-            retry_after: fault.retry_after(),
-        };
         let live = self.live().await.map_err(passing)?;
         self.position().last_use = Instant::now();
         let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
@@ -99,13 +99,29 @@ impl MatrixSession {
             error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
             return Err(refused("the room was encrypted before and is said to be so no more"));
         }
+        let members = match encryption.is_encrypted() && self.ledger.watches().await {
+            true => self.members(&found).await?,
+            false => Vec::new(),
+        };
+        let _side_by_side = self.sending.read().await;
+        self.ledger.prepare(&live.client, &members).await.map_err(passing)?;
         let sent = found
             .send_raw(event_type, content)
             .with_transaction_id(transaction.into())
             .await
             .map_err(|error| self.send_fault(&error))?;
+        if self.ledger.was_too_open(&live.client, &members).await.map_err(passing)? {
+            found.discard_room_key().await.map_err(|error| self.send_fault(&error))?;
+        }
         self.position().last_use = Instant::now();
         Ok(EventId::new(sent.response.event_id.as_str()))
+    }
+
+    /// Those who get a room's key, if they may.
+    async fn members(&self, room: &matrix_sdk::Room) -> Result<Vec<UserId>, SendFault> {
+        let members = room.members(RoomMemberships::ACTIVE).await;
+        let members = members.map_err(|error| self.send_fault(&error))?;
+        Ok(members.iter().map(|member| UserId::new(member.user_id().as_str())).collect())
     }
 
     /// What an error while sending means. One of the session itself ends the
@@ -123,4 +139,8 @@ impl MatrixSession {
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.clone().map_or(Ok(()), Err)
     }
+}
+
+fn passing(fault: Fault) -> SendFault {
+    SendFault::Passing { detail: fault.to_string(), retry_after: fault.retry_after() }
 }

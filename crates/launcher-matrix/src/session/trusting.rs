@@ -1,0 +1,387 @@
+//! Trust and verification of an agent that runs.
+//!
+//! Whoever is verified has to be able to read what that takes, even if they may
+//! not have the agent's keys: verification events are encrypted like everything
+//! else in their room. So while an operator verifies somebody, what the SDK
+//! sends for that is sent alone ([`MatrixSession::confiding`]): the devices
+//! that the other user has signed are let in, nothing else is said meanwhile,
+//! and the room's next message begins a new session, since somebody has this
+//! one who must not.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, IntoFuture},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use launcher_core::{
+    fault::Fault,
+    names::{RoomId as Room, UserId},
+    trust::{Method, Order, UnderWay, UserRecord},
+};
+use launcher_runtime::{
+    ports::trust::{Partner, Stage, Trust, TrustError, Verification, VerificationAnswer},
+    stamp,
+};
+use matrix_sdk::{
+    Client, RoomMemberships, encryption::verification::VerificationRequest, ruma,
+    ruma::events::key::verification::VerificationMethod, sync::RoomUpdates,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Live, MatrixSession};
+use crate::{errors, feed, verification::refused};
+
+/// What is asked of others.
+const METHODS: [VerificationMethod; 3] = [
+    VerificationMethod::SasV1,
+    VerificationMethod::QrCodeShowV1,
+    VerificationMethod::ReciprocateV1,
+];
+
+#[async_trait]
+impl Trust for MatrixSession {
+    async fn users(&self) -> Result<Vec<UserRecord>, TrustError> {
+        Ok(self.ledger.users().await?)
+    }
+
+    async fn decide(&self, user: &UserId, order: &Order) -> Result<UserRecord, TrustError> {
+        let live = self.live().await?;
+        let record = self.ledger.decide(&live.client, user, order).await?;
+        drop(live);
+        // Messages that wait because of the user are looked at again, now.
+        self.hurry(user);
+        Ok(record)
+    }
+
+    async fn verifications(&self) -> Vec<Verification> {
+        self.verifications.all().await
+    }
+
+    async fn begin_verification(
+        &self,
+        with: &Partner,
+        method: Method,
+    ) -> Result<Verification, TrustError> {
+        let live = self.live().await?;
+        let number = match self.verifications.requested_by(&with.user).await {
+            Some(number) => {
+                self.verifications.take_up(number, method).await;
+                number
+            }
+            None if self.verifications.is_under_way(&with.user).await => {
+                return Err(refused(
+                    format!("a verification with {} is under way already", with.user),
+                    format!("`launcher verify {} --requests` shows it", self.parts.spec.id),
+                ));
+            }
+            None => self.ask(&live, with, method).await?,
+        };
+        self.advance_verifications(&live).await?;
+        self.verifications.get(number, 0, Duration::ZERO).await
+    }
+
+    async fn verification(
+        &self,
+        number: u64,
+        after: u64,
+        wait: Duration,
+    ) -> Result<Verification, TrustError> {
+        self.verifications.get(number, after, wait).await
+    }
+
+    async fn answer_verification(
+        &self,
+        number: u64,
+        answer: VerificationAnswer,
+    ) -> Result<Verification, TrustError> {
+        let live = self.live().await?;
+        let answered = self.verifications.answer(number, answer);
+        self.confiding(&live.client, None, answered).await??;
+        self.advance_verifications(&live).await?;
+        self.verifications.get(number, 0, Duration::ZERO).await
+    }
+}
+
+impl MatrixSession {
+    /// Asks somebody to verify the agent; returns the flow's number.
+    async fn ask(&self, live: &Live, with: &Partner, method: Method) -> Result<u64, TrustError> {
+        let client = &live.client;
+        let invalid = |error: &dyn std::fmt::Display| {
+            refused(format!("{} is no user id: {error}", with.user), "write it like @user:server")
+        };
+        let id = ruma::UserId::parse(with.user.as_str()).map_err(|error| invalid(&error))?;
+        let own = client.user_id() == Some(&*id);
+        self.ledger.begin_verifying(&with.user).await?;
+        let asked = match (own, &with.device) {
+            (true, Some(device)) => {
+                let device_id = ruma::OwnedDeviceId::from(device.as_str());
+                let found = client.encryption().get_device(&id, &device_id).await;
+                let found =
+                    found.map_err(|error| Fault::StoreFailed { detail: error.to_string() })?;
+                let found = found.ok_or_else(|| {
+                    refused(
+                        format!("the account has no device {device}"),
+                        format!("`launcher devices {}` lists them", self.parts.spec.id),
+                    )
+                })?;
+                found.request_verification_with_methods(METHODS.to_vec()).await
+            }
+            (false, Some(_)) => {
+                return Err(refused(
+                    "only a device of the agent's own account can be asked by itself",
+                    "leave --device out: another user's identity covers all their devices",
+                ));
+            }
+            (_, None) => {
+                let identity = client.encryption().request_user_identity(&id).await;
+                let identity = identity.map_err(|error| self.unreachable(&error))?;
+                let identity = identity.ok_or_else(|| {
+                    refused(
+                        format!(
+                            "{id} has no cross-signing identity, so there is nothing to verify"
+                        ),
+                        "ask them to set up encryption in their client; or approve a device with \
+                         `launcher trust`",
+                    )
+                })?;
+                if !own {
+                    self.prepare_direct_chat(client, &id).await?;
+                }
+                let request = identity.request_verification_with_methods(METHODS.to_vec());
+                let request = async {
+                    request.await.map_err(|error| match error {
+                        matrix_sdk::encryption::identities::RequestVerificationError::Sdk(
+                            error,
+                        ) => error,
+                        other => matrix_sdk::Error::UnknownError(other.to_string().into()),
+                    })
+                };
+                self.confiding(client, Some(&with.user), request).await?
+            }
+        };
+        let request = asked.map_err(|error| self.unreachable(&error))?;
+        Ok(self.verifications.add(request, Some(method)).await.number)
+    }
+
+    fn unreachable(&self, error: &matrix_sdk::Error) -> TrustError {
+        errors::fault(&self.parts.spec.account, error).into()
+    }
+
+    /// Has the SDK find the direct chat with a user, if there is one: it goes
+    /// by what the account calls direct, and an agent calls nothing so.
+    async fn prepare_direct_chat(
+        &self,
+        client: &Client,
+        user: &ruma::UserId,
+    ) -> Result<(), TrustError> {
+        let mut direct = client.get_dm_room(user);
+        if direct.is_none() {
+            for room in client.joined_rooms() {
+                let members = room.members(RoomMemberships::ACTIVE).await;
+                let members = members.map_err(|error| self.unreachable(&error))?;
+                if members.len() == 2 && members.iter().any(|member| member.user_id() == user) {
+                    room.set_is_direct(true).await.map_err(|error| self.unreachable(&error))?;
+                    direct = Some(room);
+                    break;
+                }
+            }
+        }
+        let Some(room) = direct else { return Ok(()) };
+        let encryption = room.latest_encryption_state().await;
+        let encryption = encryption.map_err(|error| self.unreachable(&error))?;
+        let id = Room::new(room.room_id().as_str());
+        if !encryption.is_encrypted() && self.parts.journal.was_encrypted(&id).await? {
+            return Err(refused(
+                format!("{id} was encrypted before, and the server says that it is not"),
+                "leave that room, and write to the user from a new one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sends what a verification needs. While nobody is verified, or only those
+    /// who have the agent's keys anyway, this is an ordinary send.
+    pub(super) async fn confiding<T>(
+        &self,
+        client: &Client,
+        with: Option<&UserId>,
+        work: impl Future<Output = T> + Send,
+    ) -> Result<T, Fault> {
+        let partners = self.verifications.partners().into_iter().chain(with.cloned());
+        let partners = self.ledger.outsiders(partners);
+        if partners.is_empty() {
+            let _side_by_side = self.sending.read().await;
+            return Ok(work.await);
+        }
+        let _alone = self.sending.write().await;
+        for user in &partners {
+            self.ledger.let_in(client, user, true).await?;
+        }
+        let done = work.await;
+        for user in &partners {
+            self.ledger.let_in(client, user, false).await?;
+        }
+        Ok(done)
+    }
+
+    /// Takes in verification requests that arrived, and goes on with those that
+    /// are under way.
+    pub(super) async fn follow_verifications(
+        &self,
+        live: &Live,
+        updates: &[RoomUpdates],
+    ) -> Result<(), Fault> {
+        for (sender, flow) in requests(updates) {
+            self.on_request(&live.client, &sender, &flow).await;
+        }
+        self.advance_verifications(live).await
+    }
+
+    /// Takes in a request, or declines it.
+    pub(super) async fn on_request(&self, client: &Client, sender: &str, flow: &str) {
+        let Ok(id) = ruma::UserId::parse(sender) else { return };
+        // Without one it is too old, or from a device that nobody knows.
+        let request = client.encryption().get_verification_request(&id, flow).await;
+        let Some(request) = request.filter(|request| !request.we_started()) else { return };
+        let user = UserId::new(sender);
+        let own = client.user_id() == Some(&*id);
+        if !own && !self.accepts_verification(&user).await {
+            info!(event = "verification_declined", %user, "verification.accept_from does not name them, or they are blocked");
+            decline(&request).await;
+            return;
+        }
+        let added = self.verifications.add(request, None).await;
+        if added.stage == Stage::Requested {
+            warn!(
+                event = "verification_requested",
+                %user,
+                action = format!("launcher verify {} --with {user}", self.parts.spec.id),
+                "somebody asks to verify the agent"
+            );
+        }
+    }
+
+    async fn accepts_verification(&self, user: &UserId) -> bool {
+        let policy = &self.parts.spec.verification;
+        launcher_core::invite::matches(&policy.accept_from, user)
+            && self.ledger.begin_verifying(user).await.is_ok()
+    }
+
+    /// Takes each verification one step further, and writes down what came of it.
+    pub(super) async fn advance_verifications(&self, live: &Live) -> Result<(), Fault> {
+        let client = &live.client;
+        if !self.verifications.is_busy().await {
+            return Ok(());
+        }
+        let timeout = self.parts.spec.verification.timeout;
+        let advanced = self.confiding(client, None, self.verifications.advance(timeout)).await?;
+        for (user, method) in &advanced.verified {
+            if client.user_id().is_none_or(|own| own.as_str() != user.as_str()) {
+                self.ledger.set_verified(client, user, *method).await?;
+                self.hurry(user);
+            }
+        }
+        self.ledger.note_under_way(&self.verifications.under_way().await).await?;
+        let mut position = self.position();
+        position.last_use = Instant::now();
+        Ok(())
+    }
+
+    /// Calls off what an earlier life left: its end of it is gone.
+    pub(super) async fn call_off_leftovers(&self, client: &Client) -> Result<(), Fault> {
+        for (user, left) in self.ledger.under_way().await {
+            match self.call_off(client, &user, &left).await {
+                Ok(()) => {
+                    info!(event = "verification_cancelled", %user, by_us = true, code = "m.user", "called off a verification that a former life left");
+                }
+                Err(error) => {
+                    warn!(%user, error, "a verification that a former life left could not be called off");
+                }
+            }
+        }
+        self.ledger.note_under_way(&BTreeMap::new()).await
+    }
+
+    async fn call_off(
+        &self,
+        client: &Client,
+        user: &UserId,
+        left: &UnderWay,
+    ) -> Result<(), String> {
+        let cancel = json!({ "code": "m.user", "reason": "the agent was started again" });
+        let Some(room) = &left.room else {
+            let mut content = cancel;
+            content["transaction_id"] = json!(left.flow);
+            let device = left.device.as_ref().map_or("*", |device| device.as_str());
+            let login = self.login();
+            let token = login.access_token.expose();
+            let transaction = format!("call-off-{}", stamp().0);
+            let sent = self.parts.rest.send_to_device(
+                token,
+                "m.key.verification.cancel",
+                user.as_str(),
+                device,
+                &content,
+                &transaction,
+            );
+            return sent.await.map_err(|error| error.to_string());
+        };
+        let id = ruma::RoomId::parse(room.as_str()).map_err(|error| error.to_string())?;
+        let found = client.get_room(&id).ok_or("the agent is not in that room any more")?;
+        let encryption = found.latest_encryption_state().await.map_err(|e| e.to_string())?;
+        let was_encrypted = self.parts.journal.was_encrypted(room).await;
+        if !encryption.is_encrypted() && was_encrypted.map_err(|fault| fault.to_string())? {
+            return Err("the room was encrypted before".to_owned());
+        }
+        let mut content = cancel;
+        content["m.relates_to"] = json!({ "rel_type": "m.reference", "event_id": left.flow });
+        let members = found.members(RoomMemberships::ACTIVE).await.map_err(|e| e.to_string())?;
+        let members: Vec<UserId> =
+            members.iter().map(|member| UserId::new(member.user_id().as_str())).collect();
+        let ledger = &self.ledger;
+        ledger.prepare(client, &members).await.map_err(|fault| fault.to_string())?;
+        let send = found.send_raw("m.key.verification.cancel", content).into_future();
+        let sent = self.confiding(client, Some(user), send).await;
+        sent.map_err(|fault| fault.to_string())?.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Has messages of this user that wait looked at again.
+    pub(super) fn hurry(&self, user: &UserId) {
+        self.lock_hurried().insert(user.clone());
+        self.stir();
+    }
+}
+
+async fn decline(request: &VerificationRequest) {
+    if let Err(error) = request.cancel().await {
+        warn!(user = %request.other_user_id(), %error, "declining a verification failed");
+    }
+}
+
+/// The requests in what the SDK read in rooms: who asks, and the flow's id.
+fn requests(updates: &[RoomUpdates]) -> Vec<(String, String)> {
+    let events = updates
+        .iter()
+        .flat_map(|update| update.joined.values())
+        .flat_map(|room| &room.timeline.events);
+    let request = |event: &Value| {
+        let is_request = event["type"] == "m.room.message"
+            && event["content"]["msgtype"] == "m.key.verification.request";
+        let sender = event["sender"].as_str()?;
+        is_request.then(|| Some((sender.to_owned(), feed::event_id(event)?.to_owned())))?
+    };
+    events
+        .filter_map(|event| serde_json::from_str::<Value>(event.raw().json().get()).ok())
+        .filter_map(|event| request(&event))
+        .collect()
+}
+
+/// A request among the to-device events: who asks, and the flow's id.
+pub(super) fn to_device_request(event: &Value) -> Option<(String, String)> {
+    let sender = event["sender"].as_str().filter(|_| event["type"] == "m.key.verification.request");
+    Some((sender?.to_owned(), event["content"]["transaction_id"].as_str()?.to_owned()))
+}

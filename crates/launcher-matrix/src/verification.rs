@@ -1,0 +1,274 @@
+//! Interactive verification: what is under way, and the next step of each.
+//!
+//! The SDK keeps the state of a verification in memory, as it must: it is over
+//! when the process ends. Nothing here runs by itself. After each reading, and
+//! after each word of an operator, every flow is looked at and taken one step
+//! further ([`Verifications::advance`]).
+//!
+//! A flow holds on to the SDK's client. Whoever lets the client go ends the
+//! flows first ([`Verifications::abandon`]).
+
+mod step;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::PoisonError,
+    time::Duration,
+};
+
+use launcher_core::{
+    names::{RoomId, UserId},
+    trust::{Method, UnderWay},
+};
+use launcher_runtime::{
+    ports::{
+        journal::Stamp,
+        trust::{Stage, TrustError, Verification, VerificationAnswer},
+    },
+    stamp,
+};
+use matrix_sdk::encryption::verification::VerificationRequest;
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
+use tracing::{info, warn};
+
+/// Flows that have ended and are still shown at most.
+const ENDED: usize = 20;
+
+/// The verifications of one agent.
+#[derive(Default)]
+pub(crate) struct Verifications {
+    flows: Mutex<Flows>,
+    changed: Notify,
+    /// Whom flows are under way with that an operator has taken up.
+    partners: std::sync::Mutex<BTreeSet<UserId>>,
+}
+
+#[derive(Default)]
+struct Flows {
+    all: BTreeMap<u64, Flow>,
+    count: u64,
+}
+
+/// One verification.
+struct Flow {
+    shown: Verification,
+    /// The SDK's end of it, until it has ended.
+    request: Option<VerificationRequest>,
+    /// How the operator wants to go on, once one has taken it up.
+    method: Option<Method>,
+}
+
+/// What a step led to.
+#[derive(Debug, Default)]
+pub(crate) struct Advanced {
+    /// Who was verified, and how.
+    pub(crate) verified: Vec<(UserId, Method)>,
+    /// Flows that have ended.
+    pub(crate) ended: Vec<UserId>,
+}
+
+impl Verifications {
+    /// Takes in a request that the SDK knows of, or that was just made. Returns
+    /// the flow, which may be there already.
+    pub(crate) async fn add(
+        &self,
+        request: VerificationRequest,
+        method: Option<Method>,
+    ) -> Verification {
+        let mut flows = self.flows.lock().await;
+        let known = flows.all.values_mut().find(|flow| {
+            flow.request.as_ref().is_some_and(|known| known.flow_id() == request.flow_id())
+        });
+        if let Some(flow) = known {
+            flow.method = flow.method.or(method);
+            return flow.shown.clone();
+        }
+        flows.count += 1;
+        let stage = if method.is_some() { Stage::Waiting } else { Stage::Requested };
+        let shown = Verification {
+            number: flows.count,
+            user: UserId::new(request.other_user_id().as_str()),
+            device: None,
+            we_asked: request.we_started(),
+            began: stamp().0,
+            revision: 1,
+            stage,
+        };
+        let flow = Flow { shown: shown.clone(), request: Some(request), method };
+        flows.all.insert(shown.number, flow);
+        self.show(&flows);
+        shown
+    }
+
+    /// The flow with this user that an operator has yet to take up, if there is one.
+    pub(crate) async fn requested_by(&self, user: &UserId) -> Option<u64> {
+        let flows = self.flows.lock().await;
+        let waits = |flow: &&Flow| flow.shown.user == *user && flow.shown.stage == Stage::Requested;
+        flows.all.values().find(waits).map(|flow| flow.shown.number)
+    }
+
+    /// Whether a flow with this user is under way, taken up or not.
+    pub(crate) async fn is_under_way(&self, user: &UserId) -> bool {
+        let flows = self.flows.lock().await;
+        flows.all.values().any(|flow| flow.shown.user == *user && flow.request.is_some())
+    }
+
+    /// Notes that an operator wants to go on with a flow.
+    pub(crate) async fn take_up(&self, number: u64, method: Method) {
+        let mut flows = self.flows.lock().await;
+        if let Some(flow) = flows.all.get_mut(&number) {
+            flow.method = Some(method);
+        }
+        self.show(&flows);
+    }
+
+    /// All flows, oldest first.
+    pub(crate) async fn all(&self) -> Vec<Verification> {
+        self.flows.lock().await.all.values().map(|flow| flow.shown.clone()).collect()
+    }
+
+    /// A flow, as soon as its revision is above `after` or `wait` is over.
+    pub(crate) async fn get(
+        &self,
+        number: u64,
+        after: u64,
+        wait: Duration,
+    ) -> Result<Verification, TrustError> {
+        let end = Instant::now() + wait;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let found = self.flows.lock().await.all.get(&number).map(|flow| flow.shown.clone());
+            let found = found.ok_or_else(|| unknown(number))?;
+            let waited = found.revision > after || Instant::now() >= end;
+            if waited || tokio::time::timeout_at(end, changed).await.is_err() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Does what an operator says to a flow.
+    pub(crate) async fn answer(
+        &self,
+        number: u64,
+        answer: VerificationAnswer,
+    ) -> Result<(), TrustError> {
+        let mut flows = self.flows.lock().await;
+        let flow = flows.all.get_mut(&number).ok_or_else(|| unknown(number))?;
+        let Some(request) = &flow.request else {
+            return Err(refused("the verification is over", "begin a new one"));
+        };
+        step::answer(request, &flow.shown.stage, answer).await
+    }
+
+    /// Takes every flow one step further; calls off those that took too long.
+    pub(crate) async fn advance(&self, timeout: Duration) -> Advanced {
+        let mut advanced = Advanced::default();
+        let mut flows = self.flows.lock().await;
+        for flow in flows.all.values_mut() {
+            let Some(request) = &flow.request else { continue };
+            let is_late = stamp().since(Stamp(flow.shown.began)) >= timeout;
+            let stage = match is_late {
+                true => step::call_off(request, "m.timeout", "it took too long").await,
+                false => step::next(request, flow.method, &flow.shown.stage).await,
+            };
+            flow.shown.device = step::other_device(request).or(flow.shown.device.take());
+            if stage == flow.shown.stage {
+                continue;
+            }
+            flow.shown.stage = stage;
+            flow.shown.revision += 1;
+            let user = flow.shown.user.clone();
+            match &flow.shown.stage {
+                Stage::Done => {
+                    info!(event = "verification_done", %user, "verified each other");
+                    let method = flow.method.unwrap_or(Method::Emoji);
+                    advanced.verified.push((user.clone(), method));
+                }
+                Stage::Cancelled { by_us, code, reason } => {
+                    warn!(event = "verification_cancelled", %user, by_us, code, reason, "a verification ended without a result");
+                }
+                Stage::Requested
+                | Stage::Waiting
+                | Stage::Emojis(_)
+                | Stage::Code(_)
+                | Stage::Scanned
+                | Stage::Confirmed => continue,
+            }
+            flow.request = None;
+            advanced.ended.push(user);
+        }
+        self.forget_old(&mut flows);
+        self.show(&flows);
+        self.changed.notify_waiters();
+        advanced
+    }
+
+    /// Ends all flows: their client goes away.
+    pub(crate) async fn abandon(&self) {
+        let mut flows = self.flows.lock().await;
+        for flow in flows.all.values_mut() {
+            let Some(request) = flow.request.take() else { continue };
+            flow.shown.stage = step::call_off(&request, "m.user", "the agent's session ends").await;
+            flow.shown.revision += 1;
+        }
+        self.show(&flows);
+        self.changed.notify_waiters();
+    }
+
+    /// Whom an operator verifies at this moment.
+    pub(crate) fn partners(&self) -> BTreeSet<UserId> {
+        self.partners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether any flow is under way.
+    pub(crate) async fn is_busy(&self) -> bool {
+        self.flows.lock().await.all.values().any(|flow| flow.request.is_some())
+    }
+
+    /// When the first of the flows that are under way has taken too long.
+    pub(crate) async fn next_end(&self, timeout: Duration) -> Option<Stamp> {
+        let flows = self.flows.lock().await;
+        let under_way = flows.all.values().filter(|flow| flow.request.is_some());
+        under_way.map(|flow| Stamp(flow.shown.began).plus(timeout)).min()
+    }
+
+    /// The flows that have to be called off if this life is cut off.
+    pub(crate) async fn under_way(&self) -> BTreeMap<UserId, UnderWay> {
+        let flows = self.flows.lock().await;
+        let under_way = |flow: &Flow| {
+            let request = flow.request.as_ref()?;
+            let room = request.room_id().map(|room| RoomId::new(room.as_str()));
+            let (flow_id, device) = (request.flow_id().to_owned(), flow.shown.device.clone());
+            Some((flow.shown.user.clone(), UnderWay { room, flow: flow_id, device }))
+        };
+        flows.all.values().filter_map(under_way).collect()
+    }
+
+    fn forget_old(&self, flows: &mut Flows) {
+        let ended = flows.all.values().filter(|flow| flow.request.is_none());
+        let ended: Vec<u64> = ended.map(|flow| flow.shown.number).collect();
+        for number in ended.iter().rev().skip(ENDED) {
+            flows.all.remove(number);
+        }
+    }
+
+    fn show(&self, flows: &Flows) {
+        let taken_up = |flow: &&Flow| flow.request.is_some() && flow.method.is_some();
+        let partners = flows.all.values().filter(taken_up).map(|flow| flow.shown.user.clone());
+        *self.partners.lock().unwrap_or_else(PoisonError::into_inner) = partners.collect();
+    }
+}
+
+fn unknown(number: u64) -> TrustError {
+    let reason = format!("there is no verification {number}; it may have ended a while ago");
+    TrustError::Refused { reason, action: "begin a new one".to_owned() }
+}
+
+/// A refusal with what helps.
+pub(crate) fn refused(reason: impl Into<String>, action: impl Into<String>) -> TrustError {
+    TrustError::Refused { reason: reason.into(), action: action.into() }
+}
