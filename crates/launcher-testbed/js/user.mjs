@@ -1,12 +1,14 @@
 // One logged-in user on the engine of Element, and what a test may ask of it.
 //
-// Every method named in METHODS takes the parameters of one request and
-// answers with its result. To teach users something new, add a method, its
-// name in METHODS, and a Rust method of the same name.
+// Every method named in METHODS, here or of one of the parts of a user, takes
+// the parameters of one request and answers with its result. To teach users
+// something new, add a method, its name in METHODS, and a Rust method of the
+// same name.
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
 import { isReadable, Messages, repliesTo, threadOf } from "./messages.mjs";
 import { Recovery } from "./recovery.mjs";
+import { Verifications } from "./verification.mjs";
 import { Waiters } from "./waiting.mjs";
 
 const LOGIN_TIMEOUT_MS = 60_000;
@@ -16,11 +18,13 @@ export class User {
         "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
         "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
         "device_status", "wait_for_device", "user_devices", "discard_session", "delete_device",
-        "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
+        "user_status", "wait_for_verified_user", "wait_for_changed_identity",
+        "reset_identity", "sign_own_device", "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
     ]);
 
     #client;
     #messages;
+    #parts;
     #password;
     #recovery;
     #waiters = new Waiters();
@@ -51,6 +55,7 @@ export class User {
         this.#recovery = recovery;
         this.#password = password;
         this.#messages = new Messages(client);
+        this.#parts = [this, new Verifications(client, this.#waiters)];
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
             this.#messages.add(event, roomId);
@@ -75,6 +80,12 @@ export class User {
             device_id: this.#client.getDeviceId(),
             access_token: this.#client.getAccessToken(),
         };
+    }
+
+    async perform(method, params) {
+        const part = this.#parts.find((part) => part.constructor.METHODS.has(method));
+        if (part === undefined) throw new Error(`users have no method ${method}`);
+        return await part[method](params);
     }
 
     async #start({ cross_signing, isolation, unverified_devices }) {
@@ -264,6 +275,51 @@ export class User {
 
     async delete_device({ device_id }) {
         await this.#withPassword((auth) => this.#client.deleteDevice(device_id, auth));
+    }
+
+    // === Identities ===
+
+    // The key is straight from the homeserver; the rest is what the SDK holds.
+    async user_status({ user_id }) {
+        const status = await this.#client.getCrypto().getUserVerificationStatus(user_id);
+        const { master_keys } = await this.#client.downloadKeysForUsers([user_id]);
+        return {
+            verified: status.isCrossSigningVerified(),
+            was_verified: status.wasCrossSigningVerified(),
+            needs_approval: status.needsUserApproval,
+            master_key: Object.values(master_keys?.[user_id]?.keys ?? {})[0] ?? null,
+        };
+    }
+
+    async wait_for_verified_user({ user_id, timeout_ms }) {
+        const wanted = (status) => status.isCrossSigningVerified();
+        return await this.#untilUser(user_id, "verified", wanted, timeout_ms);
+    }
+
+    async wait_for_changed_identity({ user_id, timeout_ms }) {
+        const wanted = (status) => status.needsUserApproval;
+        return await this.#untilUser(user_id, "under another identity", wanted, timeout_ms);
+    }
+
+    async #untilUser(user_id, how, isThere, timeoutMs) {
+        const status = () => this.#client.getCrypto().getUserVerificationStatus(user_id);
+        return await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to see ${user_id} ${how}`,
+            timeoutMs,
+            check: async () => (isThere(await status()) ? this.user_status({ user_id }) : undefined),
+            seen: async () => JSON.stringify(await status()),
+        });
+    }
+
+    async reset_identity() {
+        // Where it is, the SDK would ask for its key in the middle of the change.
+        if (await this.#client.secretStorage.hasKey()) throw new Error("the account has secret storage");
+        await this.#bootstrapCrossSigning(true);
+    }
+
+    async sign_own_device({ device_id, timeout_ms }) {
+        await this.wait_for_device({ user_id: this.#client.getUserId(), device_id, signed: false, timeout_ms });
+        await this.#client.getCrypto().crossSignDevice(device_id);
     }
 
     // === Recovery ===

@@ -4,14 +4,16 @@
 //! of the same name. Those that wait are woken by events and say, when the
 //! time is up, what was awaited and what was there instead.
 
+mod identity;
 mod recovery;
+mod verification;
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use self::recovery::Recovered;
+pub use self::{identity::UserStatus, recovery::Recovered, verification::VerificationEnd};
 use crate::{
     Account, DEFAULT_TIMEOUT, Device, DeviceStatus, Encryption, JsEngine, Message, MessageFilter,
     RoomOptions, TestbedError,
