@@ -6,8 +6,9 @@
 // same name.
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
-import { isReadable, Messages, repliesTo, threadOf } from "./messages.mjs";
+import { isReadable, Messages, reactsTo, repliesTo, threadOf } from "./messages.mjs";
 import { Recovery } from "./recovery.mjs";
+import { ToDevice } from "./to_device.mjs";
 import { Verifications } from "./verification.mjs";
 import { Waiters } from "./waiting.mjs";
 
@@ -18,7 +19,7 @@ export class User {
         "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
         "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
         "device_status", "wait_for_device", "user_devices", "discard_session", "delete_device",
-        "user_status", "wait_for_verified_user", "wait_for_changed_identity",
+        "set_unverified_devices", "user_status", "wait_for_verified_user", "wait_for_changed_identity",
         "reset_identity", "sign_own_device", "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
     ]);
 
@@ -55,7 +56,7 @@ export class User {
         this.#recovery = recovery;
         this.#password = password;
         this.#messages = new Messages(client);
-        this.#parts = [this, new Verifications(client, this.#waiters)];
+        this.#parts = [this, new Verifications(client, this.#waiters), new ToDevice(client)];
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
             this.#messages.add(event, roomId);
@@ -97,7 +98,7 @@ export class User {
                 ? new cryptoApi.OnlySignedDevicesIsolationMode()
                 : new cryptoApi.AllDevicesIsolationMode(false),
         );
-        crypto.globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
+        await this.set_unverified_devices({ unverified_devices });
         // Before the first sync, so that nobody ever sees this device unsigned.
         if (cross_signing !== "leave") await this.#bootstrapCrossSigning(cross_signing === "reset");
         // Members are not loaded lazily: a test that waits for one must see it.
@@ -277,6 +278,10 @@ export class User {
         await this.#withPassword((auth) => this.#client.deleteDevice(device_id, auth));
     }
 
+    async set_unverified_devices({ unverified_devices }) {
+        this.#client.getCrypto().globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
+    }
+
     // === Identities ===
 
     // The key is straight from the homeserver; the rest is what the SDK holds.
@@ -369,16 +374,20 @@ export class User {
 
 // A missing wish is no wish. An undecryptable event is like nothing but its
 // sender and its fate, so it matches only when it was asked for.
-function isLike(event, { event_id, sender, body, body_contains, msgtype, reply_to, thread, undecryptable }) {
+function isLike(event, wanted) {
+    const { event_id, sender, type, body, body_contains, msgtype, reply_to, reaction_to, thread } = wanted;
     if (event_id != null && event.getId() !== event_id) return false;
     if (sender != null && event.getSender() !== sender) return false;
-    if (undecryptable) return event.isDecryptionFailure();
+    if (wanted.decryption_failure != null) return event.decryptionFailureReason === wanted.decryption_failure;
+    if (wanted.undecryptable) return event.isDecryptionFailure();
     if (!isReadable(event) || event.isRedacted()) return false;
+    if (type != null && event.getType() !== type) return false;
     const content = event.getOriginalContent();
     if (body != null && content.body !== body) return false;
     if (body_contains != null && !content.body?.includes(body_contains)) return false;
     if (msgtype != null && content.msgtype !== msgtype) return false;
     if (reply_to != null && repliesTo(event) !== reply_to) return false;
+    if (reaction_to != null && reactsTo(event) !== reaction_to) return false;
     if (thread != null && threadOf(event) !== thread) return false;
     return true;
 }

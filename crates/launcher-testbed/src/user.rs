@@ -6,6 +6,7 @@
 
 mod identity;
 mod recovery;
+mod to_device;
 mod verification;
 
 use std::{sync::Arc, time::Duration};
@@ -424,6 +425,17 @@ impl JsUser {
     /// there counts as deleted.
     pub fn delete_device(&self, device_id: &str) -> Result<(), TestbedError> {
         self.ask("delete_device", json!({ "device_id": device_id }), DEFAULT_TIMEOUT)
+    }
+
+    /// Lets this user encrypt for devices that it has not verified, or not,
+    /// from its next message on.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::EngineGone`] and its like only.
+    pub fn set_unverified_devices(&self, wanted: UnverifiedDevices) -> Result<(), TestbedError> {
+        let params = json!({ "unverified_devices": wanted });
+        self.ask("set_unverified_devices", params, DEFAULT_TIMEOUT)
     }
 
     // === The end ===

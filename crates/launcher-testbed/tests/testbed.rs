@@ -40,8 +40,9 @@ use self::{
     },
     verification::{
         a_cancelled_verification_is_over_for_both, a_device_may_be_signed_later,
+        a_flood_of_key_requests_arrives, a_reaction_is_seen_with_what_it_says,
         a_replaced_identity_is_not_verified_anymore, a_scanned_code_verifies_both,
-        a_verified_device_is_signed, different_emojis_verify_nobody,
+        a_verified_device_is_signed, a_withheld_key_says_why, different_emojis_verify_nobody,
         emojis_are_the_same_whoever_begins, two_users_verify_each_other_by_emojis,
     },
 };
@@ -79,6 +80,9 @@ const SCENARIOS: &[Scenario] = scenarios![
     a_verified_device_is_signed,
     a_replaced_identity_is_not_verified_anymore,
     a_device_may_be_signed_later,
+    a_withheld_key_says_why,
+    a_flood_of_key_requests_arrives,
+    a_reaction_is_seen_with_what_it_says,
 ];
 
 #[test]

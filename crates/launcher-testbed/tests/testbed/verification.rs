@@ -1,9 +1,13 @@
-//! Shows that users verify each other as they do in Element, and what others
-//! see when that ends or an identity is replaced.
+//! Shows that users verify each other as they do in Element, what others see
+//! when that ends or an identity is replaced, and what passes between devices.
 
 use std::{thread, time::Instant};
 
-use launcher_testbed::{DEFAULT_TIMEOUT, JsUser, LoginOptions, RoomOptions, VerificationEnd};
+use launcher_testbed::{
+    DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions, UnverifiedDevices,
+    VerificationEnd,
+};
+use serde_json::json;
 
 use super::{Testbed, recovery::further_device, room_with};
 
@@ -185,4 +189,64 @@ pub(super) fn a_device_may_be_signed_later(testbed: &Testbed) {
     for user in [&pia, &oda, &second] {
         user.wait_for_signed_device(oda.user_id(), second.device_id(), DEFAULT_TIMEOUT).unwrap();
     }
+}
+
+pub(super) fn a_withheld_key_says_why(testbed: &Testbed) {
+    let ([rex, sue], room) = acquainted(testbed, ["rex", "sue"]);
+    rex.set_unverified_devices(UnverifiedDevices::Exclude).unwrap();
+    let hidden = rex.send_text(&room, "for the verified").unwrap();
+    let why = "MEGOLM_KEY_WITHHELD_FOR_UNVERIFIED_DEVICE";
+    let locked = MessageFilter::new().event_id(&hidden).failed_with(why);
+    let seen = sue.wait_for_message(&room, locked, DEFAULT_TIMEOUT).unwrap();
+    assert_eq!(seen.decryption_failure.as_deref(), Some(why));
+
+    // Of the other reasons, the SDK tells only that there was one.
+    let content = json!({
+        "algorithm": "m.megolm.v1.aes-sha2",
+        "code": "m.blacklisted",
+        "reason": "not you",
+        "room_id": room,
+        "sender_key": rex.user_devices(rex.user_id()).unwrap()[0].curve25519,
+        "session_id": seen.wire_content["session_id"],
+    });
+    let messages = json!({ sue.user_id(): { sue.device_id(): content } });
+    rex.send_to_device("m.room_key.withheld", &messages).unwrap();
+    let locked = MessageFilter::new().event_id(&hidden).failed_with("MEGOLM_KEY_WITHHELD");
+    sue.wait_for_message(&room, locked, DEFAULT_TIMEOUT).unwrap();
+
+    rex.set_unverified_devices(UnverifiedDevices::Include).unwrap();
+    rex.send_text(&room, "for all").unwrap();
+    let for_all = MessageFilter::new().body("for all");
+    sue.wait_for_message(&room, for_all, DEFAULT_TIMEOUT).unwrap();
+}
+
+pub(super) fn a_flood_of_key_requests_arrives(testbed: &Testbed) {
+    let ([tom, una], room) = acquainted(testbed, ["tom", "una"]);
+    let sent = tom.send_text(&room, "wanted").unwrap();
+    let wanted = MessageFilter::new().event_id(&sent);
+    let seen = una.wait_for_message(&room, wanted, DEFAULT_TIMEOUT).unwrap();
+    let session = seen.wire_content["session_id"].as_str().unwrap();
+    una.flood_key_requests(tom.user_id(), tom.device_id(), &room, session, 100).unwrap();
+    // Whoever asks like that still gets what is for all.
+    tom.send_text(&room, "still here").unwrap();
+    let wanted = MessageFilter::new().body("still here");
+    una.wait_for_message(&room, wanted, DEFAULT_TIMEOUT).unwrap();
+}
+
+pub(super) fn a_reaction_is_seen_with_what_it_says(testbed: &Testbed) {
+    let ([viv, wes], room) = acquainted(testbed, ["viv", "wes"]);
+    let sent = viv.send_text(&room, "a question").unwrap();
+    let relation = json!({ "rel_type": "m.annotation", "event_id": sent, "key": "👀" });
+    let content = json!({ "m.relates_to": relation });
+    let reaction = wes.send_event(&room, "m.reaction", &content).unwrap();
+    let wanted = MessageFilter::new().sender(wes.user_id()).reaction_to(&sent);
+    let seen = viv.wait_for_message(&room, wanted, DEFAULT_TIMEOUT).unwrap();
+    assert_eq!(
+        (seen.event_id.as_str(), seen.event_type.as_str()),
+        (reaction.as_str(), "m.reaction")
+    );
+    assert_eq!(seen.content["m.relates_to"]["key"], "👀");
+    assert!(viv.messages(&room).unwrap().contains(&seen));
+    let of_type = MessageFilter::new().event_type("m.reaction");
+    assert_eq!(viv.wait_for_message(&room, of_type, DEFAULT_TIMEOUT).unwrap(), seen);
 }
