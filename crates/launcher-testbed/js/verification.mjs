@@ -46,6 +46,9 @@ export class Verifications {
     }
 
     async request_own_verification() {
+        // A new device has not looked for the others yet, and would ask nobody.
+        const hasIdentity = await this.#crypto.userHasCrossSigningKeys(this.#me, true);
+        if (!hasIdentity) throw new Error(`${this.#me} has no identity`);
         return this.#hold(await this.#crypto.requestOwnUserVerification());
     }
 

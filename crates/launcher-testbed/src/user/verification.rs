@@ -30,6 +30,10 @@ impl JsUser {
 
     /// Asks another user, in a room that both are in, for a verification.
     ///
+    /// After one that went well the SDK breaks the next one with the same user
+    /// off, code `m.user`, until it has synced: whoever wants another lets both
+    /// see a message first.
+    ///
     /// # Errors
     ///
     /// [`TestbedError::TimedOut`] when the other has no identity.
@@ -42,7 +46,8 @@ impl JsUser {
         self.ask("request_verification", params, DEFAULT_TIMEOUT)
     }
 
-    /// Asks all other devices of this account for a verification.
+    /// Asks all other devices of this account for a verification. Those that
+    /// do not know this one yet ignore it, see [`Self::wait_for_device`].
     ///
     /// # Errors
     ///
@@ -51,7 +56,8 @@ impl JsUser {
         self.ask("request_own_verification", json!({}), DEFAULT_TIMEOUT)
     }
 
-    /// Asks one device for a verification, without a room.
+    /// Asks one device for a verification, without a room. It ignores a device
+    /// that it does not know yet, see [`Self::wait_for_device`].
     ///
     /// # Errors
     ///

@@ -67,6 +67,15 @@ fn verify(one: &JsUser, other: &JsUser, room: &str) {
     assert_verified(one, other);
 }
 
+/// Lets both forget the verification that they are done with.
+fn sync_both(one: &JsUser, other: &JsUser, room: &str) {
+    let sent = one.send_text(room, "once more").unwrap();
+    for user in [one, other] {
+        let seen = MessageFilter::new().event_id(&sent);
+        user.wait_for_message(room, seen, DEFAULT_TIMEOUT).unwrap();
+    }
+}
+
 fn is_verified(user: &JsUser, other: &JsUser) -> bool {
     user.user_status(other.user_id()).unwrap().verified
 }
@@ -88,6 +97,7 @@ pub(super) fn emojis_are_the_same_whoever_begins(testbed: &Testbed) {
     compare(&cai, &dov, &flow);
     assert_verified(&cai, &dov);
 
+    sync_both(&cai, &dov, &room);
     let flow = agreed(&dov, &cai, &room);
     thread::scope(|scope| {
         for user in [&cai, &dov] {
@@ -143,6 +153,7 @@ pub(super) fn a_scanned_code_verifies_both(testbed: &Testbed) {
 pub(super) fn a_verified_device_is_signed(testbed: &Testbed) {
     let [kay] = testbed.users(["kay"], LoginOptions::default);
     let second = further_device(testbed, &kay);
+    kay.wait_for_device(kay.user_id(), second.device_id(), DEFAULT_TIMEOUT).unwrap();
     let flow = second.request_own_verification().unwrap();
     let seen = kay.wait_for_verification_request(kay.user_id(), DEFAULT_TIMEOUT).unwrap();
     assert_eq!(seen, flow);
@@ -154,8 +165,10 @@ pub(super) fn a_verified_device_is_signed(testbed: &Testbed) {
     }
 
     let third = further_device(testbed, &kay);
+    third.wait_for_device(kay.user_id(), kay.device_id(), DEFAULT_TIMEOUT).unwrap();
     let flow = kay.request_device_verification(kay.user_id(), third.device_id()).unwrap();
     third.wait_for_verification_request(kay.user_id(), DEFAULT_TIMEOUT).unwrap();
+    assert_eq!(third.verification_phase(&flow).unwrap(), "requested");
     third.cancel_verification(&flow).unwrap();
     let end = kay.wait_for_verification_end(&flow, DEFAULT_TIMEOUT).unwrap();
     assert_eq!(end, cancelled("m.user", None));
