@@ -41,8 +41,7 @@ async function perform(method, params) {
     const user = users.get(params.user);
     if (user === undefined) throw new Error(`there is no user ${params.user} here, or it was stopped`);
     if (method === "stop") users.delete(params.user);
-    if (!User.METHODS.has(method)) throw new Error(`users have no method ${method}`);
-    return await user[method](params);
+    return await user.perform(method, params);
 }
 
 function reply(message) {

@@ -78,17 +78,27 @@ export class Messages {
 
 // The event that this one replies to, or undefined.
 export function repliesTo(event) {
-    const relation = event.getOriginalContent()["m.relates_to"] ?? event.getWireContent()["m.relates_to"];
-    return relation?.["m.in_reply_to"]?.event_id;
+    return relationOf(event)?.["m.in_reply_to"]?.event_id;
+}
+
+// The event that this one is a reaction to, or undefined.
+export function reactsTo(event) {
+    const relation = relationOf(event);
+    return relation?.rel_type === "m.annotation" ? relation.event_id : undefined;
 }
 
 // The root of the thread that this event is in, or undefined.
 export function threadOf(event) {
-    const relation = event.getOriginalContent()["m.relates_to"] ?? event.getWireContent()["m.relates_to"];
+    const relation = relationOf(event);
     return relation?.rel_type === "m.thread" ? relation.event_id : undefined;
 }
 
 // Whether the event can be read: it was never encrypted, or it is decrypted.
 export function isReadable(event) {
     return !event.isDecryptionFailure() && event.getType() !== "m.room.encrypted";
+}
+
+// Encryption leaves it outside, for the homeserver to see.
+function relationOf(event) {
+    return event.getOriginalContent()["m.relates_to"] ?? event.getWireContent()["m.relates_to"];
 }

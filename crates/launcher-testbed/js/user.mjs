@@ -1,12 +1,15 @@
 // One logged-in user on the engine of Element, and what a test may ask of it.
 //
-// Every method named in METHODS takes the parameters of one request and
-// answers with its result. To teach users something new, add a method, its
-// name in METHODS, and a Rust method of the same name.
+// Every method named in METHODS, here or of one of the parts of a user, takes
+// the parameters of one request and answers with its result. To teach users
+// something new, add a method, its name in METHODS, and a Rust method of the
+// same name.
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
-import { isReadable, Messages, repliesTo, threadOf } from "./messages.mjs";
+import { isReadable, Messages, reactsTo, repliesTo, threadOf } from "./messages.mjs";
 import { Recovery } from "./recovery.mjs";
+import { ToDevice } from "./to_device.mjs";
+import { Verifications } from "./verification.mjs";
 import { Waiters } from "./waiting.mjs";
 
 const LOGIN_TIMEOUT_MS = 60_000;
@@ -16,11 +19,13 @@ export class User {
         "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
         "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
         "device_status", "wait_for_device", "user_devices", "discard_session", "delete_device",
-        "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
+        "set_unverified_devices", "user_status", "wait_for_verified_user", "wait_for_changed_identity",
+        "reset_identity", "sign_own_device", "set_up_recovery", "recover", "wait_for_backup", "logout", "stop",
     ]);
 
     #client;
     #messages;
+    #parts;
     #password;
     #recovery;
     #waiters = new Waiters();
@@ -51,6 +56,7 @@ export class User {
         this.#recovery = recovery;
         this.#password = password;
         this.#messages = new Messages(client);
+        this.#parts = [this, new Verifications(client, this.#waiters), new ToDevice(client)];
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
             this.#messages.add(event, roomId);
@@ -77,6 +83,12 @@ export class User {
         };
     }
 
+    async perform(method, params) {
+        const part = this.#parts.find((part) => part.constructor.METHODS.has(method));
+        if (part === undefined) throw new Error(`users have no method ${method}`);
+        return await part[method](params);
+    }
+
     async #start({ cross_signing, isolation, unverified_devices }) {
         const client = this.#client;
         await client.initRustCrypto({ useIndexedDB: false });
@@ -86,7 +98,7 @@ export class User {
                 ? new cryptoApi.OnlySignedDevicesIsolationMode()
                 : new cryptoApi.AllDevicesIsolationMode(false),
         );
-        crypto.globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
+        await this.set_unverified_devices({ unverified_devices });
         // Before the first sync, so that nobody ever sees this device unsigned.
         if (cross_signing !== "leave") await this.#bootstrapCrossSigning(cross_signing === "reset");
         // Members are not loaded lazily: a test that waits for one must see it.
@@ -266,6 +278,55 @@ export class User {
         await this.#withPassword((auth) => this.#client.deleteDevice(device_id, auth));
     }
 
+    async set_unverified_devices({ unverified_devices }) {
+        this.#client.getCrypto().globalBlacklistUnverifiedDevices = unverified_devices === "exclude";
+    }
+
+    // === Identities ===
+
+    // The key is straight from the homeserver; the rest is what the SDK holds.
+    async user_status({ user_id }) {
+        const status = await this.#client.getCrypto().getUserVerificationStatus(user_id);
+        const { master_keys } = await this.#client.downloadKeysForUsers([user_id]);
+        return {
+            verified: status.isCrossSigningVerified(),
+            was_verified: status.wasCrossSigningVerified(),
+            needs_approval: status.needsUserApproval,
+            master_key: Object.values(master_keys?.[user_id]?.keys ?? {})[0] ?? null,
+        };
+    }
+
+    async wait_for_verified_user({ user_id, timeout_ms }) {
+        const wanted = (status) => status.isCrossSigningVerified();
+        return await this.#untilUser(user_id, "verified", wanted, timeout_ms);
+    }
+
+    async wait_for_changed_identity({ user_id, timeout_ms }) {
+        const wanted = (status) => status.needsUserApproval;
+        return await this.#untilUser(user_id, "under another identity", wanted, timeout_ms);
+    }
+
+    async #untilUser(user_id, how, isThere, timeoutMs) {
+        const status = () => this.#client.getCrypto().getUserVerificationStatus(user_id);
+        return await this.#waiters.until({
+            awaited: `${this.#client.getUserId()} to see ${user_id} ${how}`,
+            timeoutMs,
+            check: async () => (isThere(await status()) ? this.user_status({ user_id }) : undefined),
+            seen: async () => JSON.stringify(await status()),
+        });
+    }
+
+    async reset_identity() {
+        // Where it is, the SDK would ask for its key in the middle of the change.
+        if (await this.#client.secretStorage.hasKey()) throw new Error("the account has secret storage");
+        await this.#bootstrapCrossSigning(true);
+    }
+
+    async sign_own_device({ device_id, timeout_ms }) {
+        await this.wait_for_device({ user_id: this.#client.getUserId(), device_id, signed: false, timeout_ms });
+        await this.#client.getCrypto().crossSignDevice(device_id);
+    }
+
     // === Recovery ===
 
     async set_up_recovery({ passphrase }) {
@@ -313,16 +374,20 @@ export class User {
 
 // A missing wish is no wish. An undecryptable event is like nothing but its
 // sender and its fate, so it matches only when it was asked for.
-function isLike(event, { event_id, sender, body, body_contains, msgtype, reply_to, thread, undecryptable }) {
+function isLike(event, wanted) {
+    const { event_id, sender, type, body, body_contains, msgtype, reply_to, reaction_to, thread } = wanted;
     if (event_id != null && event.getId() !== event_id) return false;
     if (sender != null && event.getSender() !== sender) return false;
-    if (undecryptable) return event.isDecryptionFailure();
+    if (wanted.decryption_failure != null) return event.decryptionFailureReason === wanted.decryption_failure;
+    if (wanted.undecryptable) return event.isDecryptionFailure();
     if (!isReadable(event) || event.isRedacted()) return false;
+    if (type != null && event.getType() !== type) return false;
     const content = event.getOriginalContent();
     if (body != null && content.body !== body) return false;
     if (body_contains != null && !content.body?.includes(body_contains)) return false;
     if (msgtype != null && content.msgtype !== msgtype) return false;
     if (reply_to != null && repliesTo(event) !== reply_to) return false;
+    if (reaction_to != null && reactsTo(event) !== reaction_to) return false;
     if (thread != null && threadOf(event) !== thread) return false;
     return true;
 }

@@ -61,7 +61,10 @@ pub use message::{Device, DeviceStatus, Message, MessageFilter, Shield};
 pub use process::free_port;
 pub use room::{Encryption, Preset, RoomOptions};
 pub use small_disk::SmallDisk;
-pub use user::{CrossSigning, Isolation, JsUser, LoginOptions, Recovered, UnverifiedDevices};
+pub use user::{
+    CrossSigning, Isolation, JsUser, LoginOptions, Recovered, UnverifiedDevices, UserStatus,
+    VerificationEnd,
+};
 
 /// How long to wait for something that takes well under a second by itself.
 ///

@@ -61,6 +61,8 @@ pub struct MessageFilter {
     event_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    event_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,9 +72,13 @@ pub struct MessageFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reaction_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     thread: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     undecryptable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decryption_failure: Option<String>,
 }
 
 /// One device of a user, as published on the homeserver.
@@ -141,6 +147,13 @@ impl MessageFilter {
         self
     }
 
+    /// Only events of this type, such as `m.reaction`.
+    #[must_use]
+    pub fn event_type(mut self, event_type: &str) -> Self {
+        self.event_type = Some(event_type.to_owned());
+        self
+    }
+
     /// Only with exactly this text.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
@@ -169,6 +182,14 @@ impl MessageFilter {
         self
     }
 
+    /// Only reactions to this event; what they say is in
+    /// `content["m.relates_to"]["key"]`.
+    #[must_use]
+    pub fn reaction_to(mut self, event_id: &str) -> Self {
+        self.reaction_to = Some(event_id.to_owned());
+        self
+    }
+
     /// Only in the thread with this root.
     #[must_use]
     pub fn thread(mut self, root: &str) -> Self {
@@ -182,5 +203,13 @@ impl MessageFilter {
     pub fn undecryptable(mut self) -> Self {
         self.undecryptable = true;
         self
+    }
+
+    /// As [`Self::undecryptable`], and only for this reason, in the words of
+    /// the SDK.
+    #[must_use]
+    pub fn failed_with(mut self, reason: &str) -> Self {
+        self.decryption_failure = Some(reason.to_owned());
+        self.undecryptable()
     }
 }

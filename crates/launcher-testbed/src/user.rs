@@ -4,14 +4,17 @@
 //! of the same name. Those that wait are woken by events and say, when the
 //! time is up, what was awaited and what was there instead.
 
+mod identity;
 mod recovery;
+mod to_device;
+mod verification;
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use self::recovery::Recovered;
+pub use self::{identity::UserStatus, recovery::Recovered, verification::VerificationEnd};
 use crate::{
     Account, DEFAULT_TIMEOUT, Device, DeviceStatus, Encryption, JsEngine, Message, MessageFilter,
     RoomOptions, TestbedError,
@@ -422,6 +425,17 @@ impl JsUser {
     /// there counts as deleted.
     pub fn delete_device(&self, device_id: &str) -> Result<(), TestbedError> {
         self.ask("delete_device", json!({ "device_id": device_id }), DEFAULT_TIMEOUT)
+    }
+
+    /// Lets this user encrypt for devices that it has not verified, or not,
+    /// from its next message on.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::EngineGone`] and its like only.
+    pub fn set_unverified_devices(&self, wanted: UnverifiedDevices) -> Result<(), TestbedError> {
+        let params = json!({ "unverified_devices": wanted });
+        self.ask("set_unverified_devices", params, DEFAULT_TIMEOUT)
     }
 
     // === The end ===

@@ -15,6 +15,8 @@ mod recovery;
 mod small_disk;
 #[path = "testbed/tap.rs"]
 mod tap;
+#[path = "testbed/verification.rs"]
+mod verification;
 
 use std::{
     thread,
@@ -35,6 +37,13 @@ use self::{
     recovery::{
         a_further_device_leaves_the_others_alone, a_passphrase_makes_a_recovery_key,
         a_recovery_key_brings_another_device_all_it_needs, a_wrong_recovery_key_changes_nothing,
+    },
+    verification::{
+        a_cancelled_verification_is_over_for_both, a_device_may_be_signed_later,
+        a_flood_of_key_requests_arrives, a_reaction_is_seen_with_what_it_says,
+        a_replaced_identity_is_not_verified_anymore, a_scanned_code_verifies_both,
+        a_verified_device_is_signed, a_withheld_key_says_why, different_emojis_verify_nobody,
+        emojis_are_the_same_whoever_begins, two_users_verify_each_other_by_emojis,
     },
 };
 
@@ -63,6 +72,17 @@ const SCENARIOS: &[Scenario] = scenarios![
     a_passphrase_makes_a_recovery_key,
     a_wrong_recovery_key_changes_nothing,
     a_further_device_leaves_the_others_alone,
+    two_users_verify_each_other_by_emojis,
+    emojis_are_the_same_whoever_begins,
+    different_emojis_verify_nobody,
+    a_cancelled_verification_is_over_for_both,
+    a_scanned_code_verifies_both,
+    a_verified_device_is_signed,
+    a_replaced_identity_is_not_verified_anymore,
+    a_device_may_be_signed_later,
+    a_withheld_key_says_why,
+    a_flood_of_key_requests_arrives,
+    a_reaction_is_seen_with_what_it_says,
 ];
 
 #[test]

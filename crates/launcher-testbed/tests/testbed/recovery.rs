@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::{Testbed, room_with};
 
-/// One more device of a user, whose keys are on the homeserver.
-fn further_device(testbed: &Testbed, user: &JsUser) -> JsUser {
+/// One more device of a user, unsigned, whose keys are on the homeserver.
+pub(super) fn further_device(testbed: &Testbed, user: &JsUser) -> JsUser {
     let options = LoginOptions { cross_signing: CrossSigning::Leave, ..Default::default() };
     testbed.engine.login(testbed.homeserver.base_url(), user.user_id(), "secret", options).unwrap()
 }
