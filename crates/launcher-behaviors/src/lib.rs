@@ -4,18 +4,23 @@
 //! keys, tokens or the network; whether a message is answered at all is
 //! decided before it is asked.
 
+mod commands;
 mod echo;
 
 use std::sync::Arc;
 
-use launcher_core::spec::BehaviorSpec;
+use launcher_core::spec::{AgentSpec, BehaviorSpec};
 use launcher_runtime::ports::Behavior;
 
+pub use commands::Commands;
 pub use echo::Echo;
 
-/// Makes the behavior that a config describes.
-pub fn make(spec: &BehaviorSpec) -> Arc<dyn Behavior> {
-    match spec {
+/// Makes the behavior that an agent's config describes.
+pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
+    match &spec.behavior {
         BehaviorSpec::Echo { prefix, delay } => Arc::new(Echo::new(prefix.clone(), *delay)),
+        BehaviorSpec::Commands { commands } => {
+            Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
+        }
     }
 }

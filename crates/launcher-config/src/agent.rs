@@ -5,7 +5,7 @@
 //! read with the defaults under it, and only here is anything missed.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -15,8 +15,8 @@ use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
     spec::{
-        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy, VerificationPolicy,
+        AgentSpec, BehaviorSpec, CatchUp, CommandSpec, Encryption, InvitePolicy, MatrixAccount,
+        Requirement, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
 };
 use url::Url;
@@ -29,12 +29,12 @@ use crate::{
     schema, shape,
     source::{Place, SourceFile},
     values::{
-        address,
+        address, command,
         duration::{duration, duration_or_off},
         pickle_key::pickle_key,
         user_id,
     },
-    yaml::{Node, Value},
+    yaml::{Entry, Node, Value},
 };
 
 /// How far back an agent answers when nobody says otherwise.
@@ -45,6 +45,12 @@ const NOTICE_AFTER: Duration = Duration::from_secs(30);
 
 /// What is put before an echo when nobody says otherwise.
 const ECHO_PREFIX: &str = "echo: ";
+
+/// Where an agent's commands are.
+const COMMANDS: &str = "behavior.commands";
+
+/// How long a command may take when nobody says otherwise.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 /// What all agents have in common.
 #[derive(Debug)]
@@ -236,6 +242,9 @@ fn refuse_plaintext(reading: &mut Reading<'_>) {
 }
 
 fn behavior(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
+    if let Some(node) = reading.tree().at(COMMANDS) {
+        return commands(reading, node);
+    }
     reading.tree().at("behavior.echo")?;
     let path = "behavior.echo.prefix";
     let prefix = match reading.tree().at(path) {
@@ -244,6 +253,47 @@ fn behavior(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
     };
     let delay = reading.parsed("behavior.echo.delay", duration).map(|found| found.value);
     prefix.map(|prefix| BehaviorSpec::Echo { prefix, delay: delay.unwrap_or_default() })
+}
+
+/// Every command, or `None` if there is something wrong with one.
+fn commands(reading: &mut Reading<'_>, node: &Node) -> Option<BehaviorSpec> {
+    let mut commands = BTreeMap::new();
+    for entry in node.entries() {
+        let prefix = shown_command(reading, &entry.key);
+        let mut below = reading.below(&entry.value, &prefix);
+        let command = read_command(&mut below);
+        reading.found.append(&mut below.found);
+        commands.insert(entry.key.clone(), command);
+    }
+    let all: Option<BTreeMap<String, CommandSpec>> =
+        commands.into_iter().map(|(name, command)| Some((name, command?))).collect();
+    all.filter(|commands| !commands.is_empty()).map(|commands| BehaviorSpec::Commands { commands })
+}
+
+fn read_command(reading: &mut Reading<'_>) -> Option<CommandSpec> {
+    let requirements = [("trusted", Requirement::Trusted), ("verified", Requirement::Verified)];
+    let run = reading.list("run", command::argument);
+    let users = reading.list("users", user_id::user_glob);
+    let require = reading.choice("require", &requirements);
+    let timeout = reading.parsed("timeout", command::time).map(|found| found.value);
+    let run = run?;
+    if run.first().is_none_or(String::is_empty) {
+        let node = reading.tree().at("run")?;
+        let label = "write `[\"program\", \"argument\"]`";
+        reading.report("run", &node.place, "there is no program", label);
+        return None;
+    }
+    Some(CommandSpec {
+        run,
+        users: users.unwrap_or_else(|| vec!["*".to_owned()]),
+        require: require.unwrap_or_default(),
+        timeout: timeout.unwrap_or(COMMAND_TIME),
+    })
+}
+
+/// The path of a command as it is shown.
+fn shown_command(reading: &Reading<'_>, name: &str) -> String {
+    reading.shown_path(&format!("{COMMANDS}.{}", command::shown(name)))
 }
 
 /// What an agent cannot do without.
@@ -285,6 +335,30 @@ impl Needs<'_> {
                 _ => "this key is missing",
             };
             reading.report(path, &self.place(path), message, label);
+        }
+        self.check_commands(reading);
+    }
+
+    /// An agent with commands needs one, and each needs something to run.
+    fn check_commands(&self, reading: &mut Reading<'_>) {
+        let Some(node) = reading.tree().at(COMMANDS) else { return };
+        let own = self.own.at(COMMANDS);
+        let map = |node: &Node| matches!(node.value, Value::Map(_) | Value::Null);
+        if map(node) && node.entries().is_empty() {
+            let place = own.map_or_else(|| self.place("behavior"), |own| own.place.clone());
+            let label = "write `\"!uptime\": { run: [\"uptime\"] }`";
+            reading.report(COMMANDS, &place, "there is no command", label);
+        }
+        let lacking = |entry: &&Entry| map(&entry.value) && entry.value.entry("run").is_none();
+        for entry in node.entries().iter().filter(lacking) {
+            // A typing error has been reported.
+            if self.meant.contains("behavior.commands.<name>.run") {
+                continue;
+            }
+            let own = own.and_then(|own| own.entry(&entry.key));
+            let place = own.map_or_else(|| self.place("behavior"), |own| own.key_place.clone());
+            let path = format!("{COMMANDS}.{}.run", command::shown(&entry.key));
+            reading.report(&path, &place, "this key is missing", "write `run: [\"program\"]`");
         }
     }
 

@@ -39,6 +39,15 @@ impl<'a> Reading<'a> {
         Self { tree, prefix, variables, found: Vec::new() }
     }
 
+    /// A reading of a part of the tree, `path` below this one's. What is found
+    /// has to be taken over.
+    pub(crate) fn below<'b>(&self, part: &'b Node, prefix: &'b str) -> Reading<'b>
+    where
+        'a: 'b,
+    {
+        Reading::new(part, prefix, self.variables)
+    }
+
     pub(crate) fn tree(&self) -> &'a Node {
         self.tree
     }

@@ -67,6 +67,8 @@ fn type_name(kind: Kind) -> String {
         Kind::Section => "map",
         Kind::OneOf => "map with exactly one key",
         Kind::AgentKeys => "map of agent keys",
+        Kind::Commands => "map of commands",
+        Kind::Program => "list of texts, at least one",
         Kind::Flag => "`true` or `false`",
         Kind::Text => "text",
         Kind::Secret => "text, secret",
@@ -74,7 +76,7 @@ fn type_name(kind: Kind) -> String {
         Kind::Address => "`http` or `https` address",
         Kind::UserId => "user id",
         Kind::UserGlobs => "list of user id patterns",
-        Kind::Duration => "duration",
+        Kind::Duration | Kind::CommandTime => "duration",
         Kind::DurationOrOff => "duration or `off`",
         Kind::SocketAddress => "IP address and port",
         Kind::Choice(words) => {

@@ -7,6 +7,9 @@ mod table;
 
 pub(crate) use table::{AGENT, ROOT};
 
+/// Stands in a path of the table for any name that an operator makes up.
+pub(crate) const NAME: &str = "<name>";
+
 /// One key.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -29,6 +32,11 @@ pub(crate) enum Kind {
     OneOf,
     /// The keys of an agent.
     AgentKeys,
+    /// Names of commands, which an operator makes up. What each holds is in the
+    /// table under [`NAME`] in place of the name.
+    Commands,
+    /// A program and its arguments.
+    Program,
     Flag,
     Text,
     /// Text that is never shown.
@@ -38,6 +46,8 @@ pub(crate) enum Kind {
     UserId,
     UserGlobs,
     Duration,
+    /// A duration that a command may take.
+    CommandTime,
     /// A duration, or `off`.
     DurationOrOff,
     SocketAddress,
@@ -67,7 +77,7 @@ impl Key {
 impl Kind {
     /// Whether a map is expected.
     pub(crate) fn is_map(self) -> bool {
-        matches!(self, Self::Section | Self::OneOf | Self::AgentKeys)
+        matches!(self, Self::Section | Self::OneOf | Self::AgentKeys | Self::Commands)
     }
 }
 

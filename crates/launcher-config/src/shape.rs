@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::{
     diagnostic::Diagnostic,
     schema::{self, Key, Kind},
+    values::command,
     yaml::{Entry, Node, Value},
 };
 
@@ -16,6 +17,8 @@ pub(crate) struct Shape<'a> {
     prefix: &'a str,
     found: &'a mut Vec<Diagnostic>,
     meant: BTreeSet<&'static str>,
+    /// What is shown for [`schema::NAME`] in a path.
+    name: String,
 }
 
 /// Checks the map `node`. Gives the paths of keys that are probably there
@@ -26,7 +29,7 @@ pub(crate) fn check(
     prefix: &str,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeSet<&'static str> {
-    let mut shape = Shape { table, prefix, found, meant: BTreeSet::new() };
+    let mut shape = Shape { table, prefix, found, meant: BTreeSet::new(), name: String::new() };
     shape.map(node, "", Kind::Section);
     shape.meant
 }
@@ -78,20 +81,43 @@ impl Shape<'_> {
             Some(key) if key.kind == Kind::AgentKeys => {
                 check_defaults(&entry.value, self.found);
             }
+            Some(key) if key.kind == Kind::Commands => self.commands(&entry.value, key.path),
             Some(key) if key.kind.is_map() => self.map(&entry.value, key.path, key.kind),
             Some(_) => {}
             None => self.unknown(entry, parent),
         }
     }
 
+    /// A map whose keys are made up by the operator.
+    fn commands(&mut self, node: &Node, path: &'static str) {
+        if !matches!(node.value, Value::Null | Value::Map(_)) {
+            return self.not_a_map(node, path);
+        }
+        for entry in node.entries() {
+            self.name = command::shown(&entry.key).to_owned();
+            let below = join(path, schema::NAME);
+            if let Err(fault) = command::name(&entry.key) {
+                let message = format!("this {}", fault.predicate);
+                let problem = Diagnostic::at(&entry.key_place, self.shown(path), message);
+                self.found.push(Diagnostic { hint: fault.hint, ..problem.label(fault.label) });
+            }
+            self.map(&entry.value, &below, Kind::Section);
+        }
+    }
+
+    /// A path of the table as it is shown.
+    fn shown(&self, path: &str) -> String {
+        join(self.prefix, &path.replace(schema::NAME, &self.name))
+    }
+
     fn unknown(&mut self, entry: &Entry, parent: &str) {
         let (path, message) = if is_word(&entry.key) {
-            let path = join(self.prefix, &join(parent, &entry.key));
+            let path = self.shown(&join(parent, &entry.key));
             (path, "there is no such key".to_owned())
         } else if entry.key == "<<" {
-            (join(self.prefix, parent), "YAML 1.2 has no merge key `<<`".to_owned())
+            (self.shown(parent), "YAML 1.2 has no merge key `<<`".to_owned())
         } else {
-            (join(self.prefix, parent), "this is not a key".to_owned())
+            (self.shown(parent), "this is not a key".to_owned())
         };
         let mut problem = Diagnostic::at(&entry.key_place, path, message);
         let names = || schema::children(self.table, parent).map(Key::name);
@@ -120,29 +146,26 @@ impl Shape<'_> {
             [] => {
                 let names: Vec<&str> = schema::children(self.table, path).map(Key::name).collect();
                 self.found.push(
-                    Diagnostic::at(&node.place, join(self.prefix, path), "one key is needed here")
+                    Diagnostic::at(&node.place, self.shown(path), "one key is needed here")
                         .hint(format!("known here: {}", names.join(", "))),
                 );
             }
             [_] => {}
             [first, second, ..] => self.found.push(
-                Diagnostic::at(
-                    &second.key_place,
-                    join(self.prefix, path),
-                    "only one key may stand here",
-                )
-                .related(&first.key_place, "the first one"),
+                Diagnostic::at(&second.key_place, self.shown(path), "only one key may stand here")
+                    .related(&first.key_place, "the first one"),
             ),
         }
     }
 
     fn not_a_map(&mut self, node: &Node, path: &str) {
         let message = format!("expected a map, found {}", node.kind());
+        let problem = Diagnostic::at(&node.place, self.shown(path), message);
         let names: Vec<&str> = schema::children(self.table, path).map(Key::name).collect();
-        self.found.push(
-            Diagnostic::at(&node.place, join(self.prefix, path), message)
-                .hint(format!("known here: {}", names.join(", "))),
-        );
+        self.found.push(match names.as_slice() {
+            [schema::NAME] => problem.label("write `\"!name\": { run: [\"program\"] }`"),
+            names => problem.hint(format!("known here: {}", names.join(", "))),
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 //! or with `the value` when nobody may see it.
 
 pub(crate) mod address;
+pub(crate) mod command;
 pub(crate) mod duration;
 pub(crate) mod pickle_key;
 pub(crate) mod user_id;

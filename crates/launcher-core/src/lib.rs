@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod backoff;
 pub mod claim;
+pub mod commands;
 pub mod conversation;
 pub mod fault;
 pub mod fleet;

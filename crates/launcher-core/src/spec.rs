@@ -3,7 +3,7 @@
 //! Values of these types are valid by construction; only `launcher-config`
 //! makes them. Two equal specs mean that nothing has to be done.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use url::Url;
 
@@ -137,4 +137,57 @@ pub enum BehaviorSpec {
         /// How long it takes.
         delay: Duration,
     },
+    /// Runs programs that the operator has given names to.
+    Commands {
+        /// By the text that runs each; at least one. A name is 2 to 64
+        /// characters without white space, and the first of them is ASCII
+        /// punctuation.
+        commands: BTreeMap<String, CommandSpec>,
+    },
+}
+
+/// One program and who may run it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The program and its arguments, at least the program. No shell sees them.
+    pub run: Vec<String>,
+    /// Globs (`*`, `?`) on user ids; one must match the sender's whole id.
+    pub users: Vec<String>,
+    /// How sure it has to be who the sender is.
+    pub require: Requirement,
+    /// How long it may take before it is killed; 1 s to
+    /// [`CommandSpec::LONGEST_TIMEOUT`].
+    pub timeout: Duration,
+}
+
+impl CommandSpec {
+    /// The least time that a command gets.
+    pub const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// The most time that a command gets. Shorter than what the runtime gives a
+    /// behavior for one message: a command that is cut off there would count
+    /// as one whose outcome nobody knows.
+    pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
+}
+
+impl fmt::Debug for CommandSpec {
+    /// Leaves out the arguments: a variable in them may be a secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CommandSpec")
+            .field("users", &self.users)
+            .field("require", &self.require)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How sure it has to be who wrote a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Requirement {
+    /// As sure as the agent's [`TrustMode`] wants it for any message.
+    #[default]
+    Trusted,
+    /// [`Assurance::Verified`](crate::trust::Assurance::Verified), in every mode.
+    Verified,
 }

@@ -24,6 +24,7 @@ use launcher_core::{
     fault::Fault,
     fleet::Degradation,
     names::{EventId, RoomId},
+    spec::CommandSpec,
 };
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
@@ -54,6 +55,9 @@ pub(crate) const ROOMS_AT_ONCE: usize = 8;
 
 /// How long a behavior may take for one message.
 const BEHAVIOR_LIMIT: Duration = Duration::from_secs(180);
+
+// A command has to meet its own limit first.
+const _: () = assert!(CommandSpec::LONGEST_TIMEOUT.as_secs() + 30 <= BEHAVIOR_LIMIT.as_secs());
 
 /// How long a behavior that failed is left alone; twice that after the second time.
 const BEHAVIOR_WAITS: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use launcher_core::{
     agent::AgentId,
     fault::Fault,
     fleet::{Effect, Event, Fleet, START_LIMIT, Wanted},
-    spec::{AgentSpec, BehaviorSpec},
+    spec::AgentSpec,
     status::{AgentState, Standing},
 };
 use tokio::{
@@ -124,8 +124,8 @@ pub async fn hold(orders: &mpsc::Sender<Order>, agent: AgentId) -> Result<Held, 
     answer.await.unwrap_or(Err(HoldError::Stopping))
 }
 
-/// Makes the behavior that a config describes.
-pub type MakeBehavior = Box<dyn Fn(&BehaviorSpec) -> Arc<dyn Behavior> + Send + Sync>;
+/// Makes the behavior that an agent's config describes.
+pub type MakeBehavior = Box<dyn Fn(&AgentSpec) -> Arc<dyn Behavior> + Send + Sync>;
 
 /// Runs the agents.
 pub struct Supervisor {
@@ -410,7 +410,7 @@ impl Supervisor {
         let id = spec.id.clone();
         let stop = Stop::new();
         let worker = Worker {
-            behavior: (self.make_behavior)(&spec.behavior),
+            behavior: (self.make_behavior)(&spec),
             connector: self.connector.clone(),
             journal: self.journals.journal(&spec),
             report: self.board.report(&id),

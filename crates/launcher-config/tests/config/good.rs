@@ -1,9 +1,9 @@
 //! Files that are right, and what they mean.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use launcher_config::{LogFormat, LogLevel};
-use launcher_core::spec::{AgentSpec, BehaviorSpec, TrustMode};
+use launcher_core::spec::{AgentSpec, BehaviorSpec, CommandSpec, Requirement, TrustMode};
 
 use crate::case::Case;
 
@@ -27,8 +27,17 @@ fn agent(case: &Case, id: &str) -> AgentSpec {
 }
 
 fn prefix(spec: &AgentSpec) -> &str {
-    let BehaviorSpec::Echo { prefix, .. } = &spec.behavior;
-    prefix
+    match &spec.behavior {
+        BehaviorSpec::Echo { prefix, .. } => prefix,
+        BehaviorSpec::Commands { .. } => "no echo",
+    }
+}
+
+fn commands(spec: AgentSpec) -> BTreeMap<String, CommandSpec> {
+    match spec.behavior {
+        BehaviorSpec::Commands { commands } => commands,
+        BehaviorSpec::Echo { .. } => BTreeMap::new(),
+    }
 }
 
 #[test]
@@ -143,6 +152,63 @@ behavior: { echo: { prefix: "own " } }
     assert!(spec.invites.from.is_empty());
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(7_200));
     assert_eq!(prefix(&spec), "own ");
+}
+
+#[test]
+fn commands_have_names_programs_and_users() {
+    let text = SMALL.replace(
+        "behavior: { echo: }",
+        r#"behavior:
+  commands:
+    "!uptime": { run: [uptime] }
+    ".restart-1.web":
+      run: ["systemctl", "restart", "${PASS}", 5, ""]
+      users: ["@*:ops.example.org"]
+      require: verified
+      timeout: 1m30s
+    "/nobody": { run: [./x], users: [] }"#,
+    );
+    let commands = commands(agent(&Case::new(&text), "a"));
+    let uptime = CommandSpec {
+        run: vec!["uptime".to_owned()],
+        users: vec!["*".to_owned()],
+        require: Requirement::Trusted,
+        timeout: Duration::from_secs(30),
+    };
+    let restart = CommandSpec {
+        run: ["systemctl", "restart", "correct-horse", "5", ""].map(str::to_owned).into(),
+        users: vec!["@*:ops.example.org".to_owned()],
+        require: Requirement::Verified,
+        timeout: Duration::from_secs(90),
+    };
+    let nobody = CommandSpec { run: vec!["./x".to_owned()], users: Vec::new(), ..uptime.clone() };
+    assert!(!format!("{restart:?}").contains("horse"));
+    let expected = [("!uptime", uptime), (".restart-1.web", restart), ("/nobody", nobody)];
+    assert_eq!(commands, expected.map(|(name, command)| (name.to_owned(), command)).into());
+}
+
+#[test]
+fn commands_of_the_defaults_are_there_too() {
+    let text = SMALL
+        .replace(
+            "matrix.example.org\n",
+            r#"matrix.example.org
+defaults:
+  behavior:
+    commands:
+      "!uptime": { run: [uptime] }
+      "!restart": { run: [restart, all], timeout: 1m }
+"#,
+        )
+        .replace(
+            "echo: }",
+            r#"commands: { "!restart": { run: [restart] }, "!own": { run: [x] } } }"#,
+        );
+    let commands = commands(agent(&Case::new(&text), "a"));
+    let names: Vec<&str> = commands.keys().map(String::as_str).collect();
+    assert_eq!(names, ["!own", "!restart", "!uptime"]);
+    assert_eq!(commands["!restart"].run, ["restart"]);
+    assert_eq!(commands["!restart"].timeout, Duration::from_secs(60));
 }
 
 #[test]

@@ -51,6 +51,23 @@ behavior:
     )
 }
 
+fn commands() -> String {
+    format!(
+        "\
+matrix: {{ user_id: \"@b:example.org\", access_token: tok-Kp9x-word }}
+encryption:
+  pickle_key: \"{KEY}\"
+behavior:
+  commands:
+    \"!uptime\": {{ run: [\"uptime\"], users: [\"@*:example.org\"] }}
+    \"!restart\":
+      run: [\"restart\", \"${{PASS}}\"]
+      require: verified
+      timeout: 30s
+"
+    )
+}
+
 fn env() -> String {
     format!("GREETING='hello'\nPASS={PASSWORD}\nexport KEY=\"{KEY}\"\n")
 }
@@ -78,14 +95,18 @@ fn damage(text: &str, random: &mut Xorshift) -> Vec<u8> {
 fn damaged_files_neither_panic_nor_show_secrets() {
     let mut random = Xorshift(0x9e37_79b9_7f4a_7c15);
     let case = Case::new("");
-    let good =
-        [("config.yaml", ROOT.to_owned()), (".env", env()), ("agents/a/config.yaml", agent())];
+    let good = [
+        ("config.yaml", ROOT.to_owned()),
+        (".env", env()),
+        ("agents/a/config.yaml", agent()),
+        ("agents/b/config.yaml", commands()),
+    ];
     for (name, text) in &good {
         case.write(name, text.as_bytes());
     }
     assert!(case.load().diagnostics.is_empty(), "{}", case.outcome());
-    for round in 0..4_000 {
-        let (name, text) = &good[[0, 1, 2, 2][round % 4]];
+    for round in 0..5_000 {
+        let (name, text) = &good[[0, 1, 2, 2, 3][round % 5]];
         let damaged = damage(text, &mut random);
         case.write(name, &damaged);
         let loaded = case.load();

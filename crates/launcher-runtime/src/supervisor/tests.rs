@@ -9,8 +9,8 @@ use launcher_core::{
     names::{EventId, RoomId, UserId},
     secret::Secret,
     spec::{
-        CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy,
-        VerificationPolicy,
+        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        UndecryptablePolicy, VerificationPolicy,
     },
 };
 use tempfile::TempDir;
