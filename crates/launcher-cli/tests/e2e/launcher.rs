@@ -309,6 +309,21 @@ impl Running<'_> {
         })
     }
 
+    /// Waits for a line of the log for which `is_it` holds.
+    pub(crate) fn wait_for_line(
+        &mut self,
+        what: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let found = self.wait(DEFAULT_TIMEOUT * 2, |running| {
+            Ok(running.lines()?.into_iter().find(|line| is_it(line)))
+        })?;
+        found.ok_or_else(|| {
+            let log = self.log_text().unwrap_or_default();
+            format!("no line about {what}; the log:\n{log}").into()
+        })
+    }
+
     /// Waits until `status` shows the agent in this state.
     pub(crate) fn wait_for_state(&mut self, agent: &str, state: &str) -> Result<Value> {
         let found = self.wait(DEFAULT_TIMEOUT, |running| {

@@ -25,6 +25,7 @@ mod moving;
 mod operator;
 mod parking;
 mod plaintext;
+mod policy;
 mod recovery;
 mod recovery_keys;
 mod replays;
@@ -67,6 +68,7 @@ const ALL: &[Cases] = &[
     operator::CASES,
     parking::CASES,
     plaintext::CASES,
+    policy::CASES,
     recovery::CASES,
     recovery_keys::CASES,
     replays::CASES,
