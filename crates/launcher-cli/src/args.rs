@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use launcher_core::agent::AgentId;
+use launcher_control::wire::TrustAction;
+use launcher_core::{
+    agent::AgentId,
+    names::{DeviceId, UserId},
+};
 
-use crate::commands::verify_any::VerifyAny;
+use crate::commands::{verify_any::VerifyAny, verify_with::VerifyWith};
 
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
 #[derive(Debug, Parser)]
@@ -75,18 +79,35 @@ pub(crate) enum Command {
     /// does not show it, or comes from standard input: 64 hex digits. Says
     /// what is missing in `.env`. A launcher that runs takes the agent up.
     Restore(Restore),
-    /// Makes sure that a device is signed by its account
+    /// Shows whom an agent trusts, or changes that
+    ///
+    /// What needs a look comes first: changed identities, devices that wait for
+    /// approval, new ones. A verdict says whether a device gets keys and is
+    /// obeyed; it follows from `encryption.trust_mode`, from what was seen of
+    /// the user, and from what was decided here.
+    ///
+    /// An order takes effect with the next message. Exits 1 if a device that
+    /// was approved stays refused, because the mode asks for more.
+    Trust(Trust),
+    /// Makes sure that a device is signed by its account; verifies other users
     ///
     /// For an agent: starts it anew, which signs its device with the recovery
     /// key, or makes signing keys where the account has none; then shows the
     /// device.
+    ///
+    /// With --with: the agent, which has to run, and the user compare seven
+    /// emojis, or the user scans a code. Whoever types the answer vouches for
+    /// it: compare with the user, or with the screen of the other device. After
+    /// that the agent's account has signed the user's identity, or that device
+    /// of its own.
     ///
     /// With --homeserver and --username, for a device of any other account:
     /// nothing about the device changes but its signature, and an identity that
     /// the account has is never replaced. What is not given by a variable or
     /// from standard input is asked for at the terminal.
     ///
-    /// Exits 0 only if the homeserver shows the device as signed.
+    /// Exits 0 only if the homeserver shows the device as signed, or if the
+    /// user is verified.
     Verify(Box<Verify>),
 }
 
@@ -227,14 +248,85 @@ pub(crate) struct Restore {
 
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("subject").required(true)))]
+#[command(group(ArgGroup::new("whose_device")), group(ArgGroup::new("conversation")))]
 pub(crate) struct Verify {
     /// The agent: the name of its folder
-    #[arg(value_name = "ID", group = "subject")]
+    // What another argument needs is not missed if it conflicts with something
+    // that is there, so conflicts are said in full.
+    #[arg(
+        value_name = "ID",
+        group = "subject",
+        conflicts_with_all = [
+            "username",
+            "token_env",
+            "token_stdin",
+            "password_env",
+            "password_stdin",
+            "recovery_key_env",
+            "save_recovery_key",
+        ]
+    )]
     pub(crate) id: Option<AgentId>,
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(
+        flatten,
+        next_help_heading = "Somebody else, or another device of the agent's account"
+    )]
+    pub(crate) with: VerifyWith,
     #[command(flatten, next_help_heading = "A device of an account that is no agent")]
     pub(crate) account: VerifyAny,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Trust {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// What to do [default: show whom the agent trusts]
+    #[arg(value_name = "ORDER", requires = "user")]
+    pub(crate) order: Option<TrustOrder>,
+    /// About whom, `@localpart:server`
+    #[arg(value_parser = user_id)]
+    pub(crate) user: Option<UserId>,
+    /// About this device only
+    #[arg(value_parser = device_id)]
+    pub(crate) device: Option<DeviceId>,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What an operator wants done about a user or a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrustOrder {
+    /// Trust the devices that the user has now, or this one
+    Approve,
+    /// Give no keys to the user, or to this device, and do not obey
+    Block,
+    /// Take back what was decided about the user, and that they were verified
+    Withdraw,
+}
+
+impl From<TrustOrder> for TrustAction {
+    fn from(order: TrustOrder) -> Self {
+        match order {
+            TrustOrder::Approve => Self::Approve,
+            TrustOrder::Block => Self::Block,
+            TrustOrder::Withdraw => Self::Withdraw,
+        }
+    }
+}
+
+/// A user id as it is typed.
+pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
+    UserId::typed(text).ok_or_else(|| "not a user id such as `@alice:example.org`".to_owned())
+}
+
+fn device_id(text: &str) -> Result<DeviceId, String> {
+    match text.is_empty() {
+        true => Err("not the id of a device".to_owned()),
+        false => Ok(DeviceId::new(text)),
+    }
 }
 
 /// How log lines look.

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
 use launcher_core::secret::Secret;
+use tokio::sync::mpsc;
 
 use crate::exit::Quit;
 
@@ -26,6 +27,68 @@ pub(crate) fn confirm(question: &str) -> anyhow::Result<bool> {
 
 fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Shows a question; the answer is typed behind it. A closed standard error is
+/// nobody's problem.
+pub(crate) fn prompt(question: &str) {
+    let mut terminal = io::stderr().lock();
+    drop(write!(terminal, "{question}").and_then(|()| terminal.flush()));
+}
+
+/// A yes or a no in full; everything else is neither.
+pub(crate) fn yes_or_no(answer: &str) -> Option<bool> {
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Lines that somebody types while other things happen.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    lines: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Nobody has read from standard input yet.
+    Unopened,
+    /// A thread reads. It ends with the process: a read cannot be broken off.
+    Read(mpsc::UnboundedReceiver<String>),
+}
+
+impl Lines {
+    /// Those of standard input, which is not touched before the first is wanted.
+    pub(crate) fn of_stdin() -> Self {
+        Self { lines: Source::Unopened }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(lines: mpsc::UnboundedReceiver<String>) -> Self {
+        Self { lines: Source::Read(lines) }
+    }
+
+    /// The next line; `None` at the end. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        if let Source::Unopened = self.lines {
+            // Unbounded, because the thread must not wait; nobody types that much.
+            let (typed, lines) = mpsc::unbounded_channel();
+            std::thread::spawn(move || {
+                for line in io::stdin().lock().lines().map_while(Result::ok) {
+                    if typed.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+            self.lines = Source::Read(lines);
+        }
+        match &mut self.lines {
+            Source::Unopened => None,
+            Source::Read(lines) => lines.recv().await,
+        }
+    }
 }
 
 /// A secret from the terminal, which does not show it.
@@ -74,6 +137,12 @@ mod tests {
     fn only_a_yes_is_a_yes() {
         assert!(["y\n", "Y", " yes \n", "YES\r\n"].iter().all(|answer| is_yes(answer)));
         assert!(!["", "\n", "n\n", "yep\n", "ja\n"].iter().any(|answer| is_yes(answer)));
+    }
+
+    #[test]
+    fn yes_and_no_are_typed_in_full() {
+        assert_eq!([" Yes\r\n", "no"].map(yes_or_no), [Some(true), Some(false)]);
+        assert_eq!(["", "y", "n", "yes!", "nope"].map(yes_or_no), [None; 5]);
     }
 
     #[test]

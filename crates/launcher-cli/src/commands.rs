@@ -11,8 +11,10 @@ pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stores;
+pub(crate) mod trust;
 pub(crate) mod verify;
 pub(crate) mod verify_any;
+pub(crate) mod verify_with;
 
 use std::{future::Future, time::Duration};
 

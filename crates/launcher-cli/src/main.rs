@@ -18,6 +18,7 @@ mod folder;
 mod limits;
 mod logging;
 mod move_in;
+mod pictures;
 mod signals;
 mod table;
 mod units;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Recovery(options) => commands::recovery::run(&options),
         Command::Backup(options) => commands::backup::run(&options),
         Command::Restore(options) => commands::restore::run(&options),
+        Command::Trust(options) => commands::trust::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
     };
     done.unwrap_or_else(|error| {

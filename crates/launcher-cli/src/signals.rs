@@ -1,11 +1,25 @@
 //! Signals of the operating system, as what they mean here.
 
+use std::future::Future;
+
 use launcher_runtime::stop::Stop;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tracing::{info, warn};
+
+/// Takes over the signals that end a command; what is returned ends with the first.
+pub(crate) fn interrupted() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
 
 /// The signals that the launcher listens to.
 #[derive(Debug)]

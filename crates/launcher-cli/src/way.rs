@@ -15,7 +15,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use launcher_control::{
     client::{AskError, Client},
-    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StatusReply, StoreReply},
+    wire::{
+        AgentReply, AnswerWord, BackupReply, CheckReply, DeviceReply, Refusal, StatusReply,
+        StoreReply, TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
+    },
 };
 use launcher_core::{
     fault::Fault,
@@ -59,6 +62,26 @@ pub(crate) trait Way: Send + Sync {
 
     /// Writes the agent into a new archive at `out`, an absolute path.
     async fn backup(&self, out: &Path) -> Answer<BackupReply>;
+
+    /// Whom the agent trusts.
+    async fn trust_users(&self) -> Answer<TrustReply>;
+
+    /// Decides about a user or a device; returns what is known of the user then.
+    async fn trust_order(&self, request: &TrustRequest) -> Answer<UserReply>;
+
+    async fn verifications(&self) -> Answer<Vec<VerificationReply>>;
+
+    /// Takes up a verification, or asks for one.
+    async fn begin_verification(&self, request: &VerificationRequest) -> Answer<VerificationReply>;
+
+    /// A verification, as soon as it is later than `known`, or after a while.
+    async fn follow_verification(&self, known: &VerificationReply) -> Answer<VerificationReply>;
+
+    async fn answer_verification(
+        &self,
+        number: u64,
+        answer: AnswerWord,
+    ) -> Answer<VerificationReply>;
 
     /// Ends what runs of the agent, so that [`Self::come_up`] sees a new start.
     async fn restart(&self) -> Answer<()>;

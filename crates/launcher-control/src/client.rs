@@ -17,9 +17,10 @@ use serde::Serialize;
 use crate::{
     socket::SocketPath,
     wire::{
-        BackupReply, BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, KeyText,
-        RecoveryKey, Refusal, RekeyRequest, ResetRequest, SecretText, StatusReply, StoreReply,
-        StoresReply,
+        AnswerRequest, AnswerWord, BackupReply, BackupRequest, CheckReply, ChecksReply,
+        DeviceReply, DevicesReply, KeyText, RecoveryKey, Refusal, RekeyRequest, ResetRequest,
+        SecretText, StatusReply, StoreReply, StoresReply, TrustReply, TrustRequest, UserReply,
+        VerificationReply, VerificationRequest, VerificationsReply,
     },
 };
 
@@ -161,6 +162,64 @@ impl Client {
     pub async fn backup(&self, agent: &AgentId, out: &Path) -> Asked<BackupReply> {
         let body = BackupRequest { path: out.to_owned() };
         let answer = self.work(Method::POST, agent, "backup", Some(&body)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// Whom the agent trusts.
+    pub async fn trust(&self, agent: &AgentId) -> Asked<TrustReply> {
+        let answer = self.work(Method::GET, agent, "trust", NOTHING).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// Decides about a user or a device; returns what is known of the user then.
+    pub async fn decide(&self, agent: &AgentId, request: &TrustRequest) -> Asked<UserReply> {
+        let answer = self.work(Method::POST, agent, "trust", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// The verifications that go on or ended a short while ago.
+    pub async fn verifications(&self, agent: &AgentId) -> Asked<Vec<VerificationReply>> {
+        let answer = self.work(Method::GET, agent, "verifications", NOTHING).await?;
+        let all = answer.json().await.map_err(AskError::Answer)?;
+        let VerificationsReply { verifications } = all;
+        Ok(verifications)
+    }
+
+    /// Takes up a verification, or asks for one.
+    pub async fn begin_verification(
+        &self,
+        agent: &AgentId,
+        request: &VerificationRequest,
+    ) -> Asked<VerificationReply> {
+        let answer = self.work(Method::POST, agent, "verifications", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// A verification, as soon as its revision is above `after` or `wait` is
+    /// over; the launcher waits for twenty seconds at most.
+    pub async fn verification(
+        &self,
+        agent: &AgentId,
+        number: u64,
+        after: u64,
+        wait: Duration,
+    ) -> Asked<VerificationReply> {
+        let wait_ms = wait.as_millis();
+        let path =
+            format!("/v1/agents/{agent}/verifications/{number}?after={after}&wait_ms={wait_ms}");
+        let answer = self.ask(Method::GET, &path, NOTHING, wait + ANSWER_LIMIT).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// Answers what a verification asks.
+    pub async fn answer_verification(
+        &self,
+        agent: &AgentId,
+        number: u64,
+        answer: AnswerWord,
+    ) -> Asked<VerificationReply> {
+        let what = format!("verifications/{number}/answer");
+        let answer = self.work(Method::POST, agent, &what, Some(&AnswerRequest { answer })).await?;
         answer.json().await.map_err(AskError::Answer)
     }
 

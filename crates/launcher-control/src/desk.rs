@@ -5,6 +5,8 @@
 //! the work ends. Whoever goes away, or outlives a stop of the launcher, has
 //! let go of the agent by that.
 
+mod trust;
+
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use launcher_core::{
@@ -18,6 +20,7 @@ use launcher_runtime::{
     ports::{
         archive::{ArchiveSummary, Archives},
         maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+        trust::TrustError,
     },
     stop::Stop,
 };
@@ -49,6 +52,17 @@ pub enum Denied {
     /// The work failed.
     #[error(transparent)]
     Work(#[from] MaintenanceError),
+    /// The agent was asked about trust, and did not do it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The agent is not up, so it cannot be asked.
+    #[error("{}", self::trust::not_up(agent, standing).reason)]
+    NotUp {
+        /// The agent.
+        agent: AgentId,
+        /// Its state, why, and what helps.
+        standing: Standing,
+    },
 }
 
 impl From<Denied> for Refusal {
@@ -56,6 +70,8 @@ impl From<Denied> for Refusal {
         match denied {
             Denied::Hold(error) => error.into(),
             Denied::Work(error) => error.into(),
+            Denied::Trust(error) => error.into(),
+            Denied::NotUp { agent, standing } => trust::not_up(&agent, &standing),
         }
     }
 }
@@ -176,10 +192,10 @@ impl Desk {
     }
 
     /// Work that a stop of the launcher does not wait for.
-    async fn in_time<T>(
+    async fn in_time<T, E: Into<Denied>>(
         &self,
         agent: &AgentId,
-        work: impl Future<Output = Result<T, MaintenanceError>>,
+        work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Denied> {
         let too_late = async {
             self.stop.asked().await;
@@ -187,7 +203,9 @@ impl Desk {
         };
         tokio::select! {
             biased;
-            done = work.instrument(info_span!("agent", agent = agent.as_str())) => Ok(done?),
+            done = work.instrument(info_span!("agent", agent = agent.as_str())) => {
+                done.map_err(Into::into)
+            }
             () = too_late => Err(HoldError::Stopping.into()),
         }
     }

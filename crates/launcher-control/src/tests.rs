@@ -2,6 +2,8 @@
 //! maintenance that notes what it is asked for.
 
 mod fakes;
+mod trust;
+mod trustee;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

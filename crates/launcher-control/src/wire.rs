@@ -2,12 +2,14 @@
 //! promise to scripts: they may grow, what is there keeps its meaning.
 //!
 //! [`operator`] has what is asked and answered about one agent's account and
-//! files, [`refusal`] how the answer "no" looks, [`secret`] the values that
-//! nobody may print.
+//! files, [`trust`] and [`verification`] about whom it trusts, [`refusal`] how
+//! the answer "no" looks, [`secret`] the values that nobody may print.
 
 pub mod operator;
 pub mod refusal;
 pub mod secret;
+pub mod trust;
+pub mod verification;
 
 use launcher_runtime::AgentStatus;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,14 @@ pub use self::{
     },
     refusal::Refusal,
     secret::{KeyText, SecretText},
+    trust::{
+        ChangeReply, DecisionReply, KnownDeviceReply, TrustAction, TrustReply, TrustRequest,
+        UserReply, VerifiedReply,
+    },
+    verification::{
+        AnswerRequest, AnswerWord, CodeBytes, EmojiReply, StageReply, VerificationReply,
+        VerificationRequest, VerificationsReply,
+    },
 };
 
 /// The answer to `GET /v1/status`.

@@ -49,3 +49,34 @@ name!(
     /// A device of an account.
     DeviceId
 );
+
+impl UserId {
+    /// A user id that somebody typed; `None` if it does not look like one,
+    /// `@localpart:server`.
+    pub fn typed(text: &str) -> Option<Self> {
+        // The longest that there can be (spec, appendix 4.2.1).
+        const LONGEST: usize = 255;
+        let (localpart, server) = text.strip_prefix('@')?.split_once(':')?;
+        let is_odd = |char: char| char.is_whitespace() || char.is_control();
+        let fits = text.len() <= LONGEST && !text.contains(is_odd);
+        (fits && !localpart.is_empty() && !server.is_empty()).then(|| Self::new(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UserId;
+
+    #[test]
+    fn what_is_typed_has_to_look_like_a_user_id() {
+        for text in ["@alice:hs.test", "@a:hs:8448", "@Ä=/_:hs", "@a:[::1]:80"] {
+            assert_eq!(UserId::typed(text).unwrap().as_str(), text);
+        }
+        let long = format!("@{}:hs", "a".repeat(252));
+        for text in
+            ["", "alice", "alice:hs", "@alice", "@:hs", "@alice:", "@a b:hs", "@a:h\n", &long]
+        {
+            assert_eq!(UserId::typed(text), None, "{text}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! `launcher verify`: makes sure that an agent's device is signed.
+//! `launcher verify`: makes sure that an agent's device is signed. What else it
+//! can do is in `verify_any.rs` and `verify_with.rs`.
 
 use super::{device_page, wait_for};
 use crate::{
@@ -15,6 +16,9 @@ pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
     let id = options.id.as_ref().ok_or_else(|| Quit::usage("name an agent"))?;
     let configured = Configured::read(&options.files)?;
     let spec = configured.agent(id)?;
+    if options.with.is_asked_for() {
+        return super::verify_with::run(&configured, spec, &options.with, &options.account);
+    }
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;
         say(&way.describe());

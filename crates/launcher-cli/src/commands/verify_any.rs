@@ -18,11 +18,11 @@ use launcher_matrix::{
     signing::{self, Operator, Signed, Signing},
 };
 use launcher_runtime::ports::maintenance::MaintenanceError;
-use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use crate::{
     exit::{self, Exit, say},
+    signals,
     table::harmless,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct VerifyAny {
         long,
         value_name = "URL",
         value_parser = homeserver,
-        group = "subject",
+        groups = ["subject", "whose_device"],
         requires = "username"
     )]
     pub(crate) homeserver: Option<Url>,
@@ -56,9 +56,10 @@ pub(crate) struct VerifyAny {
     /// The variable with the account's recovery key
     #[arg(long, value_name = "NAME", requires = "homeserver")]
     recovery_key_env: Option<String>,
-    /// The device to be signed [default: the token's own, or the only one that is not signed]
-    #[arg(long, value_name = "ID", requires = "homeserver")]
-    device: Option<String>,
+    /// The device to be signed [default: the token's own, or the only one that is not signed];
+    /// after --with, the device of the agent's own account to be verified [default: any]
+    #[arg(long, value_name = "ID", requires = "whose_device")]
+    pub(crate) device: Option<String>,
     /// Where a new recovery key is saved, if the account has no identity yet; the file must not
     /// exist
     #[arg(long, value_name = "FILE", requires = "homeserver")]
@@ -92,14 +93,7 @@ pub(crate) fn run(homeserver: &Url, options: &VerifyAny) -> anyhow::Result<Exit>
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let connector = MatrixConnector::new()?;
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
+        let stop = signals::interrupted()?;
         anyhow::Ok(signing::sign(&connector, signing, &mut Caller { file }, stop).await)
     })?;
     Ok(conclude(done))

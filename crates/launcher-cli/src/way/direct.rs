@@ -1,11 +1,16 @@
 //! Nobody runs the agent: the command does the work itself.
 
+mod ledger;
+
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use launcher_control::{
     desk::state_check,
-    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply},
+    wire::{
+        AgentReply, AnswerWord, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply,
+        TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
+    },
 };
 use launcher_core::{
     secret::{PickleKey, Secret},
@@ -28,6 +33,13 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) fn new(spec: AgentSpec, tools: Arc<Tools>, locks: Locks) -> Self {
         Self { spec, tools, _locks: locks }
+    }
+
+    /// It takes two to verify, and both have to be there.
+    fn not_alone(&self) -> Refusal {
+        let reason =
+            format!("no launcher runs {}, and only a running agent verifies", self.spec.id);
+        Refusal::new(reason, "start one with `launcher run`")
     }
 }
 
@@ -89,6 +101,30 @@ impl Way for Direct {
 
     async fn backup(&self, out: &Path) -> Answer<BackupReply> {
         Ok(self.tools.archives.write(&self.spec, out).await?.into())
+    }
+
+    async fn trust_users(&self) -> Answer<TrustReply> {
+        ledger::users(&self.spec, self.tools.journals.as_ref()).await
+    }
+
+    async fn trust_order(&self, request: &TrustRequest) -> Answer<UserReply> {
+        ledger::carry_out(&self.spec, self.tools.journals.as_ref(), request).await
+    }
+
+    async fn verifications(&self) -> Answer<Vec<VerificationReply>> {
+        Err(self.not_alone())
+    }
+
+    async fn begin_verification(&self, _: &VerificationRequest) -> Answer<VerificationReply> {
+        Err(self.not_alone())
+    }
+
+    async fn follow_verification(&self, _: &VerificationReply) -> Answer<VerificationReply> {
+        Err(self.not_alone())
+    }
+
+    async fn answer_verification(&self, _: u64, _: AnswerWord) -> Answer<VerificationReply> {
+        Err(self.not_alone())
     }
 
     async fn restart(&self) -> Answer<()> {

@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 use async_trait::async_trait;
 use launcher_control::{
     client::Client,
-    wire::{AgentReply, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply},
+    wire::{
+        AgentReply, AnswerWord, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply,
+        TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
+    },
 };
 use launcher_core::{
     agent::AgentId,
@@ -24,6 +27,9 @@ const LOOK_CLOSELY_EVERY: Duration = Duration::from_millis(25);
 /// How long a launcher may take to notice that a file has changed: it waits
 /// until files are quiet, two seconds at most, and agents may be busy.
 const NOTICE_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the launcher waits for news of a verification before it is asked again.
+const NEWS_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is not right about an agent that is ready is told a moment later.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
@@ -121,6 +127,35 @@ impl Way for Remote {
 
     async fn backup(&self, out: &Path) -> Answer<BackupReply> {
         Ok(self.client.backup(&self.agent, out).await?)
+    }
+
+    async fn trust_users(&self) -> Answer<TrustReply> {
+        Ok(self.client.trust(&self.agent).await?)
+    }
+
+    async fn trust_order(&self, request: &TrustRequest) -> Answer<UserReply> {
+        Ok(self.client.decide(&self.agent, request).await?)
+    }
+
+    async fn verifications(&self) -> Answer<Vec<VerificationReply>> {
+        Ok(self.client.verifications(&self.agent).await?)
+    }
+
+    async fn begin_verification(&self, request: &VerificationRequest) -> Answer<VerificationReply> {
+        Ok(self.client.begin_verification(&self.agent, request).await?)
+    }
+
+    async fn follow_verification(&self, known: &VerificationReply) -> Answer<VerificationReply> {
+        let (number, after) = (known.number, known.revision);
+        Ok(self.client.verification(&self.agent, number, after, NEWS_LIMIT).await?)
+    }
+
+    async fn answer_verification(
+        &self,
+        number: u64,
+        answer: AnswerWord,
+    ) -> Answer<VerificationReply> {
+        Ok(self.client.answer_verification(&self.agent, number, answer).await?)
     }
 
     async fn restart(&self) -> Answer<()> {

@@ -1,5 +1,7 @@
 //! Which way is found to an agent, and what a start without a launcher leaves.
 
+pub(crate) mod trust;
+
 use std::{
     fmt,
     sync::Mutex,
@@ -17,12 +19,15 @@ use launcher_core::{
 };
 use launcher_runtime::{
     AccountFacts, Order, Report, Supervisor,
-    ports::{Answer as Reply, Arrivals, Notice, SendFault, Session, journal::Journal},
+    ports::{
+        Answer as Reply, Arrivals, Notice, SendFault, Session, journal::Journal, trust::Trust,
+    },
     stop::Stop,
 };
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinSet};
 
+use self::trust::Trustee;
 use super::*;
 
 /// Comes up at once, and notes what is done with it.
@@ -31,6 +36,7 @@ struct Ready {
     done: Arc<Mutex<Vec<&'static str>>>,
     fault: Option<Fault>,
     takes: Duration,
+    trustee: Option<Arc<Trustee>>,
 }
 
 impl Ready {
@@ -40,7 +46,7 @@ impl Ready {
     }
 }
 
-struct Connected(Arc<Mutex<Vec<&'static str>>>);
+struct Connected(Arc<Mutex<Vec<&'static str>>>, Option<Arc<Trustee>>);
 
 #[async_trait]
 impl Connector for Ready {
@@ -60,7 +66,7 @@ impl Connector for Ready {
             cross_signed: true,
             ..AccountFacts::default()
         });
-        Ok(Arc::new(Connected(self.done.clone())))
+        Ok(Arc::new(Connected(self.done.clone(), self.trustee.clone())))
     }
 }
 
@@ -88,6 +94,10 @@ impl Session for Connected {
 
     async fn close(&self) {
         self.0.lock().unwrap().push("close");
+    }
+
+    fn trust(&self) -> Option<&dyn Trust> {
+        self.1.as_deref().map(|trustee| trustee as &dyn Trust)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What can be asked over the socket. `docs/reference/control-api.md` has the
 //! same as a table.
 
+mod trust;
+
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
@@ -8,8 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use launcher_core::agent::AgentId;
-use launcher_runtime::{HoldError, ports::maintenance::MaintenanceError};
+use launcher_core::{agent::AgentId, status::AgentState};
+use launcher_runtime::{
+    HoldError,
+    ports::{maintenance::MaintenanceError, trust::TrustError},
+};
 
 use crate::{
     desk::{Denied, Desk},
@@ -33,7 +38,8 @@ pub(super) fn api(desk: Desk) -> Router {
         .route("/recovery-key/show", post(show_recovery_key))
         .route("/restart", post(restart))
         .route("/rekey", post(rekey))
-        .route("/backup", post(backup));
+        .route("/backup", post(backup))
+        .merge(trust::routes());
     Router::new()
         .route("/v1/status", get(status))
         .nest("/v1/agents/{id}", agent)
@@ -60,12 +66,19 @@ impl From<Denied> for No {
     fn from(denied: Denied) -> Self {
         let status = match &denied {
             Denied::Hold(HoldError::Unknown(_)) => StatusCode::NOT_FOUND,
-            Denied::Hold(HoldError::Busy(_)) | Denied::Work(MaintenanceError::Refused { .. }) => {
+            Denied::Hold(HoldError::Busy(_))
+            | Denied::Work(MaintenanceError::Refused { .. })
+            | Denied::Trust(TrustError::Refused { .. } | TrustError::Order(_)) => {
                 StatusCode::CONFLICT
             }
+            Denied::NotUp { standing, .. } if standing.state == AgentState::Parked => {
+                StatusCode::CONFLICT
+            }
+            Denied::NotUp { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Fault(fault))
-            | Denied::Work(MaintenanceError::Fault(fault)) => match fault.is_permanent() {
+            | Denied::Work(MaintenanceError::Fault(fault))
+            | Denied::Trust(TrustError::Fault(fault)) => match fault.is_permanent() {
                 true => StatusCode::CONFLICT,
                 false => StatusCode::SERVICE_UNAVAILABLE,
             },

@@ -1,8 +1,11 @@
 //! How the answer "no" looks, from a running launcher and from a command that
 //! works on the files itself.
 
-use launcher_core::fault::Fault;
-use launcher_runtime::{HoldError, ports::maintenance::MaintenanceError};
+use launcher_core::{fault::Fault, trust::OrderRefused};
+use launcher_runtime::{
+    HoldError,
+    ports::{maintenance::MaintenanceError, trust::TrustError},
+};
 use serde::{Deserialize, Serialize};
 
 /// Why something was not done, and what helps.
@@ -31,6 +34,38 @@ impl From<Fault> for Refusal {
 impl From<MaintenanceError> for Refusal {
     fn from(error: MaintenanceError) -> Self {
         Self::new(error.to_string(), error.action())
+    }
+}
+
+impl From<TrustError> for Refusal {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Fault(fault) => fault.into(),
+            TrustError::Order(refused) => refused.into(),
+            TrustError::Refused { reason, action } => Self::new(reason, action),
+        }
+    }
+}
+
+impl From<OrderRefused> for Refusal {
+    fn from(refused: OrderRefused) -> Self {
+        let reason = refused.to_string();
+        let action = match refused {
+            OrderRefused::NoSuchDevice { known, .. } if known.is_empty() => {
+                "none of their devices is known; without a device it is about the user as a whole"
+                    .to_owned()
+            }
+            OrderRefused::NoSuchDevice { known, .. } => {
+                format!("those that are known: {}", known.join(", "))
+            }
+            OrderRefused::UserBlocked { user } => {
+                format!("withdraw what was decided about {user} first")
+            }
+            OrderRefused::NoDevices { user } => {
+                format!("wait until the agent shares an encrypted room with {user}")
+            }
+        };
+        Self::new(reason, action)
     }
 }
 

@@ -1,0 +1,206 @@
+//! Trust and verifications: asked of the session that the agent works with.
+//!
+//! Nothing is held for that. A session is let go of as soon as a call is done:
+//! it must not outlive its agent.
+
+use std::{sync::Arc, time::Duration};
+
+use launcher_core::{
+    agent::AgentId,
+    names::{DeviceId, UserId},
+    status::{AgentState, Standing},
+    trust::{Method, Order},
+};
+use launcher_runtime::{
+    HoldError,
+    ports::{
+        Session,
+        trust::{Partner, Trust, TrustError, Verification, VerificationAnswer},
+    },
+};
+use tokio::time::Instant;
+use tracing::{field::display, info, warn};
+
+use super::{Denied, Desk};
+use crate::wire::{Refusal, TrustReply, UserReply};
+
+/// How long one look at a verification may keep the session.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Desk {
+    pub(crate) async fn trust(&self, agent: &AgentId) -> Result<TrustReply, Denied> {
+        let spec = self.spec(agent)?;
+        let session = self.session(agent)?;
+        let users = self.in_time(agent, self.trust_of(agent, &session)?.users()).await?;
+        Ok(TrustReply::new(&spec, &users))
+    }
+
+    pub(crate) async fn decide(
+        &self,
+        agent: &AgentId,
+        user: &UserId,
+        order: &Order,
+    ) -> Result<UserReply, Denied> {
+        let (action, device) = match order {
+            Order::Approve(device) => ("trust_approve", device.as_ref()),
+            Order::Block(device) => ("trust_block", device.as_ref()),
+            Order::Withdraw => ("trust_withdraw", None),
+        };
+        let about = About { agent, user: Some(user), device };
+        let decided = async {
+            let spec = self.spec(agent)?;
+            let session = self.session(agent)?;
+            let work = self.trust_of(agent, &session)?.decide(user, order);
+            Ok(UserReply::new(&spec, &self.in_time(agent, work).await?))
+        };
+        about.noted(action, decided.await)
+    }
+
+    pub(crate) async fn verifications(&self, agent: &AgentId) -> Result<Vec<Verification>, Denied> {
+        let session = self.session(agent)?;
+        let trust = self.trust_of(agent, &session)?;
+        self.in_time(agent, async { Ok::<_, TrustError>(trust.verifications().await) }).await
+    }
+
+    pub(crate) async fn begin_verification(
+        &self,
+        agent: &AgentId,
+        with: &Partner,
+        method: Method,
+    ) -> Result<Verification, Denied> {
+        let about = About { agent, user: Some(&with.user), device: with.device.as_ref() };
+        let begun = async {
+            let session = self.session(agent)?;
+            let work = self.trust_of(agent, &session)?.begin_verification(with, method);
+            self.in_time(agent, work).await
+        };
+        about.noted("verification_begin", begun.await)
+    }
+
+    /// A verification, as soon as it is later than `after`, or `wait` is over.
+    ///
+    /// Waits in short looks, so that an agent that ends meanwhile can let go of
+    /// its session.
+    pub(crate) async fn verification(
+        &self,
+        agent: &AgentId,
+        number: u64,
+        after: u64,
+        wait: Duration,
+    ) -> Result<Verification, Denied> {
+        let end = Instant::now() + wait;
+        let look = async {
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                let session = self.session(agent)?;
+                let trust = self.trust_of(agent, &session)?;
+                let found = trust.verification(number, after, left.min(LOOK)).await?;
+                if found.revision > after || left <= LOOK {
+                    return Ok(found);
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            found = look => found,
+            () = self.stop.asked() => Err(HoldError::Stopping.into()),
+        }
+    }
+
+    pub(crate) async fn answer_verification(
+        &self,
+        agent: &AgentId,
+        number: u64,
+        answer: VerificationAnswer,
+    ) -> Result<Verification, Denied> {
+        let action = match answer {
+            VerificationAnswer::Match => "verification_match",
+            VerificationAnswer::Mismatch => "verification_mismatch",
+            VerificationAnswer::Cancel => "verification_cancel",
+        };
+        let all = self.verifications(agent).await.unwrap_or_default();
+        let with = all.into_iter().find(|verification| verification.number == number);
+        let about = About {
+            agent,
+            user: with.as_ref().map(|verification| &verification.user),
+            device: with.as_ref().and_then(|verification| verification.device.as_ref()),
+        };
+        let answered = async {
+            let session = self.session(agent)?;
+            let work = self.trust_of(agent, &session)?.answer_verification(number, answer);
+            self.in_time(agent, work).await
+        };
+        about.noted(action, answered.await)
+    }
+
+    fn session(&self, agent: &AgentId) -> Result<Arc<dyn Session>, Denied> {
+        self.spec(agent)?;
+        self.board.report(agent).session().ok_or_else(|| self.denied(agent))
+    }
+
+    fn trust_of<'a>(
+        &self,
+        agent: &AgentId,
+        session: &'a Arc<dyn Session>,
+    ) -> Result<&'a dyn Trust, Denied> {
+        session.trust().ok_or_else(|| self.denied(agent))
+    }
+
+    fn denied(&self, agent: &AgentId) -> Denied {
+        let status = self.statuses().into_iter().find(|status| status.id == *agent);
+        let standing = status.map(|status| status.standing);
+        let standing = standing.unwrap_or_else(|| Standing::plain(AgentState::Stopped));
+        Denied::NotUp { agent: agent.clone(), standing }
+    }
+}
+
+/// An agent that nobody can ask about trust, with its state as `status` has it.
+pub(super) fn not_up(agent: &AgentId, standing: &Standing) -> Refusal {
+    let state = standing.state.as_str();
+    let reason = match &standing.reason {
+        Some(reason) => format!("{agent} cannot be asked now ({state}): {reason}"),
+        None => format!("{agent} cannot be asked now ({state})"),
+    };
+    let way_out = standing.action.clone().unwrap_or_else(|| match standing.state {
+        AgentState::Starting | AgentState::Backoff | AgentState::Stopping => {
+            format!("repeat the command when `launcher status` shows {agent} as running")
+        }
+        AgentState::Running | AgentState::Degraded | AgentState::Parked | AgentState::Stopped => {
+            format!("`launcher doctor {agent}`")
+        }
+    });
+    Refusal::new(reason, way_out)
+}
+
+/// What is logged of something that an operator wants: whom it is about, and
+/// nothing of what both sides compare.
+struct About<'a> {
+    agent: &'a AgentId,
+    user: Option<&'a UserId>,
+    device: Option<&'a DeviceId>,
+}
+
+impl About<'_> {
+    fn noted<T>(&self, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
+        let agent = self.agent.as_str();
+        let (user, device) = (self.user.map(display), self.device.map(display));
+        match &done {
+            Ok(_) => {
+                info!(
+                    event = "operator_action",
+                    agent, action, user, device, "done for an operator"
+                );
+            }
+            Err(denied) => warn!(
+                event = "operator_action",
+                agent,
+                action,
+                user,
+                device,
+                reason = %denied,
+                "asked for by an operator, and not done"
+            ),
+        }
+        done
+    }
+}
