@@ -102,6 +102,9 @@ fn consequence(
             "{who} gets no keys any more and is not obeyed, in any trust_mode; what they have keys \
              for already they can still read"
         ),
+        TrustAction::Withdraw if meant.is_empty() => {
+            format!("what was decided about {who} is taken back; no device of theirs is known")
+        }
         TrustAction::Withdraw => format!(
             "what was decided about {who} is taken back, and that they were verified; by \
              trust_mode `{}` {trusted} of {} devices are trusted now",

@@ -147,6 +147,18 @@ fn an_order_says_what_follows_from_it_in_the_agents_mode() {
     );
 }
 
+#[test]
+fn what_was_decided_about_a_stranger_is_taken_back() {
+    let spec = agent(TrustMode::Tofu);
+    let user = UserId::new("@eve:hs");
+    let request = TrustRequest { action: TrustAction::Withdraw, user: user.clone(), device: None };
+    let eve = UserReply::new(&spec, &UserRecord::new(user, THEN));
+    assert_eq!(
+        consequence(&spec, &request, &eve).unwrap(),
+        "what was decided about @eve:hs is taken back; no device of theirs is known"
+    );
+}
+
 fn typed(line: &str) -> Result<Option<TrustRequest>, i32> {
     let arguments = ["launcher", "trust"].into_iter().chain(line.split_whitespace());
     let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.exit_code())?;
