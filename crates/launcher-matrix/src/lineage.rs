@@ -218,8 +218,11 @@ pub(crate) fn read(event: &Value) -> Option<Announcement> {
     is_one.then(|| serde_json::from_value(event["content"].clone()).ok())?
 }
 
-/// The first of these events that this device has sent and the journal knows
-/// nothing about.
+/// The first of these events that answers something, that this device has sent
+/// and that the journal knows nothing about.
+///
+/// What a verification takes is sent by the SDK, with transactions of its own;
+/// it replies to nothing.
 ///
 /// Servers tell the transaction of an event only to the device that sent it.
 pub(crate) async fn foreign(
@@ -229,8 +232,10 @@ pub(crate) async fn foreign(
 ) -> Result<Option<String>, Fault> {
     for event in events {
         let is_message = event["type"] == "m.room.message" || event["type"] == "m.room.encrypted";
+        let answers = !event["content"]["m.relates_to"]["m.in_reply_to"].is_null();
         let transaction = event["unsigned"]["transaction_id"].as_str();
-        let (true, Some(transaction)) = (is_message && event["sender"] == own, transaction) else {
+        let is_own = is_message && answers && event["sender"] == own;
+        let (true, Some(transaction)) = (is_own, transaction) else {
             continue;
         };
         let at = Stamp(event["origin_server_ts"].as_u64().unwrap_or_default());

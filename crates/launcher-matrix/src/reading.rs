@@ -160,6 +160,7 @@ impl Reader<'_> {
         let rooms: BTreeSet<String> = news.raw.keys().chain(updates.keys()).cloned().collect();
         // What waits from before was said before all this.
         self.retry(&keys, waiting, &mut arrivals).await?;
+        let full = waiting.full();
         for id in rooms {
             let Ok(parsed) = ruma::RoomId::parse(&id) else { continue };
             let Some(room) = self.client.get_room(&parsed) else { continue };
@@ -173,7 +174,7 @@ impl Reader<'_> {
             let past = Past { broken: &mut *broken, passed_over: &mut arrivals.passed_over };
             let seen =
                 self.gather(&room, raw, complete, parts, again, &mut originals, past).await?;
-            self.take_in(&room, seen, &mut originals, &mut arrivals).await?;
+            self.take_in(&room, seen, &mut originals, &full, &mut arrivals).await?;
         }
         self.note_encrypted(&mut arrivals.intake).await?;
         waiting.add(arrivals.intake.locked.iter().map(|(locked, _)| locked.clone()), self.report);
@@ -347,6 +348,7 @@ impl Reader<'_> {
         room: &Room,
         seen: Vec<Seen>,
         originals: &mut Originals,
+        full: &BTreeSet<UserId>,
         arrivals: &mut Arrivals,
     ) -> Result<(), Fault> {
         let id = RoomId::new(room.room_id().as_str());
@@ -376,28 +378,30 @@ impl Reader<'_> {
                     self.report.decrypted();
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
                     let wanted = !history && message.calls_for_answer().is_ok();
-                    let assurance = match wanted {
-                        true => self.judge(&message.sender, Some(&info)).await?,
-                        false => Ok(message.assurance),
+                    if !wanted {
+                        // What is never answered needs no protection against a replay.
+                        if let Some(ciphertext) = originals.ciphertext(&event_id) {
+                            let (ciphertext, wanted) = (Some(ciphertext), !history);
+                            arrivals.intake.heard.push(Heard { message, ciphertext, wanted });
+                        }
+                        continue;
+                    }
+                    // What is judged is what is acted upon: the event as it was sent.
+                    let found = match original {
+                        true => originals.ciphertext(&event_id).map(|at| (message, *info, at)),
+                        false => self.original_message(room, &event_id, originals).await?,
                     };
-                    let assurance = match assurance {
-                        Ok(assurance) => assurance,
+                    let Some((message, info, ciphertext)) = found else { continue };
+                    match self.judge(&message.sender, Some(&info)).await? {
+                        Ok(assurance) => {
+                            let message = Message { assurance, ..message };
+                            let ciphertext = Some(ciphertext);
+                            arrivals.intake.heard.push(Heard { message, ciphertext, wanted });
+                        }
                         Err(refusal) => {
                             let session = info.session_id().map(ToOwned::to_owned);
-                            self.refuse(&id, &json, session, refusal, originals, arrivals);
-                            continue;
+                            self.refuse(&id, &json, session, refusal, originals, full, arrivals);
                         }
-                    };
-                    let heard = match wanted {
-                        true if original => originals.ciphertext(&event_id).map(|at| (message, at)),
-                        true => self.original_message(room, &event_id, originals).await?,
-                        // What is never answered needs no protection against a replay.
-                        false => originals.ciphertext(&event_id).map(|at| (message, at)),
-                    };
-                    if let Some((message, ciphertext)) = heard {
-                        let message = Message { assurance, ..message };
-                        let ciphertext = Some(ciphertext);
-                        arrivals.intake.heard.push(Heard { message, ciphertext, wanted: !history });
                     }
                 }
                 Lock::None => {
@@ -405,7 +409,7 @@ impl Reader<'_> {
                     if !history && message.calls_for_answer().is_ok() {
                         let judged = self.judge(&message.sender, None).await?;
                         if let Err(refusal) = judged {
-                            self.refuse(&id, &json, None, refusal, originals, arrivals);
+                            self.refuse(&id, &json, None, refusal, originals, full, arrivals);
                             continue;
                         }
                     }
@@ -430,6 +434,10 @@ impl Reader<'_> {
     }
 
     /// Keeps a message that is not acted upon, if that can change.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is known of the message, and where it goes"
+    )]
     fn refuse(
         &self,
         room: &RoomId,
@@ -437,13 +445,14 @@ impl Reader<'_> {
         session: Option<String>,
         refusal: Refusal,
         originals: &Originals,
+        full: &BTreeSet<UserId>,
         arrivals: &mut Arrivals,
     ) {
         let refused = undecryptable::refuse(room, opened, session, refusal, stamp());
         let Some(locked) = refused else { return };
         let fresh = timeline::age(opened) <= self.spec.catch_up.max_age;
         let original = originals.get(locked.event.as_str());
-        match original.filter(|_| fresh && refusal.can_heal()) {
+        match original.filter(|_| fresh && refusal.can_heal() && !full.contains(&locked.sender)) {
             // As it was sent: whatever is kept is decrypted and judged anew.
             Some(json) => arrivals.intake.locked.push((locked, json.to_string())),
             None if fresh => arrivals.notices.extend(notices::hint(&locked, refusal)),
@@ -451,15 +460,15 @@ impl Reader<'_> {
         }
     }
 
-    /// A message and its ciphertext's place, both from one and the same event
-    /// of the server. The SDK's own reading of it may be of another: a server
+    /// A message, who the encryption says has sent it, and its ciphertext's place,
+    /// all from one and the same event of the server. The SDK's own reading of it may be of another: a server
     /// can tell different things in different answers.
     async fn original_message(
         &self,
         room: &Room,
         event: &str,
         originals: &mut Originals,
-    ) -> Result<Option<(Message, Ciphertext)>, Fault> {
+    ) -> Result<Option<(Message, EncryptionInfo, Ciphertext)>, Fault> {
         let id = room.room_id().as_str();
         if !originals.contains(event) && !originals.fetched {
             originals.fetched = true;
@@ -486,7 +495,8 @@ impl Reader<'_> {
         match Seen::new(event.to_owned(), opened, true) {
             Some(Seen { json: opened, lock: Lock::Opened(info), .. }) if !is_forged(&info) => {
                 let message = timeline::message(id, &opened);
-                Ok(message.zip(feed::ciphertext(json)))
+                let message = message.filter(|message| message.calls_for_answer().is_ok());
+                Ok(message.zip(feed::ciphertext(json)).map(|(message, at)| (message, *info, at)))
             }
             _ => {
                 warn_forged(&RoomId::new(id), event);
@@ -506,13 +516,17 @@ impl Reader<'_> {
         let now = stamp();
         for mut locked in waiting.take_due(keys, now) {
             if now.since(locked.sent) > self.spec.catch_up.max_age {
-                info!(event = "stale_skipped", count = 1, room = %locked.room, event_id = %locked.event, "its key did not come within catch_up.max_age");
+                info!(event = "stale_skipped", count = 1, room = %locked.room, event_id = %locked.event, "a message waited longer than catch_up.max_age");
                 intake.unlocked.push(locked.event);
                 continue;
             }
             match self.try_again(&locked).await? {
                 Tried::Opened(heard) => {
-                    info!(event = "decrypted_late", room = %locked.room, event_id = %locked.event, "the key arrived");
+                    let why = match locked.cause {
+                        Cause::SenderNotTrusted(_) => "its sender is trusted now",
+                        _ => "its key arrived",
+                    };
+                    info!(event = "decrypted_late", room = %locked.room, event_id = %locked.event, why, "a message that waited is taken up");
                     intake.heard.extend(heard);
                     intake.unlocked.push(locked.event);
                 }
@@ -524,11 +538,11 @@ impl Reader<'_> {
                 }
                 Tried::InVain(cause) => {
                     locked.tries += 1;
-                    locked.next_try =
-                        now.plus(launcher_core::undecryptable::next_try(locked.tries));
                     if let Some(cause) = cause {
                         locked.cause = cause;
                     }
+                    let next = undecryptable::next_try(&locked, self.spec.catch_up.max_age, now);
+                    locked.next_try = next;
                     self.journal.postpone(&locked).await?;
                     waiting.update(&locked);
                 }

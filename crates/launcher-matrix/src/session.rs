@@ -12,7 +12,7 @@ mod sending;
 mod trusting;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -220,7 +220,7 @@ impl MatrixSession {
             reading: Mutex::new(Reading { waiting, ..Reading::default() }),
         };
         let live = session.live().await?;
-        session.sync(&live).await?;
+        let (updates, _) = session.sync(&live).await?;
         session.parts.report.synced();
         if is_lost {
             aftermath::ask_for_devices(&live.client).await;
@@ -228,6 +228,8 @@ impl MatrixSession {
         // What an operator decided while nobody ran the agent holds from the first message on.
         session.ledger.reconcile_all(&live.client).await?;
         session.call_off_leftovers(&live.client).await?;
+        session.ledger.sign_verified(&live.client).await?;
+        session.follow_verifications(&live, &updates).await?;
         let since = session.position().since.clone();
         let position = done.is_none().then(|| since.clone());
         let encrypted_rooms = reading::encrypted_rooms(&live.client).collect();
@@ -335,12 +337,21 @@ impl MatrixSession {
         let is_new = login.access_token != self.login().access_token;
         self.set_login(login);
         if is_new {
-            self.verifications.abandon().await;
+            self.abandon_verifications().await;
             // Whoever uses the client now uses it with the old token, which stays good.
-            let live = self.live.write().await.take();
-            if let Some(live) = live {
+            let mut guard = self.live.write().await;
+            self.abandon_verifications().await;
+            if let Some(live) = guard.take() {
                 live.client.encryption().wait_for_e2ee_initialization_tasks().await;
             }
+        }
+    }
+
+    /// Calls off what is under way: its client goes away.
+    async fn abandon_verifications(&self) {
+        self.verifications.abandon().await;
+        if let Err(fault) = self.ledger.note_under_way(&BTreeMap::new()).await {
+            warn!(%fault, "the next life will call off verifications that are over");
         }
     }
 
@@ -406,7 +417,7 @@ impl MatrixSession {
         self.follow_people(&live, &mut reading.waiting).await?;
         self.follow_verifications(&live, &updates).await?;
         let hurried = std::mem::take(&mut *self.lock_hurried());
-        reading.waiting.hurry(&hurried);
+        reading.waiting.decided(&hurried);
         self.show_stall(found.is_some());
         for (room, update) in updates.iter().flat_map(|update| &update.joined) {
             if somebody_left(update, &parts.spec.account.user_id) {
@@ -696,8 +707,12 @@ impl Session for MatrixSession {
 
     async fn close(&self) {
         self.position().closed = true;
-        self.verifications.abandon().await;
-        let live = self.live.write().await.take();
+        self.abandon_verifications().await;
+        let live = {
+            let mut guard = self.live.write().await;
+            self.verifications.abandon().await;
+            guard.take()
+        };
         if let Some(live) = live {
             live.client.encryption().wait_for_e2ee_initialization_tasks().await;
         }

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use launcher_core::{
     agent::AgentId,
     fault::Fault,
@@ -50,6 +51,9 @@ const TRUST: &str = "trust";
 
 /// Records that are kept in memory at most.
 const REMEMBERED: usize = 1_000;
+
+/// Users whom the server is asked about side by side.
+const ASKED_AT_ONCE: usize = 8;
 
 /// How long after a question about a user's devices the server is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -151,7 +155,9 @@ impl Ledger {
         for user in users {
             let Some(look) = seen::look(client, user).await? else { continue };
             let record = state.known.get(user);
-            if record.is_none() && look.user.devices.is_empty() && look.user.identity.is_none() {
+            // Somebody of whom the store has nothing was never asked about in it, or is of no concern:
+            // after the loss of a store nobody's devices are gone because of that.
+            if look.user.devices.is_empty() && look.user.identity.is_none() {
                 continue;
             }
             let Reconciled { record: fresh, findings } = reconcile(record, &look.user, stamp().0);
@@ -210,7 +216,12 @@ impl Ledger {
             };
             let by_signature = device.is_verified_with_cross_signing();
             let verdict = judge(self.mode, record, known, own);
-            let wanted = mark(self.mode, verdict, by_signature);
+            let wanted = match (own, verdict) {
+                (true, Verdict::Refused(Refusal::Blocked)) => LocalTrust::BlackListed,
+                // Never marked as trusted: such a device is given the account's secrets.
+                (true, _) => LocalTrust::Unset,
+                (false, verdict) => mark(self.mode, verdict, by_signature),
+            };
             if device.local_trust_state() != wanted {
                 device.set_local_trust(wanted).await.map_err(store_failed)?;
             }
@@ -255,34 +266,53 @@ impl Ledger {
     /// may have it: to be called right before something is sent there.
     pub(crate) async fn prepare(&self, client: &Client, members: &[UserId]) -> Result<(), Fault> {
         let members = self.watched(members).await;
-        if self.mode != TrustMode::Tofu {
-            let tracked = client.encryption().tracked_users().await.map_err(store_failed)?;
-            let is_tracked =
-                |user: &UserId| tracked.iter().any(|tracked| tracked.as_str() == user.as_str());
-            for user in members.iter().filter(|user| !is_tracked(user)) {
-                if self.state.lock().await.may_ask(user) {
-                    ask(client, user).await;
-                }
-            }
-        }
         for some in members.chunks(REMEMBERED / 2) {
             self.reconcile(client, some).await?;
+            // A member who was loaded a moment ago: the SDK asks about them only when it sends.
+            let unknown = self.unknown(some).await;
+            if unknown.is_empty() {
+                continue;
+            }
+            for few in unknown.chunks(ASKED_AT_ONCE) {
+                let mut asking = FuturesUnordered::new();
+                for user in few {
+                    asking.push(ask(client, user));
+                }
+                while asking.next().await.is_some() {}
+            }
+            self.reconcile(client, &unknown).await?;
         }
         Ok(())
     }
 
-    /// Whether a device of somebody blocked has shown up while something was
-    /// sent. Then the room's next message has to begin a new session.
+    /// Those of these users of whom no device is known, and about whom the server
+    /// was not asked lately.
+    async fn unknown(&self, users: &[UserId]) -> Vec<UserId> {
+        let mut state = self.state.lock().await;
+        let has_device = |record: &UserRecord| record.devices.values().any(|d| d.gone.is_none());
+        let mut unknown = Vec::new();
+        for user in users.iter().filter(|user| **user != self.own) {
+            if !state.known.get(user).is_some_and(has_device) && state.may_ask(user) {
+                unknown.push(user.clone());
+            }
+        }
+        unknown
+    }
+
+    /// Whether something has become known of those who are looked at while
+    /// something was sent: it may have gone to somebody who may not have it. Then
+    /// the room's next message has to begin a new session.
     pub(crate) async fn was_too_open(
         &self,
         client: &Client,
         members: &[UserId],
     ) -> Result<bool, Fault> {
-        if self.mode != TrustMode::Tofu {
-            return Ok(false);
-        }
         let members = self.watched(members).await;
-        Ok(!self.reconcile(client, &members).await?.is_empty())
+        let mut changed = false;
+        for some in members.chunks(REMEMBERED / 2) {
+            changed |= !self.reconcile(client, some).await?.is_empty();
+        }
+        Ok(changed)
     }
 
     /// Those who have to be looked at when something is sent.
@@ -394,19 +424,44 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that an operator has just verified a user.
+    /// Notes that an operator has just verified a user by this master key; whether
+    /// that is still theirs.
     pub(crate) async fn set_verified(
         &self,
         client: &Client,
         user: &UserId,
+        master_key: &str,
         method: Method,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let mut state = self.state.lock().await;
         self.reconcile_in(&mut state, client, std::slice::from_ref(user)).await?;
-        let now = stamp().0;
-        let before =
-            state.known.get(user).cloned().unwrap_or_else(|| UserRecord::new(user.clone(), now));
-        self.keep(&mut state, client, verified(&before, method, now)).await.map(drop)
+        let known = state.known.get(user);
+        let Some(record) = known.and_then(|known| verified(known, master_key, method, stamp().0))
+        else {
+            return Ok(false);
+        };
+        self.keep(&mut state, client, record).await?;
+        Ok(true)
+    }
+
+    /// Signs those whom an operator has verified and whose signature is not on
+    /// the server: a kill can have come in between.
+    pub(crate) async fn sign_verified(&self, client: &Client) -> Result<(), Fault> {
+        for record in self.users().await? {
+            let is_ours = record.verified.is_some() && record.user != self.own;
+            if !is_ours || record.withdrawn.is_some() {
+                continue;
+            }
+            let Some(identity) = seen::identity(client, &record.user).await? else { continue };
+            let key = identity.master_key().get_first_key().map(|key| key.to_base64());
+            if identity.is_verified() || key != record.master_key {
+                continue;
+            }
+            if let Err(error) = identity.verify().await {
+                tracing::warn!(user = %record.user, %error, "a verified user could not be signed");
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a user was told why they are not obeyed.

@@ -41,6 +41,9 @@ const NOTICES_PER_HOUR: usize = 5;
 /// Sessions of which it is remembered that people were told about them.
 const NOTICED: usize = 10_000;
 
+/// Messages of one sender that wait because they are not trusted at most.
+const REFUSED_PER_SENDER: usize = 100;
+
 /// The events of one agent that wait for their key.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -117,11 +120,29 @@ impl Waiting {
         }
     }
 
+    /// The same after an operator's word about these senders: they may be told
+    /// again why they are not obeyed.
+    pub(crate) fn decided(&mut self, senders: &BTreeSet<UserId>) {
+        self.hinted.retain(|sender| !senders.contains(sender));
+        self.hurry(senders);
+    }
+
     /// The same, whoever sent them.
     pub(crate) fn hurry_all(&mut self) {
         for event in self.events.iter_mut().filter(|event| is_refused(event)) {
             event.next_try = Stamp::default();
         }
+    }
+
+    /// Senders of whom as many messages wait as are kept, because they are not
+    /// trusted: one of them shall not take the place of others.
+    pub(crate) fn full(&self) -> BTreeSet<UserId> {
+        let mut counts: BTreeMap<&UserId, usize> = BTreeMap::new();
+        for event in self.events.iter().filter(|event| is_refused(event)) {
+            *counts.entry(&event.sender).or_default() += 1;
+        }
+        let full = counts.into_iter().filter(|(_, count)| *count >= REFUSED_PER_SENDER);
+        full.map(|(sender, _)| sender.clone()).collect()
     }
 
     /// The first message of each sender that waits because they are not trusted.
@@ -244,6 +265,18 @@ impl Waiting {
     fn show(&self, report: &Report) {
         let locked = self.events.iter().filter(|event| !is_refused(event));
         report.set_undecryptable_pending(locked.count());
+    }
+}
+
+/// When an event is tried again. Trust announces itself when it changes, so who
+/// is not trusted is not tried before the message is too old; a device that
+/// nobody knows may become known at any time.
+pub(crate) fn next_try(event: &Locked, max_age: Duration, now: Stamp) -> Stamp {
+    match event.cause {
+        Cause::SenderNotTrusted(refusal) if refusal != Refusal::UnknownDevice => {
+            event.sent.plus(max_age).plus(Duration::from_secs(1)).max(now)
+        }
+        _ => now.plus(launcher_core::undecryptable::next_try(event.tries)),
     }
 }
 

@@ -27,7 +27,7 @@ use launcher_runtime::{
     },
     stamp,
 };
-use matrix_sdk::encryption::verification::VerificationRequest;
+use matrix_sdk::encryption::verification::{Verification as SdkVerification, VerificationRequest};
 use tokio::{
     sync::{Mutex, Notify},
     time::Instant,
@@ -36,6 +36,15 @@ use tracing::{info, warn};
 
 /// Flows that have ended and are still shown at most.
 const ENDED: usize = 20;
+
+/// Flows that are under way at most.
+const UNDER_WAY: usize = 50;
+
+/// How many requests of one user are declined in [`DECLINES_FOR`].
+const DECLINES: usize = 3;
+
+/// How long a request that was declined counts.
+const DECLINES_FOR: Duration = Duration::from_secs(3_600);
 
 /// The verifications of one agent.
 #[derive(Default)]
@@ -50,6 +59,8 @@ pub(crate) struct Verifications {
 struct Flows {
     all: BTreeMap<u64, Flow>,
     count: u64,
+    /// Who was declined lately.
+    declined: Vec<(UserId, Instant)>,
 }
 
 /// One verification.
@@ -59,15 +70,15 @@ struct Flow {
     request: Option<VerificationRequest>,
     /// How the operator wants to go on, once one has taken it up.
     method: Option<Method>,
+    /// What the request turned into.
+    verification: Option<SdkVerification>,
 }
 
 /// What a step led to.
 #[derive(Debug, Default)]
 pub(crate) struct Advanced {
-    /// Who was verified, and how.
-    pub(crate) verified: Vec<(UserId, Method)>,
-    /// Flows that have ended.
-    pub(crate) ended: Vec<UserId>,
+    /// Whose identity was verified, by its master key, and how.
+    pub(crate) verified: Vec<(UserId, String, Method)>,
 }
 
 impl Verifications {
@@ -97,7 +108,8 @@ impl Verifications {
             revision: 1,
             stage,
         };
-        let flow = Flow { shown: shown.clone(), request: Some(request), method };
+        let request = Some(request);
+        let flow = Flow { shown: shown.clone(), request, method, verification: None };
         flows.all.insert(shown.number, flow);
         self.show(&flows);
         shown
@@ -161,7 +173,15 @@ impl Verifications {
         let Some(request) = &flow.request else {
             return Err(refused("the verification is over", "begin a new one"));
         };
-        step::answer(request, &flow.shown.stage, answer).await
+        if let Err(error) = step::answer(request, &flow.shown.stage, answer).await? {
+            // The SDK has gone on as if it had been sent.
+            let reason = format!("it could not be sent: {error}");
+            flow.shown.stage = step::call_off(request, "m.user", &reason).await;
+            flow.shown.revision += 1;
+            flow.request = None;
+            self.changed.notify_waiters();
+        }
+        Ok(())
     }
 
     /// Takes every flow one step further; calls off those that took too long.
@@ -170,10 +190,15 @@ impl Verifications {
         let mut flows = self.flows.lock().await;
         for flow in flows.all.values_mut() {
             let Some(request) = &flow.request else { continue };
+            let is_over = request.is_done() || request.is_cancelled();
             let is_late = stamp().since(Stamp(flow.shown.began)) >= timeout;
-            let stage = match is_late {
+            flow.verification = step::verification(request).or(flow.verification.take());
+            let stage = match is_late && !is_over {
                 true => step::call_off(request, "m.timeout", "it took too long").await,
-                false => step::next(request, flow.method, &flow.shown.stage).await,
+                false => {
+                    let known = flow.verification.as_ref();
+                    step::next(request, known, flow.method, &flow.shown.stage).await
+                }
             };
             flow.shown.device = step::other_device(request).or(flow.shown.device.take());
             if stage == flow.shown.stage {
@@ -185,8 +210,8 @@ impl Verifications {
             match &flow.shown.stage {
                 Stage::Done => {
                     info!(event = "verification_done", %user, "verified each other");
-                    let method = flow.method.unwrap_or(Method::Emoji);
-                    advanced.verified.push((user.clone(), method));
+                    let proven = flow.verification.as_ref().and_then(step::proven);
+                    advanced.verified.extend(proven.map(|(key, how)| (user.clone(), key, how)));
                 }
                 Stage::Cancelled { by_us, code, reason } => {
                     warn!(event = "verification_cancelled", %user, by_us, code, reason, "a verification ended without a result");
@@ -199,7 +224,7 @@ impl Verifications {
                 | Stage::Confirmed => continue,
             }
             flow.request = None;
-            advanced.ended.push(user);
+            flow.verification = None;
         }
         self.forget_old(&mut flows);
         self.show(&flows);
@@ -212,11 +237,54 @@ impl Verifications {
         let mut flows = self.flows.lock().await;
         for flow in flows.all.values_mut() {
             let Some(request) = flow.request.take() else { continue };
+            flow.verification = None;
             flow.shown.stage = step::call_off(&request, "m.user", "the agent's session ends").await;
             flow.shown.revision += 1;
         }
         self.show(&flows);
         self.changed.notify_waiters();
+    }
+
+    /// Ends the flows in these rooms, and tells nobody:
+    /// what is sent there could go out in the clear.
+    pub(crate) async fn drop_unsound(&self, unsound: &BTreeSet<RoomId>) {
+        let mut flows = self.flows.lock().await;
+        for flow in flows.all.values_mut() {
+            let room = flow.request.as_ref().and_then(|request| request.room_id());
+            if !room.is_some_and(|room| unsound.contains(&RoomId::new(room.as_str()))) {
+                continue;
+            }
+            (flow.request, flow.verification) = (None, None);
+            flow.shown.stage = Stage::Cancelled {
+                by_us: true,
+                code: "m.user".to_owned(),
+                reason: "the room was encrypted before, and the server says that it is not"
+                    .to_owned(),
+            };
+            flow.shown.revision += 1;
+        }
+        self.show(&flows);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether one more request of this user may be declined; those of somebody
+    /// who asks again and again are passed over.
+    pub(crate) async fn may_decline(&self, user: &UserId) -> bool {
+        let mut flows = self.flows.lock().await;
+        let now = Instant::now();
+        flows.declined.retain(|(_, then)| now.duration_since(*then) < DECLINES_FOR);
+        let count = flows.declined.iter().filter(|(declined, _)| declined == user).count();
+        let may = count < DECLINES && flows.declined.len() < DECLINES * 100;
+        if may {
+            flows.declined.push((user.clone(), now));
+        }
+        may
+    }
+
+    /// Whether one more request may wait for an operator.
+    pub(crate) async fn has_room(&self) -> bool {
+        let flows = self.flows.lock().await;
+        flows.all.values().filter(|flow| flow.request.is_some()).count() < UNDER_WAY
     }
 
     /// Whom an operator verifies at this moment.

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bed;
+mod conversing;
 mod launcher;
 mod tapped;
 
@@ -18,6 +19,7 @@ mod crowd;
 mod damage;
 mod files_at_rest;
 mod folders;
+mod key_requests;
 mod kills;
 mod late_keys;
 mod lifecycle;
@@ -36,6 +38,7 @@ mod soak;
 mod tokens;
 mod trust;
 mod upkeep;
+mod verifying;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -61,6 +64,7 @@ const ALL: &[Cases] = &[
     damage::CASES,
     files_at_rest::CASES,
     folders::CASES,
+    key_requests::CASES,
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
@@ -79,6 +83,7 @@ const ALL: &[Cases] = &[
     tokens::CASES,
     trust::CASES,
     upkeep::CASES,
+    verifying::CASES,
 ];
 
 fn main() -> ExitCode {

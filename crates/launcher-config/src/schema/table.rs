@@ -167,8 +167,8 @@ pub(crate) static AGENT: &[Key] = &[
         presence: Default("`tofu`"),
         about: "Who gets the agent's keys and whose messages it acts upon. `tofu`: everybody \
                 in the room. `cross-signing`: only devices that their owner has signed. `manual`: \
-                only devices that an operator approved; this version cannot record approvals and \
-                parks the agent.",
+                only devices that an operator approved, with `launcher trust`, and those that a \
+                verified user has signed. docs/guide/trust.md has the whole table.",
         example: "trust_mode: tofu",
     },
     Key {
@@ -205,8 +205,9 @@ pub(crate) static AGENT: &[Key] = &[
         path: "verification.timeout",
         kind: Duration,
         presence: Default("`10m`"),
-        about: "How long a verification may take, from the request to its end. Other clients give \
-                up after ten minutes.",
+        about: "How long a verification may take, from the request to its end. Whatever is set \
+                here, both sides give up ten minutes after the request, and five after the first \
+                of them began to compare.",
         example: "timeout: 10m",
     },
     Key {

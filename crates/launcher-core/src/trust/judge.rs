@@ -87,13 +87,16 @@ pub fn judge(mode: TrustMode, user: &UserRecord, device: &DeviceRecord, own: boo
     }
     match mode {
         TrustMode::Tofu => Verdict::Trusted,
-        TrustMode::CrossSigning if user.is_violated() && !own => {
-            Verdict::Refused(Refusal::IdentityChanged)
+        // Whoever holds the account's signing keys speaks for its owner, the operator; and only they.
+        TrustMode::CrossSigning | TrustMode::Manual if own => {
+            match device.signed && user.verified.is_some() {
+                true => Verdict::Trusted,
+                false => Verdict::Refused(Refusal::Unsigned),
+            }
         }
+        TrustMode::CrossSigning if user.is_violated() => Verdict::Refused(Refusal::IdentityChanged),
         TrustMode::CrossSigning if device.signed => Verdict::Trusted,
         TrustMode::CrossSigning => Verdict::Refused(Refusal::Unsigned),
-        // Whoever holds the account's signing keys speaks for its owner, the operator.
-        TrustMode::Manual if own && device.signed => Verdict::Trusted,
         TrustMode::Manual if device.is_approved() => Verdict::Trusted,
         TrustMode::Manual if user.verified.is_some() && device.signed => Verdict::Trusted,
         TrustMode::Manual if user.changed.as_ref().is_some_and(was_trusted) => {
@@ -210,10 +213,10 @@ impl Refusal {
     pub fn hint(self) -> Option<&'static str> {
         match self {
             Self::Blocked => None,
-            Self::Unsigned | Self::UnknownDevice => Some("🔏 please verify this session"),
+            Self::Unsigned => Some("🔏 please verify this session"),
             Self::AwaitingApproval => Some("⏳ waiting for my operator to approve you"),
             Self::IdentityChanged => Some("⏳ your identity changed: my operator has to check"),
-            Self::Unproven => Some("🔑 please send this again"),
+            Self::Unproven | Self::UnknownDevice => Some("🔑 please send this again"),
             Self::InTheClear => Some("🔒 I only act in encrypted rooms"),
         }
     }

@@ -175,6 +175,11 @@ impl UserRecord {
         is(self.decision.as_ref(), Decided::Blocked)
     }
 
+    /// Whether a device with this identity key is blocked, whatever else is said of it.
+    pub fn blocks_key(&self, curve25519: &str) -> bool {
+        self.devices.values().any(|device| device.is_blocked() && device.curve25519 == curve25519)
+    }
+
     /// Whether the user was verified and has another identity since.
     pub fn is_violated(&self) -> bool {
         self.verified.is_none() && self.changed.as_ref().is_some_and(|change| change.was_verified)

@@ -41,15 +41,23 @@ pub enum OrderRefused {
     },
 }
 
-/// The record of a user whom this agent's operator has just verified.
-#[must_use]
-pub fn verified(record: &UserRecord, method: Method, now: u64) -> UserRecord {
+/// The record of a user whom this agent's operator has just verified; `None` if
+/// their identity is another one than the one that was verified.
+pub fn verified(
+    record: &UserRecord,
+    master_key: &str,
+    method: Method,
+    now: u64,
+) -> Option<UserRecord> {
+    if record.master_key.as_deref() != Some(master_key) {
+        return None;
+    }
     let mut record = record.clone();
     record.verified = Some(Verified { at: now, method: Some(method) });
     record.withdrawn = None;
     record.changed = None;
     record.told = None;
-    record
+    Some(record)
 }
 
 /// The record after an order of an operator.

@@ -97,6 +97,7 @@ fn reconcile_identity(
             let was_verified = record.verified.is_some() || was(|change| change.was_verified);
             let approved = record.devices.values().any(DeviceRecord::is_approved);
             let was_approved = approved || was(|change| change.was_approved);
+            record.withdrawn = None;
             record.changed =
                 Some(IdentityChange { at: now, from: before.clone(), was_verified, was_approved });
             record.master_key = Some(identity.master_key.clone());
@@ -115,9 +116,9 @@ fn reconcile_identity(
             record.told = None;
             findings.push(Finding::Verified);
         }
-        // The agent's own identity is another one, or an operator withdrew; nothing of the user's changed.
-        (false, Some(_)) => record.verified = None,
-        (true, Some(_)) | (false, None) => {}
+        // Signatures come by the server, which can leave them out: what an operator has found out
+        // about this very key stays found out.
+        (_, Some(_)) | (false, None) => {}
     }
 }
 

@@ -175,6 +175,15 @@ fn two_resets_in_a_row_do_not_hide_that_the_first_identity_was_verified() {
 }
 
 #[test]
+fn a_server_that_first_leaves_out_the_signature_hides_nothing() {
+    let record = known(&seen(Some(("m", true)), &[device("A", true)]));
+    let stripped = then(&record, &seen(Some(("m", false)), &[device("A", true)]));
+    assert_eq!(verdicts(&stripped, "A"), ["trusted"; 3]);
+    let after = then(&stripped, &seen(Some(("n", false)), &[device("A", true)]));
+    assert_eq!(verdicts(&after, "A")[1], "identity_changed");
+}
+
+#[test]
 fn a_server_that_shows_the_first_identity_again_is_no_excuse() {
     let record = known(&seen(Some(("m", true)), &[device("A", true)]));
     let record = then(&record, &seen(Some(("n", false)), &[device("A", true)]));
@@ -226,6 +235,15 @@ fn the_other_devices_of_the_agents_own_account() {
     };
     assert_eq!(MODES.map(|mode| verdict(mode, "SIGNED")), [true, true, true]);
     assert_eq!(MODES.map(|mode| verdict(mode, "GHOST")), [true, false, false]);
+    let approved = ordered(&record, Order::Approve(None));
+    let other = then(&approved, &seen(Some(("n", false)), &[device("SIGNED", true)]));
+    let signed = &other.devices[&DeviceId::new("SIGNED")];
+    let judged = MODES.map(|mode| judge(mode, &other, signed, true) == Verdict::Trusted);
+    assert_eq!(
+        judged,
+        [true, false, false],
+        "an identity that is not the agent's own signs nothing"
+    );
 }
 
 #[test]
@@ -284,7 +302,8 @@ fn a_withdrawn_verification_stays_withdrawn_until_it_is_done_again() {
     let withdrawn = ordered(&known(&all), Order::Withdraw);
     let later = then(&withdrawn, &all);
     assert_eq!(verdicts(&later, "A"), ["trusted", "trusted", "awaiting_approval"]);
-    let again = verified(&later, Method::Emoji, 5);
+    assert_eq!(verified(&later, "another", Method::Emoji, 5), None);
+    let again = verified(&later, "m", Method::Emoji, 5).unwrap();
     assert_eq!(verdicts(&then(&again, &all), "A"), ["trusted"; 3]);
 }
 

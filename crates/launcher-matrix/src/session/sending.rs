@@ -104,13 +104,17 @@ impl MatrixSession {
             false => Vec::new(),
         };
         let _side_by_side = self.sending.read().await;
-        self.ledger.prepare(&live.client, &members).await.map_err(passing)?;
+        self.ledger
+            .prepare(&live.client, &members)
+            .await
+            .map_err(|fault| self.ledger_fault(fault))?;
         let sent = found
             .send_raw(event_type, content)
             .with_transaction_id(transaction.into())
             .await
             .map_err(|error| self.send_fault(&error))?;
-        if self.ledger.was_too_open(&live.client, &members).await.map_err(passing)? {
+        let too_open = self.ledger.was_too_open(&live.client, &members).await;
+        if too_open.map_err(|fault| self.ledger_fault(fault))? {
             found.discard_room_key().await.map_err(|error| self.send_fault(&error))?;
         }
         self.position().last_use = Instant::now();
@@ -132,6 +136,16 @@ impl MatrixSession {
             self.broke.notify_one();
         }
         errors::send_fault(error)
+    }
+
+    /// What an error of the trust ledger means for a send: a store that is broken
+    /// ends the session.
+    fn ledger_fault(&self, fault: Fault) -> SendFault {
+        if matches!(fault, Fault::StoreFailed { .. } | Fault::StoreCorrupt { .. }) {
+            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
+            self.broke.notify_one();
+        }
+        passing(fault)
     }
 
     /// What a send has found out about the session, as an error.

@@ -9,7 +9,7 @@
 //! one who must not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, IntoFuture},
     time::Duration,
 };
@@ -69,6 +69,7 @@ impl Trust for MatrixSession {
         let live = self.live().await?;
         let number = match self.verifications.requested_by(&with.user).await {
             Some(number) => {
+                self.ledger.begin_verifying(&with.user).await?;
                 self.verifications.take_up(number, method).await;
                 number
             }
@@ -81,6 +82,11 @@ impl Trust for MatrixSession {
             None => self.ask(&live, with, method).await?,
         };
         self.advance_verifications(&live).await?;
+        if self.position().closed {
+            self.verifications.abandon().await;
+        }
+        // The next reading knows when it has taken too long.
+        self.stir();
         self.verifications.get(number, 0, Duration::ZERO).await
     }
 
@@ -203,29 +209,31 @@ impl MatrixSession {
         Ok(())
     }
 
-    /// Sends what a verification needs. While nobody is verified, or only those
-    /// who have the agent's keys anyway, this is an ordinary send.
+    /// Sends what a verification needs; what the SDK sends by itself, too. While
+    /// nobody is verified this is an ordinary send.
     pub(super) async fn confiding<T>(
         &self,
         client: &Client,
         with: Option<&UserId>,
         work: impl Future<Output = T> + Send,
     ) -> Result<T, Fault> {
-        let partners = self.verifications.partners().into_iter().chain(with.cloned());
-        let partners = self.ledger.outsiders(partners);
-        if partners.is_empty() {
+        if with.is_none() && !self.verifications.is_busy().await {
             let _side_by_side = self.sending.read().await;
             return Ok(work.await);
         }
+        // In one room nothing is sent side by side: see `launcher_runtime`'s lines.
         let _alone = self.sending.write().await;
+        let partners = self.verifications.partners().into_iter().chain(with.cloned());
+        let partners = self.ledger.outsiders(partners);
+        let mut let_in = Ok(());
         for user in &partners {
-            self.ledger.let_in(client, user, true).await?;
+            let_in = let_in.and(self.ledger.let_in(client, user, true).await);
         }
         let done = work.await;
         for user in &partners {
-            self.ledger.let_in(client, user, false).await?;
+            let_in = let_in.and(self.ledger.let_in(client, user, false).await);
         }
-        Ok(done)
+        let_in.map(|()| done)
     }
 
     /// Takes in verification requests that arrived, and goes on with those that
@@ -249,9 +257,18 @@ impl MatrixSession {
         let Some(request) = request.filter(|request| !request.we_started()) else { return };
         let user = UserId::new(sender);
         let own = client.user_id() == Some(&*id);
+        if !self.is_sound(client, request.room_id()).await {
+            return;
+        }
         if !own && !self.accepts_verification(&user).await {
-            info!(event = "verification_declined", %user, "verification.accept_from does not name them, or they are blocked");
-            decline(&request).await;
+            if self.verifications.may_decline(&user).await {
+                info!(event = "verification_declined", %user, "verification.accept_from does not name them, or they are blocked");
+                let _alone = self.sending.write().await;
+                decline(&request).await;
+            }
+            return;
+        }
+        if !self.verifications.has_room().await {
             return;
         }
         let added = self.verifications.add(request, None).await;
@@ -277,12 +294,27 @@ impl MatrixSession {
         if !self.verifications.is_busy().await {
             return Ok(());
         }
+        let rooms = self.verifications.under_way().await.into_values();
+        let mut unsound = BTreeSet::new();
+        for room in rooms.filter_map(|flow| flow.room) {
+            let id = ruma::RoomId::parse(room.as_str()).ok();
+            if !self.is_sound(client, id.as_deref()).await {
+                unsound.insert(room);
+            }
+        }
+        if !unsound.is_empty() {
+            self.verifications.drop_unsound(&unsound).await;
+        }
         let timeout = self.parts.spec.verification.timeout;
         let advanced = self.confiding(client, None, self.verifications.advance(timeout)).await?;
-        for (user, method) in &advanced.verified {
-            if client.user_id().is_none_or(|own| own.as_str() != user.as_str()) {
-                self.ledger.set_verified(client, user, *method).await?;
+        for (user, master_key, method) in &advanced.verified {
+            if client.user_id().is_some_and(|own| own.as_str() == user.as_str()) {
+                continue;
+            }
+            if self.ledger.set_verified(client, user, master_key, *method).await? {
                 self.hurry(user);
+            } else {
+                warn!(event = "identity_changed", %user, was_verified = true, "their identity is another one than the one that was just verified");
             }
         }
         self.ledger.note_under_way(&self.verifications.under_way().await).await?;
@@ -347,6 +379,19 @@ impl MatrixSession {
         let send = found.send_raw("m.key.verification.cancel", content).into_future();
         let sent = self.confiding(client, Some(user), send).await;
         sent.map_err(|fault| fault.to_string())?.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Whether what is sent into a room is encrypted if it ever was. `None` is no
+    /// room, but something between devices.
+    async fn is_sound(&self, client: &Client, room: Option<&ruma::RoomId>) -> bool {
+        let Some(room) = room else { return true };
+        let Some(found) = client.get_room(room) else { return false };
+        let encryption = found.latest_encryption_state().await;
+        if encryption.is_ok_and(|encryption| encryption.is_encrypted()) {
+            return true;
+        }
+        let was_encrypted = self.parts.journal.was_encrypted(&Room::new(room.as_str())).await;
+        was_encrypted.is_ok_and(|was_encrypted| !was_encrypted)
     }
 
     /// Has messages of this user that wait looked at again.

@@ -71,6 +71,11 @@ pub(super) fn judge(
     info: &EncryptionInfo,
 ) -> Result<Assurance, Refusal> {
     let insecure = VerificationLevel::None(DeviceLinkProblem::InsecureSource);
+    // Whoever is blocked could claim another fingerprint, but not another identity key.
+    if keys(info).zip(record).is_some_and(|((curve25519, _), record)| record.blocks_key(curve25519))
+    {
+        return Err(Refusal::Blocked);
+    }
     let sender = match &info.verification_state {
         _ if info.forwarder.is_some() => Sender::Forwarded,
         VerificationState::Unverified(level) if *level == insecure => Sender::Unproven,
