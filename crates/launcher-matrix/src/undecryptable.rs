@@ -103,7 +103,7 @@ impl Waiting {
     }
 
     /// Has all of them tried soon, some at a time.
-    fn try_all(&mut self, now: Stamp) {
+    pub(crate) fn try_all(&mut self, now: Stamp) {
         for (number, event) in self.events.iter_mut().enumerate() {
             let rounds = u32::try_from(number / TRIES).unwrap_or(u32::MAX);
             event.next_try = event.next_try.min(now.plus(ROUND.saturating_mul(rounds)));

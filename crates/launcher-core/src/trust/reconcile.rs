@@ -67,8 +67,9 @@ pub enum Finding {
 /// new identity voids approvals, and so do new keys of a device. What was
 /// blocked stays blocked.
 pub fn reconcile(record: Option<&UserRecord>, seen: &SeenUser, now: u64) -> Reconciled {
-    // Whoever was blocked by name, or seen without any device, is still met for the first time.
-    let is_new = record.is_none_or(|record| record.devices.is_empty() && record.changed.is_none());
+    // Whoever was blocked by name before they were seen is still met for the first time.
+    let is_new =
+        record.is_none_or(|record| record.devices.is_empty() && record.master_key.is_none());
     let mut record = record.cloned().unwrap_or_else(|| UserRecord::new(seen.user.clone(), now));
     let mut findings = Vec::new();
     reconcile_identity(&mut record, seen, now, &mut findings);

@@ -228,6 +228,16 @@ fn new_keys_of_a_device_void_its_approval() {
 }
 
 #[test]
+fn a_first_device_of_a_known_identity_is_new() {
+    let before = known(&seen(Some(("m", true)), &[]));
+    let now = seen(Some(("m", true)), &[device("A", false)]);
+    assert_eq!(
+        findings(&before, &now),
+        [Finding::DeviceNew { device: DeviceId::new("A"), signed: false }]
+    );
+}
+
+#[test]
 fn the_other_devices_of_the_agents_own_account() {
     let record = known(&seen(Some(("m", true)), &[device("SIGNED", true), device("GHOST", false)]));
     let verdict = |mode, id: &str| {

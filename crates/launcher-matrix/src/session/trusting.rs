@@ -155,7 +155,7 @@ impl MatrixSession {
                     )
                 })?;
                 if !own {
-                    self.prepare_direct_chat(client, &id).await?;
+                    self.prepare_direct_chat(live, &id).await?;
                 }
                 let request = identity.request_verification_with_methods(METHODS.to_vec());
                 let request = async {
@@ -181,9 +181,10 @@ impl MatrixSession {
     /// by what the account calls direct, and an agent calls nothing so.
     async fn prepare_direct_chat(
         &self,
-        client: &Client,
+        live: &Live,
         user: &ruma::UserId,
     ) -> Result<(), TrustError> {
+        let client = &live.client;
         let mut direct = client.get_dm_room(user);
         if direct.is_none() {
             for room in client.joined_rooms() {
@@ -191,6 +192,8 @@ impl MatrixSession {
                 let members = members.map_err(|error| self.unreachable(&error))?;
                 if members.len() == 2 && members.iter().any(|member| member.user_id() == user) {
                     room.set_is_direct(true).await.map_err(|error| self.unreachable(&error))?;
+                    // The SDK takes it from what the server sends.
+                    self.sync_now(live).await?;
                     direct = Some(room);
                     break;
                 }
@@ -206,6 +209,17 @@ impl MatrixSession {
                 "leave that room, and write to the user from a new one",
             ));
         }
+        Ok(())
+    }
+
+    /// Has the SDK read what the server has. What it brings is read once more, for
+    /// the journal.
+    async fn sync_now(&self, live: &Live) -> Result<(), Fault> {
+        let mut reading = self.reading.lock().await;
+        self.sync(live).await?;
+        reading.waiting.try_all(stamp());
+        drop(reading);
+        self.stir();
         Ok(())
     }
 
