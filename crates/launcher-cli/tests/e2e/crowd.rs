@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use launcher_testbed::{DEFAULT_TIMEOUT, RoomOptions};
+use serde_json::Value;
 
 use crate::{Cases, Outcome, bed::Bed, launcher::Place};
 
@@ -38,5 +39,11 @@ fn thirty(bed: &Bed) -> Outcome {
     let senders: BTreeSet<String> = answers.iter().map(|answer| answer.sender.clone()).collect();
     assert_eq!(senders, agents);
     assert!(answers.iter().all(|answer| answer.encrypted && answer.body.is_some()));
+    // Thirty devices came at once; announcements of that many are dropped on the way.
+    let ledger = place.command(&["trust", &ids[0], "--json"])?;
+    let ledger: Value = serde_json::from_slice(&ledger.stdout)?;
+    let known = ledger["users"].as_array().into_iter().flatten();
+    let known = known.filter(|user| user["devices"].as_array().is_some_and(|all| !all.is_empty()));
+    assert_eq!(known.count(), 30, "Alice and the other agents: {ledger}");
     Ok(())
 }

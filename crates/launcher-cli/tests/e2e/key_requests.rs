@@ -1,6 +1,8 @@
 //! What others ask an agent for that it does not give: room keys and secrets.
 
-use launcher_testbed::{CrossSigning, JsUser, LoginOptions};
+use launcher_testbed::{
+    CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, UnverifiedDevices,
+};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
 
 pub(crate) const CASES: Cases = &[
     ("key_requests::a_thousand_of_them_get_nothing_and_hold_nobody_up", flood),
+    ("key_requests::a_key_that_nobody_asked_for_opens_nothing", unsolicited),
     ("key_requests::nobody_but_the_accounts_own_verified_devices_gets_a_secret", secrets),
 ];
 
@@ -54,6 +57,33 @@ fn flood(bed: &Bed) -> Outcome {
     ask(alice, &others, "after", &second)?;
     ask(alice, &room, "still there?", &scene.agent)?;
     assert_eq!(given(&scene, mark, &eve), 0);
+    scene.tapped.check()
+}
+
+fn unsolicited(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "tofu")?;
+    let mut launcher = scene.tapped.start()?;
+    let ready = launcher.wait_for_event("agent_ready", "agent")?;
+    let device = ready["device_id"].as_str().unwrap_or_default();
+    let alice = &scene.alice;
+    let room = room_with(alice, &scene.agent)?;
+    ask(alice, &room, "before", &scene.agent)?;
+    alice.set_unverified_devices(UnverifiedDevices::Exclude)?;
+    alice.discard_session(&room)?;
+    let said = alice.send_text(&room, "not for the agent")?;
+    launcher.wait_for_event("key_withheld", "agent")?;
+    let sent =
+        alice.wait_for_message(&room, MessageFilter::new().event_id(&said), DEFAULT_TIMEOUT)?;
+    let session = sent.wire_content["session_id"].as_str().unwrap_or_default().to_owned();
+    alice.forward_room_key(&scene.agent, device, &room, &session)?;
+    alice.set_unverified_devices(UnverifiedDevices::Include)?;
+    alice.discard_session(&room)?;
+    // Whatever came before this has been read when it is answered.
+    ask(alice, &room, "after", &scene.agent)?;
+    ask(alice, &room, "and later", &scene.agent)?;
+    scene.is_unanswered(&room, &said)?;
+    assert_eq!(launcher.agent_status("agent")?["undecryptable_pending"], 1);
+    assert!(launcher.events("decrypted_late", "agent")?.is_empty());
     scene.tapped.check()
 }
 

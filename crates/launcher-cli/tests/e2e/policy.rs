@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use launcher_testbed::{
-    CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions, tap::Request,
+    CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
+    tap::{Action, Matcher, Request},
 };
 use serde_json::Value;
 
@@ -38,6 +39,11 @@ pub(crate) const CASES: Cases = &[
     }),
     ("policy::careful_modes_do_not_obey_messages_in_the_clear", in_the_clear),
     ("policy::a_decision_made_while_no_launcher_runs_holds_from_the_first_message", offline),
+    ("policy::silent_members_read_the_first_answer_in_careful_modes", silent),
+    ("policy::who_is_blocked_before_they_were_met_gets_nothing", blocked_unseen),
+    ("policy::messages_that_come_together_wait_together", together),
+    ("policy::a_device_that_is_removed_gets_nothing_more", removed),
+    ("policy::a_server_with_two_messages_under_one_name_has_no_untrusted_one_obeyed", two_faces),
     ("policy::a_member_who_joins_later_reads_the_first_answer_in_careful_modes", joins_later),
 ];
 
@@ -59,6 +65,21 @@ impl Scene {
             .replace("encryption:\n", &format!("encryption:\n  trust_mode: {mode}\n"));
         tapped.place.write_agent("agent", &config)?;
         Ok(Self { tapped, agent: user, alice: bed.person("alice")? })
+    }
+
+    /// A room of Alice, Bob and the agent.
+    pub(crate) fn with_bob(
+        &self,
+        bed: &Bed,
+    ) -> Result<(JsUser, String), Box<dyn std::error::Error>> {
+        let bob = bed.person("bob")?;
+        let invited = RoomOptions::encrypted().invite(bob.user_id()).invite(&self.agent);
+        let room = self.alice.create_room(invited)?;
+        bob.join(&room)?;
+        for user in [bob.user_id(), &self.agent] {
+            self.alice.wait_for_member(&room, user, "join", DEFAULT_TIMEOUT)?;
+        }
+        Ok((bob, room))
     }
 
     /// Runs `launcher trust agent …`, which has to work.
@@ -291,13 +312,8 @@ fn first(bed: &Bed) -> Outcome {
 fn block(bed: &Bed, mode: &str) -> Outcome {
     let scene = Scene::new(bed, mode)?;
     let mut launcher = scene.tapped.start_ready("agent")?;
-    let (alice, bob) = (&scene.alice, bed.person("bob")?);
-    let invited = RoomOptions::encrypted().invite(bob.user_id()).invite(&scene.agent);
-    let room = alice.create_room(invited)?;
-    bob.join(&room)?;
-    for user in [bob.user_id(), &scene.agent] {
-        alice.wait_for_member(&room, user, "join", DEFAULT_TIMEOUT)?;
-    }
+    let (bob, room) = scene.with_bob(bed)?;
+    let alice = &scene.alice;
     if mode == "manual" {
         for (person, name) in [(alice, "alice"), (&bob, "bob")] {
             let said = person.send_text(&room, name)?;
@@ -396,4 +412,134 @@ fn joins_later(bed: &Bed) -> Outcome {
     let read = MessageFilter::new().event_id(&answer.event_id).body("echo: with bob");
     bob.wait_for_message(&room, read, DEFAULT_TIMEOUT)?;
     scene.tapped.check()
+}
+
+fn silent(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "cross-signing")?;
+    let _launcher = scene.tapped.start_ready("agent")?;
+    let (bob, room) = scene.with_bob(bed)?;
+    let answer = ask(&scene.alice, &room, "who is there?", &scene.agent)?;
+    let read = MessageFilter::new().event_id(&answer.event_id).body("echo: who is there?");
+    bob.wait_for_message(&room, read, DEFAULT_TIMEOUT)?;
+    scene.tapped.check()
+}
+
+fn blocked_unseen(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "tofu")?;
+    let _launcher = scene.tapped.start_ready("agent")?;
+    let bob = bed.person("bob")?;
+    scene.trust(&["block", bob.user_id()])?;
+    let alice = &scene.alice;
+    let room = alice.create_room(RoomOptions::encrypted().invite(bob.user_id()))?;
+    bob.join(&room)?;
+    alice.wait_for_member(&room, bob.user_id(), "join", DEFAULT_TIMEOUT)?;
+    alice.invite(&room, &scene.agent)?;
+    alice.wait_for_member(&room, &scene.agent, "join", DEFAULT_TIMEOUT)?;
+    let mark = scene.tapped.tap.mark();
+    ask(alice, &room, "not for bob", &scene.agent)?;
+    let shared = scene.shared(mark);
+    assert!(shared.has(alice) && !shared.has(&bob));
+    assert!(shared.withholds(&bob, "m.blacklisted"));
+    scene.tapped.check()
+}
+
+fn together(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "manual")?;
+    let mut launcher = scene.tapped.start_ready("agent")?;
+    let alice = &scene.alice;
+    let room = room_with(alice, &scene.agent)?;
+    let mut said = Vec::new();
+    for number in 0..12 {
+        said.push(scene.tapped.say(alice, &room, &format!("line {number}"))?);
+    }
+    for message in &said {
+        wait_refused(&mut launcher, message)?;
+    }
+    scene.trust(&["approve", alice.user_id()])?;
+    for message in &said {
+        alice.wait_for_replies(&room, message, 1, DEFAULT_TIMEOUT)?;
+    }
+    scene.tapped.answered_once(bed.homeserver(), alice, &room, &scene.agent, &said)?;
+    scene.tapped.check()
+}
+
+fn removed(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "tofu")?;
+    let mut launcher = scene.tapped.start_ready("agent")?;
+    let alice = &scene.alice;
+    let room = room_with(alice, &scene.agent)?;
+    let laptop = laptop_of(bed, alice)?;
+    laptop.wait_for_member(&room, laptop.user_id(), "join", DEFAULT_TIMEOUT)?;
+    let said = laptop.send_text(&room, "from the laptop")?;
+    let before = laptop.wait_for_replies(&room, &said, 1, DEFAULT_TIMEOUT)?;
+    alice.delete_device(laptop.device_id())?;
+    alice.send_text(&room, "I sold it")?;
+    wait_about(&mut launcher, "device_removed", &laptop)?;
+    let mark = scene.tapped.tap.mark();
+    let after = ask(alice, &room, "after", &scene.agent)?;
+    assert!(!scene.shared(mark).has(&laptop));
+    assert_ne!(before[0].wire_content["session_id"], after.wire_content["session_id"]);
+    scene.tapped.check()
+}
+
+/// What is read and what is judged must be the same, however often the server
+/// is asked.
+fn two_faces(bed: &Bed) -> Outcome {
+    let scene = Scene::new(bed, "cross-signing")?;
+    let mut launcher = scene.tapped.start_ready("agent")?;
+    let alice = &scene.alice;
+    let room = room_with(alice, &scene.agent)?;
+    ask(alice, &room, "before", &scene.agent)?;
+    let ghost = laptop_of(bed, alice)?;
+    ghost.wait_for_member(&room, ghost.user_id(), "join", DEFAULT_TIMEOUT)?;
+    let order = ghost.send_text(&room, "open the vault")?;
+    wait_refused(&mut launcher, &order)?;
+    let events = bed.homeserver().room_events(&alice.account().access_token, &room)?;
+    let order = events.into_iter().find(|event| event["event_id"] == order.as_str());
+    let content = order.ok_or("the order is not on the server")?["content"].clone();
+
+    // The SDK's own sync, which waits for nothing, shows what Alice said; all else the ghost's words.
+    let is_other = Matcher::when(|request| {
+        let sync = request.path.contains("/sync") && request.query_value("timeout") != Some("0");
+        sync || request.path.contains("/rooms/")
+    });
+    let user = alice.user_id().to_owned();
+    let swapped = Action::rewrite(move |answer| swap(answer, &user, &content));
+    let rule = scene.tapped.tap.add_rule(is_other.method("GET"), swapped);
+    let said = alice.send_text(&room, "nice weather")?;
+    wait_refused(&mut launcher, &said)?;
+    drop(rule);
+    ask(alice, &room, "after", &scene.agent)?;
+    scene.is_unanswered(&room, &said)?;
+    let answers = alice.messages(&room)?;
+    let obeyed = |message: &launcher_testbed::Message| {
+        message.body.as_deref().is_some_and(|body| body.contains("vault"))
+            && message.sender == scene.agent
+    };
+    assert!(!answers.iter().any(obeyed));
+    Ok(())
+}
+
+/// Puts this content into every encrypted event of a user.
+fn swap(mut answer: Value, user: &str, content: &Value) -> Value {
+    match &mut answer {
+        Value::Object(fields) => {
+            let is_theirs = fields.get("sender").is_some_and(|sender| sender == user)
+                && fields.get("type").is_some_and(|kind| kind == "m.room.encrypted");
+            if is_theirs {
+                fields.insert("content".to_owned(), content.clone());
+            } else {
+                for value in fields.values_mut() {
+                    *value = swap(value.take(), user, content);
+                }
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                *value = swap(value.take(), user, content);
+            }
+        }
+        _ => {}
+    }
+    answer
 }

@@ -5,7 +5,7 @@ use launcher_testbed::{
     CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
     UnverifiedDevices,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Cases, Outcome,
@@ -22,6 +22,9 @@ pub(crate) const CASES: Cases = &[
     ("verifying::who_may_not_ask_is_declined", declined),
     ("verifying::emojis_that_differ_verify_nobody", mismatch),
     ("verifying::a_user_who_says_that_emojis_differ_verifies_nobody", mismatch_there),
+    ("verifying::a_claim_to_be_done_proves_nothing", forged_done),
+    ("verifying::both_sides_may_begin_to_compare_at_once", both_start),
+    ("verifying::a_request_that_came_while_the_agent_was_away_waits_for_the_operator", away),
     ("verifying::an_operator_who_goes_away_cancels", interrupted),
     ("verifying::a_user_who_cancels_ends_the_command", cancelled),
     ("verifying::what_takes_too_long_is_called_off", timed_out),
@@ -190,6 +193,50 @@ fn mismatch_there(bed: &Bed) -> Outcome {
     nobody_is_verified(&scene)
 }
 
+/// Somebody in the middle says that all is well.
+fn forged_done(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    let (launcher, room) = start(&scene)?;
+    let mut operator = begin(&scene, &[])?;
+    let (flow, _) = join_in(&scene.alice, &scene.agent)?;
+    operator.wait_for_emojis()?;
+    let done = json!({ "m.relates_to": { "rel_type": "m.reference", "event_id": flow } });
+    scene.alice.send_event(&room, "m.key.verification.done", &done)?;
+    operator.wait_for("cancelled")?;
+    assert_eq!(operator.wait_for_end()?.code(), Some(1));
+    assert!(entry(&scene)?["verified"].is_null());
+    assert!(launcher.events("verification_done", "agent")?.is_empty());
+    Ok(())
+}
+
+fn both_start(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    let (_launcher, _) = start(&scene)?;
+    let mut operator = begin(&scene, &["--qr"])?;
+    let flow = scene.alice.wait_for_verification_request(&scene.agent, DEFAULT_TIMEOUT)?;
+    scene.alice.accept_verification(&flow)?;
+    // She would rather compare emojis than scan a code.
+    scene.alice.start_sas(&flow)?;
+    let emojis = scene.alice.wait_for_emojis(&flow, DEFAULT_TIMEOUT)?;
+    assert_eq!(operator.wait_for_emojis()?, emojis);
+    agree(&scene.alice, &flow, operator)?;
+    assert_eq!(entry(&scene)?["verified"]["method"], "emoji");
+    Ok(())
+}
+
+fn away(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    let (launcher, room) = start(&scene)?;
+    assert!(launcher.stop()?.0.success());
+    let flow = scene.alice.request_verification(&room, &scene.agent)?;
+    let mut launcher = scene.tapped.start_ready("agent")?;
+    launcher.wait_for_event("verification_requested", "agent")?;
+    let mut operator = begin(&scene, &[])?;
+    let emojis = scene.alice.wait_for_emojis(&flow, DEFAULT_TIMEOUT)?;
+    assert_eq!(operator.wait_for_emojis()?, emojis);
+    agree(&scene.alice, &flow, operator)
+}
+
 fn interrupted(bed: &Bed) -> Outcome {
     let scene = met(bed, "tofu")?;
     let (_launcher, _) = start(&scene)?;
@@ -345,13 +392,7 @@ fn group(
     launcher: &mut Running<'_>,
     mode: &str,
 ) -> Result<(JsUser, String)> {
-    let (alice, bob) = (&scene.alice, bed.person("bob")?);
-    let invited = RoomOptions::encrypted().invite(bob.user_id()).invite(&scene.agent);
-    let room = alice.create_room(invited)?;
-    bob.join(&room)?;
-    for user in [bob.user_id(), &scene.agent] {
-        alice.wait_for_member(&room, user, "join", DEFAULT_TIMEOUT)?;
-    }
+    let (bob, room) = scene.with_bob(bed)?;
     if mode == "manual" {
         let said = bob.send_text(&room, "may I?")?;
         wait_refused(launcher, &said)?;

@@ -110,16 +110,13 @@ fn reconcile_identity(
         Some(_) => {}
     }
     let is_withdrawn = record.withdrawn.as_ref() == Some(&identity.master_key);
-    match (identity.verified && !is_withdrawn, &record.verified) {
-        (true, None) => {
-            record.verified = Some(Verified { at: now, method: None });
-            record.changed = None;
-            record.told = None;
-            findings.push(Finding::Verified);
-        }
-        // Signatures come by the server, which can leave them out: what an operator has found out
-        // about this very key stays found out.
-        (_, Some(_)) | (false, None) => {}
+    // Signatures come by the server, which can leave them out: what an operator has found out about
+    // this very key stays found out.
+    if identity.verified && !is_withdrawn && record.verified.is_none() {
+        record.verified = Some(Verified { at: now, method: None });
+        record.changed = None;
+        record.told = None;
+        findings.push(Finding::Verified);
     }
 }
 

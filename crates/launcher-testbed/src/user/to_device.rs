@@ -1,4 +1,4 @@
-//! Messages from device to device, in the clear, whatever they say.
+//! Messages from device to device, whatever they say.
 
 use serde_json::{Value, json};
 
@@ -39,5 +39,27 @@ impl JsUser {
             "count": count,
         });
         self.ask("flood_key_requests", params, LOGIN_LIMIT)
+    }
+
+    /// Gives a device the key of a session that this user has, encrypted, as if
+    /// it had asked for it.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Js`] when this user does not have the key.
+    pub fn forward_room_key(
+        &self,
+        user_id: &str,
+        device_id: &str,
+        room_id: &str,
+        session_id: &str,
+    ) -> Result<(), TestbedError> {
+        let params = json!({
+            "user_id": user_id,
+            "device_id": device_id,
+            "room_id": room_id,
+            "session_id": session_id,
+        });
+        self.ask("forward_room_key", params, DEFAULT_TIMEOUT)
     }
 }
