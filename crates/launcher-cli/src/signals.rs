@@ -13,9 +13,11 @@ use tracing::{info, warn};
 pub(crate) fn interrupted() -> std::io::Result<impl Future<Output = ()> + Send> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
             _ = terminate.recv() => {}
         }
     })

@@ -110,9 +110,8 @@ struct Seen {
     id: String,
     json: Value,
     lock: Lock,
-    /// Whether it was opened from the event as the server sent it, so that its
-    /// ciphertext is the one that is known.
-    original: bool,
+    /// The event as the server sent it, if it was opened from that.
+    source: Option<Value>,
 }
 
 enum Lock {
@@ -234,21 +233,21 @@ impl Reader<'_> {
         for json in order.into_iter().skip(from.map_or(0, |position| position + 1)) {
             originals.add(&json);
             let Some(id) = feed::event_id(&json).map(ToOwned::to_owned) else { continue };
-            let (event, original) = match opened.remove(&id) {
+            let (event, source) = match opened.remove(&id) {
                 Some(event) => match &event.kind {
                     // The key may have come with a later one of several syncs.
                     TimelineEventKind::UnableToDecrypt { .. } if again => {
-                        (self.open(room, &json).await?.or(Some(event)), true)
+                        (self.open(room, &json).await?.or(Some(event)), Some(json))
                     }
-                    _ => (Some(event), false),
+                    _ => (Some(event), None),
                 },
                 None if !feed::is_encrypted(&json) => {
-                    seen.push(Seen { id, json, lock: Lock::None, original: true });
+                    seen.push(Seen { id, json, lock: Lock::None, source: None });
                     continue;
                 }
-                None => (self.open(room, &json).await?, true),
+                None => (self.open(room, &json).await?, Some(json)),
             };
-            seen.extend(event.and_then(|event| Seen::new(id, event, original)));
+            seen.extend(event.and_then(|event| Seen::new(id, event, source)));
         }
         Ok(seen)
     }
@@ -354,7 +353,7 @@ impl Reader<'_> {
         let id = RoomId::new(room.room_id().as_str());
         let now = stamp();
         let own = self.spec.account.user_id.as_str();
-        for Seen { id: event_id, json, lock, original } in seen {
+        for Seen { id: event_id, json, lock, source } in seen {
             if json["sender"] == own {
                 continue;
             }
@@ -387,11 +386,12 @@ impl Reader<'_> {
                         continue;
                     }
                     // What is judged is what is acted upon: the event as it was sent.
-                    let found = match original {
-                        true => originals.ciphertext(&event_id).map(|at| (message, *info, at)),
-                        false => self.original_message(room, &event_id, originals).await?,
+                    let found = match source {
+                        Some(source) => Some((message, *info, source)),
+                        None => self.original_message(room, &event_id, originals).await?,
                     };
-                    let Some((message, info, ciphertext)) = found else { continue };
+                    let Some((message, info, source)) = found else { continue };
+                    let Some(ciphertext) = feed::ciphertext(&source) else { continue };
                     match self.judge(&message.sender, Some(&info)).await? {
                         Ok(assurance) => {
                             let message = Message { assurance, ..message };
@@ -400,7 +400,7 @@ impl Reader<'_> {
                         }
                         Err(refusal) => {
                             let session = info.session_id().map(ToOwned::to_owned);
-                            self.refuse(&id, &json, session, refusal, originals, full, arrivals);
+                            self.refuse(&id, &source, session, refusal, full, arrivals);
                         }
                     }
                 }
@@ -409,7 +409,7 @@ impl Reader<'_> {
                     if !history && message.calls_for_answer().is_ok() {
                         let judged = self.judge(&message.sender, None).await?;
                         if let Err(refusal) = judged {
-                            self.refuse(&id, &json, None, refusal, originals, full, arrivals);
+                            self.refuse(&id, &json, None, refusal, full, arrivals);
                             continue;
                         }
                     }
@@ -433,42 +433,37 @@ impl Reader<'_> {
         self.ledger.judge_message(self.client, sender, info).await
     }
 
-    /// Keeps a message that is not acted upon, if that can change.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what is known of the message, and where it goes"
-    )]
+    /// Keeps a message that is not acted upon, if that can change: as it was sent,
+    /// so that it is decrypted and judged anew.
     fn refuse(
         &self,
         room: &RoomId,
-        opened: &Value,
+        source: &Value,
         session: Option<String>,
         refusal: Refusal,
-        originals: &Originals,
         full: &BTreeSet<UserId>,
         arrivals: &mut Arrivals,
     ) {
-        let refused = undecryptable::refuse(room, opened, session, refusal, stamp());
+        let refused = undecryptable::refuse(room, source, session, refusal, stamp());
         let Some(locked) = refused else { return };
-        let fresh = timeline::age(opened) <= self.spec.catch_up.max_age;
-        let original = originals.get(locked.event.as_str());
-        match original.filter(|_| fresh && refusal.can_heal() && !full.contains(&locked.sender)) {
-            // As it was sent: whatever is kept is decrypted and judged anew.
-            Some(json) => arrivals.intake.locked.push((locked, json.to_string())),
-            None if fresh => arrivals.notices.extend(notices::hint(&locked, refusal)),
-            None => {}
+        if timeline::age(source) > self.spec.catch_up.max_age {
+            return;
+        }
+        match refusal.can_heal() && !full.contains(&locked.sender) {
+            true => arrivals.intake.locked.push((locked, source.to_string())),
+            false => arrivals.notices.extend(notices::hint(&locked, refusal)),
         }
     }
 
-    /// A message, who the encryption says has sent it, and its ciphertext's place,
-    /// all from one and the same event of the server. The SDK's own reading of it may be of another: a server
+    /// A message, who the encryption says has sent it, and the event that both are
+    /// from, as the server gives it. The SDK's own reading of it may be of another: a server
     /// can tell different things in different answers.
     async fn original_message(
         &self,
         room: &Room,
         event: &str,
         originals: &mut Originals,
-    ) -> Result<Option<(Message, EncryptionInfo, Ciphertext)>, Fault> {
+    ) -> Result<Option<(Message, EncryptionInfo, Value)>, Fault> {
         let id = room.room_id().as_str();
         if !originals.contains(event) && !originals.fetched {
             originals.fetched = true;
@@ -483,7 +478,7 @@ impl Reader<'_> {
                 Err(error) => return Err(self.rest.fault(&self.spec.account, error)),
             }
         }
-        let Some(json) = originals.get(event) else {
+        let Some(json) = originals.get(event).cloned() else {
             warn!(
                 room = id,
                 event_id = event,
@@ -491,12 +486,15 @@ impl Reader<'_> {
             );
             return Ok(None);
         };
-        let Some(opened) = self.open(room, json).await? else { return Ok(None) };
-        match Seen::new(event.to_owned(), opened, true) {
+        let Some(opened) = self.open(room, &json).await? else { return Ok(None) };
+        match Seen::new(event.to_owned(), opened, None) {
             Some(Seen { json: opened, lock: Lock::Opened(info), .. }) if !is_forged(&info) => {
                 let message = timeline::message(id, &opened);
-                let message = message.filter(|message| message.calls_for_answer().is_ok());
-                Ok(message.zip(feed::ciphertext(json)).map(|(message, at)| (message, *info, at)))
+                let own = self.spec.account.user_id.as_str();
+                let is_wanted = |message: &Message| {
+                    message.calls_for_answer().is_ok() && message.sender.as_str() != own
+                };
+                Ok(message.filter(is_wanted).map(|message| (message, *info, json)))
             }
             _ => {
                 warn_forged(&RoomId::new(id), event);
@@ -560,7 +558,7 @@ impl Reader<'_> {
         let Ok(id) = ruma::RoomId::parse(locked.room.as_str()) else { return Ok(Tried::Gone) };
         let Some(room) = self.client.get_room(&id) else { return Ok(Tried::InVain(None)) };
         let Some(event) = self.open(&room, &json).await? else { return Ok(Tried::Gone) };
-        let (opened, info) = match Seen::new(locked.event.as_str().to_owned(), event, true) {
+        let (opened, info) = match Seen::new(locked.event.as_str().to_owned(), event, None) {
             Some(Seen { json, lock: Lock::Opened(info), .. }) if !is_forged(&info) => (json, info),
             Some(Seen { lock: Lock::Locked(info), .. })
                 if !undecryptable::is_forged(&info.reason) =>
@@ -575,6 +573,10 @@ impl Reader<'_> {
         let mut message = timeline::message(locked.room.as_str(), &opened);
         if let Some(message) = &mut message {
             message.age = stamp().since(locked.sent);
+        }
+        if let Some(message) = &mut message
+            && message.calls_for_answer().is_ok()
+        {
             match self.judge(&message.sender, Some(&info)).await? {
                 Ok(assurance) => message.assurance = assurance,
                 Err(refusal) if refusal.can_heal() => {
@@ -658,7 +660,7 @@ enum Tried {
 }
 
 impl Seen {
-    fn new(id: String, event: TimelineEvent, original: bool) -> Option<Self> {
+    fn new(id: String, event: TimelineEvent, source: Option<Value>) -> Option<Self> {
         let (json, lock) = match event.kind {
             TimelineEventKind::Decrypted(event) => (
                 event.event.json().get().to_owned(),
@@ -669,7 +671,7 @@ impl Seen {
             }
             TimelineEventKind::PlainText { event } => (event.json().get().to_owned(), Lock::None),
         };
-        Some(Self { id, json: serde_json::from_str(&json).ok()?, lock, original })
+        Some(Self { id, json: serde_json::from_str(&json).ok()?, lock, source })
     }
 }
 

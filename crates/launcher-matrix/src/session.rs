@@ -12,7 +12,7 @@ mod sending;
 mod trusting;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -230,6 +230,9 @@ impl MatrixSession {
         session.call_off_leftovers(&live.client).await?;
         session.ledger.sign_verified(&live.client).await?;
         session.follow_verifications(&live, &updates).await?;
+        if session.verifications.is_busy().await {
+            session.stir();
+        }
         let since = session.position().since.clone();
         let position = done.is_none().then(|| since.clone());
         let encrypted_rooms = reading::encrypted_rooms(&live.client).collect();
@@ -349,9 +352,9 @@ impl MatrixSession {
 
     /// Calls off what is under way: its client goes away.
     async fn abandon_verifications(&self) {
-        self.verifications.abandon().await;
-        if let Err(fault) = self.ledger.note_under_way(&BTreeMap::new()).await {
-            warn!(%fault, "the next life will call off verifications that are over");
+        let untold = self.verifications.abandon().await;
+        if let Err(fault) = self.ledger.note_under_way(&untold).await {
+            warn!(%fault, "it was not written down which verifications have to be called off");
         }
     }
 
@@ -455,9 +458,11 @@ impl MatrixSession {
     async fn follow_people(&self, live: &Live, waiting: &mut Waiting) -> Result<(), Fault> {
         match live.changed_people() {
             People::Some(users) => {
-                let users: Vec<UserId> = users.into_iter().collect();
-                let changed = self.ledger.reconcile(&live.client, &users).await?;
-                waiting.hurry(&changed);
+                let all: Vec<UserId> = users.iter().cloned().collect();
+                let changed = self.ledger.reconcile(&live.client, &all).await?;
+                // Somebody else may have seen first that something is new about them.
+                waiting.hurry(&users);
+                waiting.decided(&changed);
             }
             People::Anybody => {
                 self.ledger.reconcile_all(&live.client).await?;
@@ -707,10 +712,9 @@ impl Session for MatrixSession {
 
     async fn close(&self) {
         self.position().closed = true;
-        self.abandon_verifications().await;
         let live = {
             let mut guard = self.live.write().await;
-            self.verifications.abandon().await;
+            self.abandon_verifications().await;
             guard.take()
         };
         if let Some(live) = live {

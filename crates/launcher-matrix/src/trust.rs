@@ -52,6 +52,9 @@ const TRUST: &str = "trust";
 /// Records that are kept in memory at most.
 const REMEMBERED: usize = 1_000;
 
+/// How long a member without devices counts as one: a bridge brings hundreds.
+const SILENT_FOR: Duration = Duration::from_secs(3_600);
+
 /// Users whom the server is asked about side by side.
 const ASKED_AT_ONCE: usize = 8;
 
@@ -74,6 +77,8 @@ struct State {
     known: BTreeMap<UserId, UserRecord>,
     /// When the server was asked about users of whom nothing was known.
     asked: BTreeMap<UserId, Instant>,
+    /// When the server was last asked about members of rooms who had no devices.
+    silent: BTreeMap<UserId, Instant>,
     /// Users who are blocked, or who have a device that is.
     blocked: BTreeSet<UserId>,
     /// Users who were verified and have another identity since.
@@ -292,9 +297,17 @@ impl Ledger {
         let has_device = |record: &UserRecord| record.devices.values().any(|d| d.gone.is_none());
         let mut unknown = Vec::new();
         for user in users.iter().filter(|user| **user != self.own) {
-            if !state.known.get(user).is_some_and(has_device) && state.may_ask(user) {
+            let is_silent = state.silent.get(user).is_some_and(|then| then.elapsed() < SILENT_FOR);
+            if !is_silent && !state.known.get(user).is_some_and(has_device) {
                 unknown.push(user.clone());
             }
+        }
+        let now = Instant::now();
+        if state.silent.len() > REMEMBERED * 10 {
+            state.silent.clear();
+        }
+        for user in &unknown {
+            state.silent.insert(user.clone(), now);
         }
         unknown
     }
@@ -448,8 +461,9 @@ impl Ledger {
     /// the server: a kill can have come in between.
     pub(crate) async fn sign_verified(&self, client: &Client) -> Result<(), Fault> {
         for record in self.users().await? {
-            let is_ours = record.verified.is_some() && record.user != self.own;
-            if !is_ours || record.withdrawn.is_some() {
+            // What another device of the account has found out is its own to sign.
+            let by_us = record.verified.as_ref().is_some_and(|verified| verified.method.is_some());
+            if !by_us || record.user == self.own || record.withdrawn.is_some() {
                 continue;
             }
             let Some(identity) = seen::identity(client, &record.user).await? else { continue };

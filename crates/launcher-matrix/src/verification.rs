@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use launcher_core::{
     names::{RoomId, UserId},
     trust::{Method, UnderWay},
@@ -39,6 +40,9 @@ const ENDED: usize = 20;
 
 /// Flows that are under way at most.
 const UNDER_WAY: usize = 50;
+
+/// How long the other sides are told when everything ends.
+const TO_TELL: Duration = Duration::from_secs(5);
 
 /// How many requests of one user are declined in [`DECLINES_FOR`].
 const DECLINES: usize = 3;
@@ -74,11 +78,21 @@ struct Flow {
     verification: Option<SdkVerification>,
 }
 
+/// A comparison that both sides have finished.
+#[derive(Debug)]
+pub(crate) struct Proven {
+    pub(crate) number: u64,
+    pub(crate) user: UserId,
+    /// The public master key of the identity that was compared.
+    pub(crate) master_key: String,
+    pub(crate) method: Method,
+}
+
 /// What a step led to.
 #[derive(Debug, Default)]
 pub(crate) struct Advanced {
-    /// Whose identity was verified, by its master key, and how.
-    pub(crate) verified: Vec<(UserId, String, Method)>,
+    /// Whose identities were verified.
+    pub(crate) verified: Vec<Proven>,
 }
 
 impl Verifications {
@@ -122,10 +136,11 @@ impl Verifications {
         flows.all.values().find(waits).map(|flow| flow.shown.number)
     }
 
-    /// Whether a flow with this user is under way, taken up or not.
-    pub(crate) async fn is_under_way(&self, user: &UserId) -> bool {
+    /// The flow with this user that is under way, if there is one.
+    pub(crate) async fn under_way_with(&self, user: &UserId) -> Option<u64> {
         let flows = self.flows.lock().await;
-        flows.all.values().any(|flow| flow.shown.user == *user && flow.request.is_some())
+        let is_it = |flow: &&Flow| flow.shown.user == *user && flow.request.is_some();
+        flows.all.values().find(is_it).map(|flow| flow.shown.number)
     }
 
     /// Notes that an operator wants to go on with a flow.
@@ -178,7 +193,8 @@ impl Verifications {
             let reason = format!("it could not be sent: {error}");
             flow.shown.stage = step::call_off(request, "m.user", &reason).await;
             flow.shown.revision += 1;
-            flow.request = None;
+            (flow.request, flow.verification) = (None, None);
+            self.show(&flows);
             self.changed.notify_waiters();
         }
         Ok(())
@@ -204,14 +220,19 @@ impl Verifications {
             if stage == flow.shown.stage {
                 continue;
             }
+            let proven = flow.verification.as_ref().and_then(step::proven);
+            if let (Stage::Done, Some((master_key, method))) = (&stage, proven) {
+                // It is done when it is in the ledger.
+                let (number, user) = (flow.shown.number, flow.shown.user.clone());
+                advanced.verified.push(Proven { number, user, master_key, method });
+                continue;
+            }
             flow.shown.stage = stage;
             flow.shown.revision += 1;
             let user = flow.shown.user.clone();
             match &flow.shown.stage {
                 Stage::Done => {
                     info!(event = "verification_done", %user, "verified each other");
-                    let proven = flow.verification.as_ref().and_then(step::proven);
-                    advanced.verified.extend(proven.map(|(key, how)| (user.clone(), key, how)));
                 }
                 Stage::Cancelled { by_us, code, reason } => {
                     warn!(event = "verification_cancelled", %user, by_us, code, reason, "a verification ended without a result");
@@ -232,17 +253,61 @@ impl Verifications {
         advanced
     }
 
-    /// Ends all flows: their client goes away.
-    pub(crate) async fn abandon(&self) {
+    /// Ends a flow whose comparison is finished. `counts` says whether it is in
+    /// the ledger: the identity may be another one by now.
+    pub(crate) async fn finish(&self, number: u64, counts: bool) {
         let mut flows = self.flows.lock().await;
-        for flow in flows.all.values_mut() {
-            let Some(request) = flow.request.take() else { continue };
-            flow.verification = None;
-            flow.shown.stage = step::call_off(&request, "m.user", "the agent's session ends").await;
+        if let Some(flow) = flows.all.get_mut(&number) {
+            (flow.request, flow.verification) = (None, None);
             flow.shown.revision += 1;
+            let user = &flow.shown.user;
+            flow.shown.stage = if counts {
+                info!(event = "verification_done", %user, "verified each other");
+                Stage::Done
+            } else {
+                let reason = "their identity is another one than the one that was compared";
+                warn!(event = "verification_cancelled", %user, by_us = true, code = "m.key_mismatch", reason, "a verification ended without a result");
+                Stage::Cancelled {
+                    by_us: true,
+                    code: "m.key_mismatch".to_owned(),
+                    reason: reason.to_owned(),
+                }
+            };
         }
         self.show(&flows);
         self.changed.notify_waiters();
+    }
+
+    /// Ends all flows: their client goes away. Returns those whose other side
+    /// could not be told in time.
+    pub(crate) async fn abandon(&self) -> BTreeMap<UserId, UnderWay> {
+        let mut flows = self.flows.lock().await;
+        let mut untold = BTreeMap::new();
+        let mut telling = FuturesUnordered::new();
+        for flow in flows.all.values_mut() {
+            flow.verification = None;
+            let Some(under_way) = under_way(flow) else { continue };
+            let Some(request) = flow.request.take() else { continue };
+            let user = flow.shown.user.clone();
+            untold.insert(user.clone(), under_way);
+            flow.shown.stage = Stage::Cancelled {
+                by_us: true,
+                code: "m.user".to_owned(),
+                reason: "the agent's session ended".to_owned(),
+            };
+            flow.shown.revision += 1;
+            telling.push(async move { (user, request.cancel().await.is_ok()) });
+        }
+        let end = Instant::now() + TO_TELL;
+        while let Ok(Some((user, told))) = tokio::time::timeout_at(end, telling.next()).await {
+            if told {
+                untold.remove(&user);
+            }
+        }
+        drop(telling);
+        self.show(&flows);
+        self.changed.notify_waiters();
+        untold
     }
 
     /// Ends the flows in these rooms, and tells nobody:
@@ -307,13 +372,8 @@ impl Verifications {
     /// The flows that have to be called off if this life is cut off.
     pub(crate) async fn under_way(&self) -> BTreeMap<UserId, UnderWay> {
         let flows = self.flows.lock().await;
-        let under_way = |flow: &Flow| {
-            let request = flow.request.as_ref()?;
-            let room = request.room_id().map(|room| RoomId::new(room.as_str()));
-            let (flow_id, device) = (request.flow_id().to_owned(), flow.shown.device.clone());
-            Some((flow.shown.user.clone(), UnderWay { room, flow: flow_id, device }))
-        };
-        flows.all.values().filter_map(under_way).collect()
+        let found = flows.all.values().map(|flow| (flow.shown.user.clone(), under_way(flow)));
+        found.filter_map(|(user, under_way)| Some((user, under_way?))).collect()
     }
 
     fn forget_old(&self, flows: &mut Flows) {
@@ -329,6 +389,13 @@ impl Verifications {
         let partners = flows.all.values().filter(taken_up).map(|flow| flow.shown.user.clone());
         *self.partners.lock().unwrap_or_else(PoisonError::into_inner) = partners.collect();
     }
+}
+
+/// A flow as the next life has to know it; `None` if it has ended.
+fn under_way(flow: &Flow) -> Option<UnderWay> {
+    let request = flow.request.as_ref()?;
+    let room = request.room_id().map(|room| RoomId::new(room.as_str()));
+    Some(UnderWay { room, flow: request.flow_id().to_owned(), device: flow.shown.device.clone() })
 }
 
 fn unknown(number: u64) -> TrustError {

@@ -11,6 +11,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::{Future, IntoFuture},
+    sync::PoisonError,
     time::Duration,
 };
 
@@ -33,7 +34,10 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Live, MatrixSession};
-use crate::{errors, feed, verification::refused};
+use crate::{
+    errors, feed,
+    verification::{Proven, refused},
+};
 
 /// What is asked of others.
 const METHODS: [VerificationMethod; 3] = [
@@ -49,6 +53,13 @@ impl Trust for MatrixSession {
     }
 
     async fn decide(&self, user: &UserId, order: &Order) -> Result<UserRecord, TrustError> {
+        let own = user.as_str() == self.parts.spec.account.user_id;
+        if own && !matches!(order, Order::Block(_)) {
+            return Err(refused(
+                "the agent's own devices are trusted by its account's signature alone",
+                format!("`launcher verify {} --with {user}` signs one", self.parts.spec.id),
+            ));
+        }
         let live = self.live().await?;
         let record = self.ledger.decide(&live.client, user, order).await?;
         drop(live);
@@ -73,17 +84,15 @@ impl Trust for MatrixSession {
                 self.verifications.take_up(number, method).await;
                 number
             }
-            None if self.verifications.is_under_way(&with.user).await => {
-                return Err(refused(
-                    format!("a verification with {} is under way already", with.user),
-                    format!("`launcher verify {} --requests` shows it", self.parts.spec.id),
-                ));
-            }
-            None => self.ask(&live, with, method).await?,
+            // One that an operator has lost sight of is taken up again where it is.
+            None => match self.verifications.under_way_with(&with.user).await {
+                Some(number) => number,
+                None => self.ask(&live, with, method).await?,
+            },
         };
         self.advance_verifications(&live).await?;
         if self.position().closed {
-            self.verifications.abandon().await;
+            self.abandon_verifications().await;
         }
         // The next reading knows when it has taken too long.
         self.stir();
@@ -115,6 +124,8 @@ impl Trust for MatrixSession {
 impl MatrixSession {
     /// Asks somebody to verify the agent; returns the flow's number.
     async fn ask(&self, live: &Live, with: &Partner, method: Method) -> Result<u64, TrustError> {
+        // The SDK forgets what is over when it syncs, and what it knows of stands in the way.
+        self.sync_now(live).await?;
         let client = &live.client;
         let invalid = |error: &dyn std::fmt::Display| {
             refused(format!("{} is no user id: {error}", with.user), "write it like @user:server")
@@ -188,6 +199,9 @@ impl MatrixSession {
         let mut direct = client.get_dm_room(user);
         if direct.is_none() {
             for room in client.joined_rooms() {
+                if room.active_members_count() != 2 {
+                    continue;
+                }
                 let members = room.members(RoomMemberships::ACTIVE).await;
                 let members = members.map_err(|error| self.unreachable(&error))?;
                 if members.len() == 2 && members.iter().any(|member| member.user_id() == user) {
@@ -216,9 +230,12 @@ impl MatrixSession {
     /// the journal.
     async fn sync_now(&self, live: &Live) -> Result<(), Fault> {
         let mut reading = self.reading.lock().await;
-        self.sync(live).await?;
+        let (updates, _) = self.sync(live).await?;
         reading.waiting.try_all(stamp());
         drop(reading);
+        for (sender, flow) in requests(&updates, &self.parts.spec.account.user_id) {
+            self.on_request(&live.client, &sender, &flow).await;
+        }
         self.stir();
         Ok(())
     }
@@ -257,7 +274,7 @@ impl MatrixSession {
         live: &Live,
         updates: &[RoomUpdates],
     ) -> Result<(), Fault> {
-        for (sender, flow) in requests(updates) {
+        for (sender, flow) in requests(updates, &self.parts.spec.account.user_id) {
             self.on_request(&live.client, &sender, &flow).await;
         }
         self.advance_verifications(live).await
@@ -272,6 +289,7 @@ impl MatrixSession {
         let user = UserId::new(sender);
         let own = client.user_id() == Some(&*id);
         if !self.is_sound(client, request.room_id()).await {
+            self.give_up_client();
             return;
         }
         if !own && !self.accepts_verification(&user).await {
@@ -318,17 +336,16 @@ impl MatrixSession {
         }
         if !unsound.is_empty() {
             self.verifications.drop_unsound(&unsound).await;
+            self.give_up_client();
         }
         let timeout = self.parts.spec.verification.timeout;
         let advanced = self.confiding(client, None, self.verifications.advance(timeout)).await?;
-        for (user, master_key, method) in &advanced.verified {
-            if client.user_id().is_some_and(|own| own.as_str() == user.as_str()) {
-                continue;
-            }
-            if self.ledger.set_verified(client, user, master_key, *method).await? {
+        for Proven { number, user, master_key, method } in &advanced.verified {
+            let own = client.user_id().is_some_and(|own| own.as_str() == user.as_str());
+            let counts = own || self.ledger.set_verified(client, user, master_key, *method).await?;
+            self.verifications.finish(*number, counts).await;
+            if counts {
                 self.hurry(user);
-            } else {
-                warn!(event = "identity_changed", %user, was_verified = true, "their identity is another one than the one that was just verified");
             }
         }
         self.ledger.note_under_way(&self.verifications.under_way().await).await?;
@@ -408,6 +425,15 @@ impl MatrixSession {
         was_encrypted.is_ok_and(|was_encrypted| !was_encrypted)
     }
 
+    /// Ends the session, so that the next one has another client: this one would
+    /// call off by itself what it knows of, in a room that is said to be in the clear.
+    fn give_up_client(&self) {
+        let detail = "a verification in a room that was encrypted and is said to be so no more";
+        let fault = Fault::StoreFailed { detail: detail.to_owned() };
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.broke.notify_one();
+    }
+
     /// Has messages of this user that wait looked at again.
     pub(super) fn hurry(&self, user: &UserId) {
         self.lock_hurried().insert(user.clone());
@@ -421,15 +447,17 @@ async fn decline(request: &VerificationRequest) {
     }
 }
 
-/// The requests in what the SDK read in rooms: who asks, and the flow's id.
-fn requests(updates: &[RoomUpdates]) -> Vec<(String, String)> {
+/// The requests to `own` in what the SDK read in rooms: who asks, and the flow's
+/// id. In a group they can be meant for somebody else.
+fn requests(updates: &[RoomUpdates], own: &str) -> Vec<(String, String)> {
     let events = updates
         .iter()
         .flat_map(|update| update.joined.values())
         .flat_map(|room| &room.timeline.events);
     let request = |event: &Value| {
         let is_request = event["type"] == "m.room.message"
-            && event["content"]["msgtype"] == "m.key.verification.request";
+            && event["content"]["msgtype"] == "m.key.verification.request"
+            && event["content"]["to"] == own;
         let sender = event["sender"].as_str()?;
         is_request.then(|| Some((sender.to_owned(), feed::event_id(event)?.to_owned())))?
     };

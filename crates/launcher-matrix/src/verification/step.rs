@@ -55,10 +55,10 @@ async fn try_next(
                 None => call_off(request, "m.unknown_method", "no code could be made").await,
             }
         }
-        (VerificationRequestState::Ready { .. }, _) => {
-            request.start_sas().await?;
-            Stage::Waiting
-        }
+        (VerificationRequestState::Ready { .. }, _) => match request.start_sas().await? {
+            Some(_) => Stage::Waiting,
+            None => call_off(request, "m.unknown_method", "their client compares no emojis").await,
+        },
         (VerificationRequestState::Transitioned { verification }, _) => match verification {
             Verification::SasV1(sas) => by_emojis(request, &sas, before).await?,
             Verification::QrV1(qr) => by_code(request, &qr, before).await,
