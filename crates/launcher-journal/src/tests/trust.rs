@@ -31,7 +31,7 @@ async fn the_trust_ledger_survives_and_is_found_by_user() {
     drop(journal);
     let journal = place.begun().await;
     let users = [UserId::new("@a:hs"), UserId::new("@nobody:hs")];
-    assert_eq!(journal.trust_records(&users).await.unwrap(), [changed.clone()]);
+    assert_eq!(journal.trust_records(&users).await.unwrap(), std::slice::from_ref(&changed));
     assert_eq!(journal.trust_ledger().await.unwrap(), [changed, record("@b:hs")]);
 }
 
