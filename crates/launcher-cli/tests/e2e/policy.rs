@@ -7,7 +7,7 @@ use launcher_testbed::{
     CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
     tap::{Action, Matcher, Request},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Cases, Outcome,
@@ -371,8 +371,13 @@ fn in_the_clear(bed: &Bed) -> Outcome {
     assert_eq!(refused["code"], "in_the_clear");
     let hint = MessageFilter::new().sender(&scene.agent).reaction_to(&said);
     alice.wait_for_message(&plain, hint, DEFAULT_TIMEOUT)?;
+    let again = alice.send_text(&plain, "still none")?;
+    wait_refused(&mut launcher, &again)?;
     let room = room_with(alice, &scene.agent)?;
     ask(alice, &room, "with a lock", &scene.agent)?;
+    let reactions = alice.messages(&plain)?;
+    let reactions = reactions.iter().filter(|message| message.event_type == "m.reaction");
+    assert_eq!(reactions.count(), 1, "told once");
     scene.is_unanswered(&plain, &said)
 }
 
@@ -417,8 +422,17 @@ fn joins_later(bed: &Bed) -> Outcome {
 fn silent(bed: &Bed) -> Outcome {
     let scene = Scene::new(bed, "cross-signing")?;
     let _launcher = scene.tapped.start_ready("agent")?;
-    let (bob, room) = scene.with_bob(bed)?;
-    let answer = ask(&scene.alice, &room, "who is there?", &scene.agent)?;
+    let (alice, bob) = (&scene.alice, bed.person("bob")?);
+    let room = alice.create_room(RoomOptions::encrypted().invite(bob.user_id()))?;
+    bob.join(&room)?;
+    alice.wait_for_member(&room, bob.user_id(), "join", DEFAULT_TIMEOUT)?;
+    // So much that the agent's first look into the room does not show him.
+    for number in 0..110 {
+        alice.send_state(&room, "org.example.count", "", &json!({ "number": number }))?;
+    }
+    alice.invite(&room, &scene.agent)?;
+    alice.wait_for_member(&room, &scene.agent, "join", DEFAULT_TIMEOUT)?;
+    let answer = ask(alice, &room, "who is there?", &scene.agent)?;
     let read = MessageFilter::new().event_id(&answer.event_id).body("echo: who is there?");
     bob.wait_for_message(&room, read, DEFAULT_TIMEOUT)?;
     scene.tapped.check()
