@@ -1,5 +1,7 @@
 //! Interactive verification, started from either side, to its end or not.
 
+use std::time::Instant;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use launcher_testbed::{
     CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
@@ -20,17 +22,24 @@ pub(crate) const CASES: Cases = &[
     ("verifying::an_operator_verifies_a_user_by_emojis", operator_starts),
     ("verifying::a_user_who_asks_waits_for_the_operator", user_starts),
     ("verifying::who_may_not_ask_is_declined", declined),
-    ("verifying::emojis_that_differ_verify_nobody", mismatch),
+    ("verifying::emojis_that_differ_verify_nobody", |bed| mismatch(bed, Asks::Operator)),
+    ("verifying::emojis_that_differ_verify_nobody_whom_a_user_asked_for", |bed| {
+        mismatch(bed, Asks::User)
+    }),
     ("verifying::a_user_who_says_that_emojis_differ_verifies_nobody", mismatch_there),
     ("verifying::a_claim_to_be_done_proves_nothing", forged_done),
     ("verifying::both_sides_may_begin_to_compare_at_once", both_start),
     ("verifying::a_request_that_came_while_the_agent_was_away_waits_for_the_operator", away),
     ("verifying::an_operator_who_goes_away_cancels", interrupted),
-    ("verifying::a_user_who_cancels_ends_the_command", cancelled),
+    ("verifying::a_user_who_cancels_ends_the_command", |bed| cancelled(bed, Asks::Operator)),
+    ("verifying::a_user_who_asked_and_cancels_ends_the_command", |bed| cancelled(bed, Asks::User)),
     ("verifying::what_takes_too_long_is_called_off", timed_out),
-    ("verifying::a_kill_in_any_step_leaves_nothing_half_verified", |bed| killed(bed, true)),
+    ("verifying::a_request_that_no_operator_takes_up_is_called_off", not_taken_up),
+    ("verifying::a_kill_in_any_step_leaves_nothing_half_verified", |bed| {
+        killed(bed, Asks::Operator)
+    }),
     ("verifying::a_kill_after_a_users_request_leaves_nothing_half_verified", |bed| {
-        killed(bed, false)
+        killed(bed, Asks::User)
     }),
     ("verifying::a_code_that_the_user_scans_verifies_both", by_code),
     ("verifying::another_device_of_the_agents_account_is_verified", own_device),
@@ -61,6 +70,47 @@ fn join_in(user: &JsUser, agent: &str) -> Result<(String, Vec<String>)> {
     user.accept_verification(&flow)?;
     let emojis = user.wait_for_emojis(&flow, DEFAULT_TIMEOUT)?;
     Ok((flow, emojis))
+}
+
+/// Who begins a verification.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Operator,
+    User,
+}
+
+/// A verification up to the emojis: the flow, and the operator's command.
+fn compare(scene: &Scene, room: &str, asks: Asks) -> Result<(String, Verifying)> {
+    let (flow, mut operator, emojis) = match asks {
+        Asks::Operator => {
+            let operator = begin(scene, &[])?;
+            let (flow, emojis) = join_in(&scene.alice, &scene.agent)?;
+            (flow, operator, emojis)
+        }
+        Asks::User => {
+            let flow = scene.alice.request_verification(room, &scene.agent)?;
+            let operator = begin_when_asked(scene)?;
+            let emojis = scene.alice.wait_for_emojis(&flow, DEFAULT_TIMEOUT)?;
+            (flow, operator, emojis)
+        }
+    };
+    assert_eq!(operator.wait_for_emojis()?, emojis);
+    Ok((flow, operator))
+}
+
+/// Takes up what Alice has asked for, once it is there.
+fn begin_when_asked(scene: &Scene) -> Result<Verifying> {
+    let end = Instant::now() + DEFAULT_TIMEOUT;
+    loop {
+        let shown = scene.tapped.place.command(&["verify", "agent", "--requests", "--json"])?;
+        let shown: Value = serde_json::from_slice(&shown.stdout)?;
+        if shown["verifications"][0]["stage"] == "requested" {
+            return begin(scene, &[]);
+        }
+        if Instant::now() > end {
+            return Err(format!("nobody asks: {shown}").into());
+        }
+    }
 }
 
 /// Both sides say that the emojis are the same.
@@ -146,9 +196,7 @@ fn user_starts(bed: &Bed) -> Outcome {
 
 fn declined(bed: &Bed) -> Outcome {
     let scene = met(bed, "tofu")?;
-    let path = scene.tapped.place.agent_folder("agent").join("config.yaml");
-    let config = std::fs::read_to_string(&path)?;
-    std::fs::write(&path, format!("{config}verification: {{ accept_from: [] }}\n"))?;
+    configure(&scene, "verification: { accept_from: [] }")?;
     let (mut launcher, room) = start(&scene)?;
     let flow = scene.alice.request_verification(&room, &scene.agent)?;
     launcher.wait_for_event("verification_declined", "agent")?;
@@ -157,12 +205,10 @@ fn declined(bed: &Bed) -> Outcome {
     nobody_is_verified(&scene)
 }
 
-fn mismatch(bed: &Bed) -> Outcome {
+fn mismatch(bed: &Bed, asks: Asks) -> Outcome {
     let scene = met(bed, "tofu")?;
     let (_launcher, room) = start(&scene)?;
-    let mut operator = begin(&scene, &[])?;
-    let (flow, _) = join_in(&scene.alice, &scene.agent)?;
-    operator.wait_for_emojis()?;
+    let (flow, mut operator) = compare(&scene, &room, asks)?;
     operator.say("no")?;
     let cancelled = operator.wait_for("cancelled")?;
     assert_eq!(
@@ -250,12 +296,10 @@ fn interrupted(bed: &Bed) -> Outcome {
     nobody_is_verified(&scene)
 }
 
-fn cancelled(bed: &Bed) -> Outcome {
+fn cancelled(bed: &Bed, asks: Asks) -> Outcome {
     let scene = met(bed, "tofu")?;
-    let (_launcher, _) = start(&scene)?;
-    let mut operator = begin(&scene, &[])?;
-    let (flow, _) = join_in(&scene.alice, &scene.agent)?;
-    operator.wait_for_emojis()?;
+    let (_launcher, room) = start(&scene)?;
+    let (flow, mut operator) = compare(&scene, &room, asks)?;
     scene.alice.cancel_verification(&flow)?;
     let cancelled = operator.wait_for("cancelled")?;
     assert_eq!(cancelled["by_us"], false);
@@ -263,11 +307,28 @@ fn cancelled(bed: &Bed) -> Outcome {
     nobody_is_verified(&scene)
 }
 
-fn timed_out(bed: &Bed) -> Outcome {
-    let scene = met(bed, "tofu")?;
+/// Writes something at the end of the agent's file.
+fn configure(scene: &Scene, more: &str) -> Outcome {
     let path = scene.tapped.place.agent_folder("agent").join("config.yaml");
     let config = std::fs::read_to_string(&path)?;
-    std::fs::write(&path, format!("{config}verification: {{ timeout: 4s }}\n"))?;
+    Ok(std::fs::write(&path, format!("{config}{more}\n"))?)
+}
+
+fn not_taken_up(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    configure(&scene, "verification: { timeout: 4s }")?;
+    let (mut launcher, room) = start(&scene)?;
+    let flow = scene.alice.request_verification(&room, &scene.agent)?;
+    let ended = launcher.wait_for_event("verification_cancelled", "agent")?;
+    assert_eq!(ended["code"], "m.timeout");
+    let end = scene.alice.wait_for_verification_end(&flow, DEFAULT_TIMEOUT)?;
+    assert!(end.cancelled, "{end:?}");
+    nobody_is_verified(&scene)
+}
+
+fn timed_out(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    configure(&scene, "verification: { timeout: 4s }")?;
     let (_launcher, _) = start(&scene)?;
     let mut operator = begin(&scene, &[])?;
     let flow = scene.alice.wait_for_verification_request(&scene.agent, DEFAULT_TIMEOUT)?;
@@ -281,18 +342,18 @@ fn timed_out(bed: &Bed) -> Outcome {
 
 /// Kills the launcher after the request, with the emojis in sight, and after
 /// its own side has confirmed.
-fn killed(bed: &Bed, we_ask: bool) -> Outcome {
+fn killed(bed: &Bed, asks: Asks) -> Outcome {
     let scene = met(bed, "tofu")?;
     let (mut launcher, room) = start(&scene)?;
     for step in ["request", "emojis", "confirmed"] {
-        let (flow, operator) = match we_ask {
-            true => {
+        let (flow, operator) = match asks {
+            Asks::Operator => {
                 let operator = begin(&scene, &[])?;
                 let flow =
                     scene.alice.wait_for_verification_request(&scene.agent, DEFAULT_TIMEOUT)?;
                 (flow, Some(operator))
             }
-            false => {
+            Asks::User => {
                 let flow = scene.alice.request_verification(&room, &scene.agent)?;
                 let asked = launcher
                     .wait_for_line("the request", |line| line["event"] == "verification_requested");
