@@ -132,7 +132,7 @@ async fn a_verification_is_followed_while_it_goes_on() {
     // Longer than one look takes.
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let change = async {
-        tokio::time::sleep(Duration::from_millis(1100)).await;
+        trustee.looked_at(2).await;
         // Another command at the same time is not in the way.
         client.trust(&agent).await.unwrap();
         trustee.set(1, emojis());
@@ -172,7 +172,7 @@ async fn nobody_waits_for_an_agent_that_ends_or_a_launcher_that_stops() {
     let (client, agent) = (launcher.client(), a());
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let end = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        trustee.looked_at(1).await;
         launcher.board.report(&agent).set_session(None);
     };
     let (followed, ()) = tokio::join!(follow, end);
@@ -183,7 +183,7 @@ async fn nobody_waits_for_an_agent_that_ends_or_a_launcher_that_stops() {
     launcher.board.report(&agent).set_session(Some(&session));
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        trustee.looked_at(1).await;
         launcher.stop.ask();
     };
     let (followed, ()) = tokio::join!(follow, stop);

@@ -19,6 +19,8 @@ use tokio::sync::watch;
 pub(super) struct Trustee {
     ledger: Mutex<Vec<UserRecord>>,
     verifications: watch::Sender<Vec<Verification>>,
+    /// How often somebody has begun to look at one.
+    looks: watch::Sender<usize>,
 }
 
 impl Default for Trustee {
@@ -38,7 +40,11 @@ impl Default for Trustee {
         let first = reconcile(None, &alice(vec![device("PHONE", true)]), 1).record;
         let both = alice(vec![device("PHONE", true), device("LAPTOP", false)]);
         let record = reconcile(Some(&first), &both, 2).record;
-        Self { ledger: Mutex::new(vec![record]), verifications: watch::Sender::default() }
+        Self {
+            ledger: Mutex::new(vec![record]),
+            verifications: watch::Sender::default(),
+            looks: watch::Sender::default(),
+        }
     }
 }
 
@@ -55,6 +61,13 @@ impl Trustee {
             }
         });
         changed
+    }
+
+    /// Waits until somebody has begun to look that many times more.
+    pub(super) async fn looked_at(&self, times: usize) {
+        let mut looks = self.looks.subscribe();
+        let wanted = *looks.borrow_and_update() + times;
+        looks.wait_for(|looks| *looks >= wanted).await.unwrap();
     }
 
     fn find(&self, number: u64) -> Option<Verification> {
@@ -126,6 +139,7 @@ impl Trust for Trustee {
         after: u64,
         wait: Duration,
     ) -> Result<Verification, TrustError> {
+        self.looks.send_modify(|looks| *looks += 1);
         let mut changes = self.verifications.subscribe();
         let is_later = |all: &Vec<Verification>| {
             all.iter().any(|found| found.number == number && found.revision > after)
