@@ -51,6 +51,7 @@ use crate::{
     timeline,
     trust::Ledger,
     undecryptable::{self, Keys, Waiting},
+    verification::dangling::Requests,
 };
 
 /// Pages of a hundred events that are fetched to fill one gap, at most.
@@ -144,6 +145,7 @@ impl Reader<'_> {
         mut news: News,
         waiting: &mut Waiting,
         broken: &mut Broken,
+        requests: &mut Requests<'_>,
     ) -> Result<Arrivals, Fault> {
         let mut arrivals = Arrivals::default();
         arrivals.intake.position = Some(std::mem::take(&mut news.position));
@@ -173,6 +175,9 @@ impl Reader<'_> {
             let past = Past { broken: &mut *broken, passed_over: &mut arrivals.passed_over };
             let seen =
                 self.gather(&room, raw, complete, parts, again, &mut originals, past).await?;
+            for seen in &seen {
+                requests.add(&RoomId::new(&id), &seen.json);
+            }
             self.take_in(&room, seen, &mut originals, &full, &mut arrivals).await?;
         }
         self.note_encrypted(&mut arrivals.intake).await?;

@@ -78,7 +78,7 @@ use crate::{
     trust::Ledger,
     undecryptable::{Keys, Waiting},
     vault::Vault,
-    verification::Verifications,
+    verification::{Verifications, dangling::Requests},
 };
 
 /// How long one long poll lasts at most.
@@ -171,6 +171,8 @@ struct Reading {
     broken: Broken,
     /// The answer to the poll that found the news.
     found: Option<Value>,
+    /// Whether this life has read what came after the journal's position.
+    is_caught_up: bool,
 }
 
 impl MatrixSession {
@@ -435,7 +437,9 @@ impl MatrixSession {
             keys: Some(keys),
             ..News::default()
         };
-        let arrivals = match reader.read(news, &mut reading.waiting, &mut reading.broken).await {
+        let mut requests = Requests::of(&parts.spec.account.user_id, &login.device_id);
+        let Reading { waiting, broken, .. } = reading;
+        let arrivals = match reader.read(news, waiting, broken, &mut requests).await {
             Ok(arrivals) => arrivals,
             Err(fault) => {
                 // What was changed in memory is not in the journal, so it did not happen.
@@ -443,6 +447,9 @@ impl MatrixSession {
                 return Err(fault);
             }
         };
+        if !std::mem::replace(&mut reading.is_caught_up, true) {
+            self.call_off_dangling(&live.client, requests).await;
+        }
         reading.invites.answer(&live.client, &parts.spec).await;
         let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
         let late = self.verifications.next_end(parts.spec.verification.timeout).await.map(instant);

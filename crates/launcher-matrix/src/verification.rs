@@ -8,6 +8,7 @@
 //! A flow holds on to the SDK's client. Whoever lets the client go ends the
 //! flows first ([`Verifications::abandon`]).
 
+pub(crate) mod dangling;
 mod step;
 
 use std::{
@@ -69,6 +70,8 @@ struct Flows {
 
 /// One verification.
 struct Flow {
+    /// The request's event id or transaction id.
+    id: String,
     shown: Verification,
     /// The SDK's end of it, until it has ended.
     request: Option<VerificationRequest>,
@@ -122,8 +125,8 @@ impl Verifications {
             revision: 1,
             stage,
         };
-        let request = Some(request);
-        let flow = Flow { shown: shown.clone(), request, method, verification: None };
+        let (id, request) = (request.flow_id().to_owned(), Some(request));
+        let flow = Flow { id, shown: shown.clone(), request, method, verification: None };
         flows.all.insert(shown.number, flow);
         self.show(&flows);
         shown
@@ -141,6 +144,12 @@ impl Verifications {
         let flows = self.flows.lock().await;
         let is_it = |flow: &&Flow| flow.shown.user == *user && flow.request.is_some();
         flows.all.values().find(is_it).map(|flow| flow.shown.number)
+    }
+
+    /// Whether this life knows of a flow, ended or not.
+    pub(crate) async fn knows(&self, user: &UserId, flow: &str) -> bool {
+        let flows = self.flows.lock().await;
+        flows.all.values().any(|known| known.shown.user == *user && known.id == flow)
     }
 
     /// Notes that an operator wants to go on with a flow.

@@ -1,11 +1,12 @@
 //! Interactive verification, started from either side, to its end or not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use launcher_testbed::{
     CrossSigning, DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
     UnverifiedDevices,
+    tap::{Matcher, Point},
 };
 use serde_json::{Value, json};
 
@@ -100,12 +101,19 @@ fn compare(scene: &Scene, room: &str, asks: Asks) -> Result<(String, Verifying)>
 
 /// Takes up what Alice has asked for, once it is there.
 fn begin_when_asked(scene: &Scene) -> Result<Verifying> {
+    wait_until_asked(scene)?;
+    begin(scene, &[])
+}
+
+/// Waits until something that Alice has asked for waits for the operator.
+fn wait_until_asked(scene: &Scene) -> Outcome {
+    let waits = |shown: &Value| shown["stage"] == "requested";
     let end = Instant::now() + DEFAULT_TIMEOUT;
     loop {
         let shown = scene.tapped.place.command(&["verify", "agent", "--requests", "--json"])?;
         let shown: Value = serde_json::from_slice(&shown.stdout)?;
-        if shown["verifications"][0]["stage"] == "requested" {
-            return begin(scene, &[]);
+        if shown["verifications"].as_array().is_some_and(|all| all.iter().any(waits)) {
+            return Ok(());
         }
         if Instant::now() > end {
             return Err(format!("nobody asks: {shown}").into());
@@ -345,7 +353,14 @@ fn timed_out(bed: &Bed) -> Outcome {
 fn killed(bed: &Bed, asks: Asks) -> Outcome {
     let scene = met(bed, "tofu")?;
     let (mut launcher, room) = start(&scene)?;
-    for step in ["request", "emojis", "confirmed"] {
+    let steps: &[&str] = match asks {
+        Asks::Operator => &["sent", "request", "emojis", "confirmed"],
+        Asks::User => &["request", "emojis", "confirmed"],
+    };
+    for step in steps.iter().copied() {
+        let sending = || Matcher::path_contains("/send/m.room.encrypted/").method("PUT").times(1);
+        let kill = || scene.tapped.kill(Point::AfterResponse, Duration::ZERO);
+        let cut = (step == "sent").then(|| scene.tapped.tap.add_rule(sending(), kill()));
         let (flow, operator) = match asks {
             Asks::Operator => {
                 let operator = begin(&scene, &[])?;
@@ -355,13 +370,14 @@ fn killed(bed: &Bed, asks: Asks) -> Outcome {
             }
             Asks::User => {
                 let flow = scene.alice.request_verification(&room, &scene.agent)?;
-                let asked = launcher
-                    .wait_for_line("the request", |line| line["event"] == "verification_requested");
-                asked?;
+                wait_until_asked(&scene)?;
                 (flow, None)
             }
         };
-        if step != "request" {
+        if let Some(cut) = cut {
+            cut.wait_for_hits(1, DEFAULT_TIMEOUT)?;
+        }
+        if !matches!(step, "sent" | "request") {
             let mut operator = match operator {
                 Some(operator) => {
                     scene.alice.accept_verification(&flow)?;

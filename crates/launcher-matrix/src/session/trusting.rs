@@ -33,10 +33,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Live, MatrixSession};
+use super::{Live, MatrixSession, Reading};
 use crate::{
     errors, feed,
-    verification::{Proven, refused},
+    verification::{
+        Proven,
+        dangling::{Request, Requests},
+        refused,
+    },
 };
 
 /// What is asked of others.
@@ -124,8 +128,11 @@ impl Trust for MatrixSession {
 impl MatrixSession {
     /// Asks somebody to verify the agent; returns the flow's number.
     async fn ask(&self, live: &Live, with: &Partner, method: Method) -> Result<u64, TrustError> {
+        // A kill from here on is one of two things for the next life: what was sent is
+        // in the ledger, or the journal's position stands before it.
+        let mut reading = self.reading.lock().await;
         // The SDK forgets what is over when it syncs, and what it knows of stands in the way.
-        self.sync_now(live).await?;
+        self.sync_now(live, &mut reading).await?;
         let client = &live.client;
         let invalid = |error: &dyn std::fmt::Display| {
             refused(format!("{} is no user id: {error}", with.user), "write it like @user:server")
@@ -166,7 +173,7 @@ impl MatrixSession {
                     )
                 })?;
                 if !own {
-                    self.prepare_direct_chat(live, &id).await?;
+                    self.prepare_direct_chat(live, &mut reading, &id).await?;
                 }
                 let request = identity.request_verification_with_methods(METHODS.to_vec());
                 let request = async {
@@ -181,7 +188,9 @@ impl MatrixSession {
             }
         };
         let request = asked.map_err(|error| self.unreachable(&error))?;
-        Ok(self.verifications.add(request, Some(method)).await.number)
+        let number = self.verifications.add(request, Some(method)).await.number;
+        self.ledger.note_under_way(&self.verifications.under_way().await).await?;
+        Ok(number)
     }
 
     fn unreachable(&self, error: &matrix_sdk::Error) -> TrustError {
@@ -193,6 +202,7 @@ impl MatrixSession {
     async fn prepare_direct_chat(
         &self,
         live: &Live,
+        reading: &mut Reading,
         user: &ruma::UserId,
     ) -> Result<(), TrustError> {
         let client = &live.client;
@@ -207,7 +217,7 @@ impl MatrixSession {
                 if members.len() == 2 && members.iter().any(|member| member.user_id() == user) {
                     room.set_is_direct(true).await.map_err(|error| self.unreachable(&error))?;
                     // The SDK takes it from what the server sends.
-                    self.sync_now(live).await?;
+                    self.sync_now(live, reading).await?;
                     direct = Some(room);
                     break;
                 }
@@ -228,11 +238,9 @@ impl MatrixSession {
 
     /// Has the SDK read what the server has. What it brings is read once more, for
     /// the journal.
-    async fn sync_now(&self, live: &Live) -> Result<(), Fault> {
-        let mut reading = self.reading.lock().await;
+    async fn sync_now(&self, live: &Live, reading: &mut Reading) -> Result<(), Fault> {
         let (updates, _) = self.sync(live).await?;
         reading.waiting.try_all(stamp());
-        drop(reading);
         for (sender, flow) in requests(&updates, &self.parts.spec.account.user_id) {
             self.on_request(&live.client, &sender, &flow).await;
         }
@@ -357,16 +365,34 @@ impl MatrixSession {
     /// Calls off what an earlier life left: its end of it is gone.
     pub(super) async fn call_off_leftovers(&self, client: &Client) -> Result<(), Fault> {
         for (user, left) in self.ledger.under_way().await {
-            match self.call_off(client, &user, &left).await {
-                Ok(()) => {
-                    info!(event = "verification_cancelled", %user, by_us = true, code = "m.user", "called off a verification that a former life left");
-                }
-                Err(error) => {
-                    warn!(%user, error, "a verification that a former life left could not be called off");
-                }
-            }
+            self.try_call_off(client, &user, &left).await;
         }
         self.ledger.note_under_way(&BTreeMap::new()).await
+    }
+
+    /// Calls off what a former life was killed over before it wrote it down.
+    pub(super) async fn call_off_dangling(&self, client: &Client, requests: Requests<'_>) {
+        for request in requests.open() {
+            let Request { user, left, by_us } = &request;
+            if self.verifications.knows(user, &left.flow).await {
+                continue;
+            }
+            // Whom the agent would not have let ask was declined, or is passed over.
+            if *by_us || self.accepts_verification(user).await {
+                self.try_call_off(client, user, left).await;
+            }
+        }
+    }
+
+    async fn try_call_off(&self, client: &Client, user: &UserId, left: &UnderWay) {
+        match self.call_off(client, user, left).await {
+            Ok(()) => {
+                info!(event = "verification_cancelled", %user, by_us = true, code = "m.user", "called off a verification that a former life left");
+            }
+            Err(error) => {
+                warn!(%user, error, "a verification that a former life left could not be called off");
+            }
+        }
     }
 
     async fn call_off(
