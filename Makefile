@@ -43,7 +43,7 @@ install-testbed:
 docs: ## Builds the API documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
-reference: ## Writes docs/reference anew from the code
+reference: ## Writes docs/reference and docs/troubleshooting anew from the code
 	UPDATE_REFERENCE=1 $(TEST) --bins reference
 
 ci: ## What a submission has to pass: format, lints, docs, every test

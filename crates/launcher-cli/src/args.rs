@@ -9,7 +9,10 @@ use launcher_core::{
     names::{DeviceId, UserId},
 };
 
-use crate::commands::{verify_any::VerifyAny, verify_with::VerifyWith};
+use crate::{
+    commands::{verify_any::VerifyAny, verify_with::VerifyWith},
+    explain::pages::Language,
+};
 
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
 #[derive(Debug, Parser)]
@@ -40,6 +43,19 @@ pub(crate) enum Command {
     /// be looked at, FAIL for what has to be put right; and below it what
     /// helps. Exits 1 if anything is marked FAIL.
     Doctor(Doctor),
+    /// Says what an error line means, what follows from it, and what helps
+    ///
+    /// TEXT is a line as it stands in the log (in either format), in `launcher
+    /// status` or in an error of a command, whole or in part; or a code such as
+    /// `store_locked`, an event of the log such as `undecryptable`, or what
+    /// somebody sees in their chat client. Put a line with quotes or other special
+    /// characters into single quotes, or give it on standard input: `-` reads
+    /// a whole log and shows each page once, with the number of its lines.
+    /// Without TEXT all pages are listed.
+    ///
+    /// Needs no configuration and no running launcher, and sends nothing
+    /// anywhere. Exits 1 if nothing is known about the text.
+    Explain(Explain),
     /// Lists an agent's crypto stores that were put aside, or removes them
     Stores(Stores),
     /// Lists the devices of an agent's account, or removes stale ones
@@ -161,6 +177,18 @@ pub(crate) struct Doctor {
     pub(crate) id: Option<AgentId>,
     #[command(flatten)]
     pub(crate) files: Files,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The line, a part of it, or a code; `-` reads standard input
+    pub(crate) text: Vec<String>,
+    /// The language [default: that of LC_ALL, LC_MESSAGES or LANG, if it is one of these; else en]
+    #[arg(long, value_enum)]
+    pub(crate) lang: Option<Language>,
     /// Prints one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ mod way;
 
 mod ask;
 mod exit;
+mod explain;
 mod folder;
 mod limits;
 mod logging;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Check(options) => commands::check::run(&options),
         Command::Status(options) => commands::status::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
+        Command::Explain(options) => commands::explain::run(&options),
         Command::Stores(options) => commands::stores::run(&options),
         Command::Devices(options) => commands::devices::run(&options),
         Command::Reset(options) => commands::reset::run(&options),

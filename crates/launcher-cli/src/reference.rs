@@ -1,4 +1,4 @@
-//! Keeps docs/reference equal to what the code says.
+//! Keeps docs/reference and docs/troubleshooting equal to what the code says.
 //!
 //! `make reference` writes the files; as a test this fails when they are stale.
 
@@ -6,21 +6,31 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use clap::CommandFactory;
 
-use crate::args::Arguments;
+use crate::{
+    args::Arguments,
+    explain::{
+        markdown,
+        pages::{Book, Language},
+    },
+};
 
 #[test]
 fn the_reference_says_what_the_code_says() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
-    for (name, text) in
-        [("config.md", launcher_config::reference_markdown()), ("commands.md", commands())]
-    {
-        let path = folder.join(name);
+    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let book = Book::open().unwrap();
+    for (name, text) in [
+        ("reference/config.md", launcher_config::reference_markdown()),
+        ("reference/commands.md", commands()),
+        ("troubleshooting/en.md", markdown::of(&book, Language::En)),
+        ("troubleshooting/es.md", markdown::of(&book, Language::Es)),
+    ] {
+        let path = docs.join(name);
         if std::env::var_os("UPDATE_REFERENCE").is_some() {
-            fs_err::create_dir_all(&folder).unwrap();
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(&path, &text).unwrap();
         }
         let found = fs_err::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "docs/reference/{name} is stale: run `make reference`");
+        assert!(found == text, "docs/{name} is stale: run `make reference`");
     }
 }
 

@@ -66,6 +66,9 @@ pub enum RefusedCommand {
 }
 
 impl RefusedCommand {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::NotAllowed, Self::Arguments, Self::NotVerified];
+
     /// The reason in one word, for machines: stable, `snake_case`.
     pub fn code(self) -> &'static str {
         match self {
@@ -216,6 +219,22 @@ mod tests {
             Decision::Refused { reason, text, .. } => (reason.code(), text),
             Decision::Run { name, .. } => ("run", name.to_owned()),
         }
+    }
+
+    /// The reasons, one after the other: a new one does not compile before it has
+    /// its place here.
+    fn after(refused: &RefusedCommand) -> Option<RefusedCommand> {
+        Some(match refused {
+            RefusedCommand::NotAllowed => RefusedCommand::Arguments,
+            RefusedCommand::Arguments => RefusedCommand::NotVerified,
+            RefusedCommand::NotVerified => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_refusals_is_complete() {
+        let all = std::iter::successors(Some(RefusedCommand::NotAllowed), after);
+        assert_eq!(all.collect::<Vec<_>>(), RefusedCommand::ALL);
     }
 
     #[test]

@@ -129,6 +129,24 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every name that a fault has by itself, see [`Fault::code`]. A mismatch has
+    /// one of [`Mismatch::CODES`].
+    pub const CODES: [&'static str; 13] = [
+        "config_invalid",
+        "store_key_wrong",
+        "store_locked",
+        "store_corrupt",
+        "store_unusable",
+        "token_invalid",
+        "no_device",
+        "login_refused",
+        "account_unusable",
+        "server_unavailable",
+        "store_failed",
+        "stuck",
+        "panicked",
+    ];
+
     /// The name of the fault, for machines: stable, `snake_case`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -262,4 +280,47 @@ impl Fault {
 /// An advice with the agent's name where its commands say `ID`.
 pub fn with_name(advice: &str, agent: &AgentId) -> String {
     advice.replace(" ID`", &format!(" {agent}`")).replace(" ID --", &format!(" {agent} --"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One fault of each kind, one after the other: a new kind does not compile
+    /// before it has its place here.
+    fn after(fault: &Fault) -> Option<Fault> {
+        let (homeserver, user, detail) = (String::new(), String::new(), String::new());
+        let path = PathBuf::new();
+        Some(match fault {
+            Fault::ConfigInvalid { .. } => Fault::StoreKeyWrong { path },
+            Fault::StoreKeyWrong { .. } => Fault::StoreLocked { path },
+            Fault::StoreLocked { .. } => Fault::StoreCorrupt { path, detail },
+            Fault::StoreCorrupt { .. } => Fault::StoreUnusable { path, detail },
+            Fault::StoreUnusable { .. } => {
+                Fault::TokenInvalid { homeserver, user, password: false }
+            }
+            Fault::TokenInvalid { .. } => Fault::NoDevice { user },
+            Fault::NoDevice { .. } => Fault::LoginRefused { homeserver, user, detail },
+            Fault::LoginRefused { .. } => Fault::AccountUnusable { homeserver, user, detail },
+            Fault::AccountUnusable { .. } => {
+                Fault::ServerUnavailable { homeserver, detail, retry_after: None }
+            }
+            Fault::ServerUnavailable { .. } => Fault::StoreFailed { detail },
+            Fault::StoreFailed { .. } => {
+                Fault::Stuck { what: String::new(), limit: Duration::ZERO }
+            }
+            Fault::Stuck { .. } => Fault::Panicked { detail },
+            // These two have the code of what is in them.
+            Fault::Panicked { .. } | Fault::Mismatched { .. } | Fault::NotReset { .. } => {
+                return None;
+            }
+        })
+    }
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let first = Fault::ConfigInvalid { diagnostic: String::new() };
+        let all = std::iter::successors(Some(first), after);
+        assert_eq!(all.map(|fault| fault.code()).collect::<Vec<_>>(), Fault::CODES);
+    }
 }

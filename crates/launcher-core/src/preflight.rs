@@ -122,6 +122,18 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
+    /// Every name that a mismatch can have, see [`Mismatch::code`].
+    pub const CODES: [&'static str; 8] = [
+        "store_other_account",
+        "token_other_account",
+        "store_other_device",
+        "store_lost",
+        "keys_differ",
+        "keys_vanished",
+        "store_rolled_back",
+        "store_cloned",
+    ];
+
     /// The name of the mismatch, for machines.
     pub fn code(&self) -> &'static str {
         match self {
@@ -281,5 +293,30 @@ mod tests {
         assert_eq!(check(other, Some("a"), true), "store_other_account");
         let other = present("@bot:hs", "OLD", "a", true);
         assert_eq!(check(other, Some("a"), true), "store_other_device");
+    }
+    /// One mismatch of each kind, one after the other: a new kind does not
+    /// compile before it has its place here.
+    fn after(mismatch: &Mismatch) -> Option<Mismatch> {
+        let (device, user, detail) = (String::new(), String::new(), String::new());
+        let (configured, stored) = (String::new(), String::new());
+        Some(match mismatch {
+            Mismatch::OtherAccount { .. } => {
+                Mismatch::OtherToken { token: String::new(), configured }
+            }
+            Mismatch::OtherToken { .. } => Mismatch::OtherDevice { stored, session: String::new() },
+            Mismatch::OtherDevice { .. } => Mismatch::StoreLost { device },
+            Mismatch::StoreLost { .. } => Mismatch::KeysDiffer { device },
+            Mismatch::KeysDiffer { .. } => Mismatch::KeysVanished { device },
+            Mismatch::KeysVanished { .. } => Mismatch::RolledBack { device, detail },
+            Mismatch::RolledBack { .. } => Mismatch::Cloned { user },
+            Mismatch::Cloned { .. } => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let first = Mismatch::OtherAccount { stored: String::new(), configured: String::new() };
+        let all = std::iter::successors(Some(first), after);
+        assert_eq!(all.map(|mismatch| mismatch.code()).collect::<Vec<_>>(), Mismatch::CODES);
     }
 }

@@ -26,6 +26,10 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every name that a cause can have, see [`Cause::code`].
+    pub const CODES: [&'static str; 5] =
+        ["unknown_session", "unknown_index", "withheld", "sender_not_trusted", "malformed"];
+
     /// The cause in one word, for machines.
     pub fn code(&self) -> &'static str {
         match self {
@@ -155,6 +159,24 @@ mod tests {
             let cause = make();
             assert_eq!(Cause::from_parts(cause.code(), cause.detail()), cause);
         }
+    }
+
+    /// The causes, one after the other: a new one does not compile before it has
+    /// its place here.
+    fn after(cause: &Cause) -> Option<Cause> {
+        Some(match cause {
+            Cause::UnknownSession => Cause::UnknownIndex,
+            Cause::UnknownIndex => Cause::Withheld(String::new()),
+            Cause::Withheld(_) => Cause::SenderNotTrusted(Refusal::Unsigned),
+            Cause::SenderNotTrusted(_) => Cause::Malformed(String::new()),
+            Cause::Malformed(_) => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let all = std::iter::successors(Some(Cause::UnknownSession), after);
+        assert_eq!(all.map(|cause| cause.code()).collect::<Vec<_>>(), Cause::CODES);
     }
 
     #[test]

@@ -489,7 +489,7 @@ impl Doctor<'_> {
             self.notable(
                 "undecryptable",
                 format!("{waiting} messages wait for their key"),
-                "see docs/guide/messages-that-cannot-be-read.md",
+                "`launcher explain undecryptable` says why that is, and what helps",
             );
         }
     }

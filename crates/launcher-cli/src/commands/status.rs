@@ -55,5 +55,11 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
             }
         }
     }
+    if reply.agents.iter().any(|agent| agent.reason.is_some()) {
+        writeln!(
+            text,
+            "\n`launcher explain CODE` says more about the code that a `why` begins with"
+        )?;
+    }
     Ok(text)
 }

@@ -154,6 +154,17 @@ fn assurance(user: &UserRecord, device: &DeviceRecord) -> Assurance {
 }
 
 impl Refusal {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Blocked,
+        Self::Unsigned,
+        Self::AwaitingApproval,
+        Self::IdentityChanged,
+        Self::UnknownDevice,
+        Self::Unproven,
+        Self::InTheClear,
+    ];
+
     /// The reason in one word, for machines: stable, `snake_case`.
     pub fn code(self) -> &'static str {
         match self {
@@ -169,17 +180,7 @@ impl Refusal {
 
     /// The reason from its [`Refusal::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        [
-            Self::Blocked,
-            Self::Unsigned,
-            Self::AwaitingApproval,
-            Self::IdentityChanged,
-            Self::UnknownDevice,
-            Self::Unproven,
-            Self::InTheClear,
-        ]
-        .into_iter()
-        .find(|refusal| refusal.code() == code)
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 
     /// Whether a signature, a verification or an operator's word that comes

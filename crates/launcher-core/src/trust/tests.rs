@@ -363,3 +363,23 @@ fn every_refusal_has_a_code_and_those_that_can_heal_are_told() {
     }
     assert_eq!(Refusal::from_code("other"), None);
 }
+
+/// The reasons, one after the other: a new one does not compile before it has
+/// its place here.
+fn after(refusal: &Refusal) -> Option<Refusal> {
+    Some(match refusal {
+        Refusal::Blocked => Refusal::Unsigned,
+        Refusal::Unsigned => Refusal::AwaitingApproval,
+        Refusal::AwaitingApproval => Refusal::IdentityChanged,
+        Refusal::IdentityChanged => Refusal::UnknownDevice,
+        Refusal::UnknownDevice => Refusal::Unproven,
+        Refusal::Unproven => Refusal::InTheClear,
+        Refusal::InTheClear => return None,
+    })
+}
+
+#[test]
+fn the_list_of_refusals_is_complete() {
+    let all = std::iter::successors(Some(Refusal::Blocked), after);
+    assert_eq!(all.collect::<Vec<_>>(), Refusal::ALL);
+}
