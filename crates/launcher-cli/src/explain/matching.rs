@@ -121,18 +121,23 @@ impl<'a> Index<'a> {
         scores.best_first()
     }
 
-    /// The pages of which a text is only a part: of a phrase, of a sample, of
-    /// an id.
+    /// The pages of which a text is only a part: of an id, of a phrase, of a
+    /// sample.
     pub(crate) fn find_part(&self, line: &Line) -> Vec<&'a Page> {
         let text = line.folded();
         let is_word = text.len() >= SHORTEST_WORD && text.chars().all(is_of_code);
         let is_part = text.len() >= SHORTEST_PART;
-        let fits = |page: &Page| {
-            let mut sayings = page.phrases.iter().chain(&page.samples);
-            (is_word && page.id.contains(text))
-                || (is_part && sayings.any(|saying| fold(saying).contains(text)))
+        let within = |saying: &String| is_part && fold(saying).contains(text);
+        let worth = |page: &Page| match page {
+            _ if is_word && page.id.contains(text) => 3,
+            _ if page.phrases.iter().any(within) => 2,
+            _ if page.samples.iter().any(within) => 1,
+            _ => 0,
         };
-        self.pages.iter().copied().filter(|page| fits(page)).collect()
+        let mut found: Vec<_> = self.pages.iter().map(|&page| (worth(page), page)).collect();
+        found.retain(|(worth, _)| *worth > 0);
+        found.sort_by_key(|(worth, _)| std::cmp::Reverse(*worth));
+        found.into_iter().map(|(_, page)| page).collect()
     }
 }
 

@@ -80,6 +80,7 @@ fn colors_and_other_quotes_and_accents_do_not_matter() {
 #[test]
 fn a_part_of_a_line_is_enough() {
     assert_eq!(page_of("held by another proc").as_deref(), Some("store_locked"));
+    assert_eq!(page_of("no space left").as_deref(), Some("no_space"));
     assert_eq!(page_of("stalled").as_deref(), Some("sync_stalled"));
     assert_eq!(
         page_of("the server\nannounces news\nand then has none").as_deref(),
