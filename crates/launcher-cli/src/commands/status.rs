@@ -63,3 +63,26 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(reason: Option<&str>) -> String {
+        let agent = serde_json::from_value(serde_json::json!({
+            "id": "a", "state": "running", "reason": reason, "action": null, "user_id": "@a:b",
+            "device_id": "D", "ed25519": null, "cross_signed": true, "backup_version": null,
+            "last_sync_ms": null, "received": 1, "answered": 1, "undecryptable": 0,
+            "undecryptable_pending": 0, "resets": 0,
+        }));
+        table(&StatusReply { agents: vec![agent.unwrap()] }).unwrap()
+    }
+
+    #[test]
+    fn who_is_not_well_has_a_reason_and_where_to_read_more() {
+        let ill = status(Some("unsigned: no key"));
+        assert!(ill.contains("\n       why: unsigned: no key\n"), "{ill}");
+        assert!(ill.contains("`launcher explain CODE`"), "{ill}");
+        assert!(!status(None).contains("explain"));
+    }
+}
