@@ -97,8 +97,9 @@ fn words_that_are_no_codes_lead_nowhere() {
 
 #[test]
 fn advice_is_not_taken_for_what_happened() {
-    let json = r#"{"event":"operator_action","action":"set encryption.pickle_key; database is locked","reason":"token_invalid: no"}"#;
-    assert_eq!(page_of(json).as_deref(), Some("token_invalid"));
+    let json =
+        r#"{"event":"operator_action","action":"wait if the database is locked","level":"INFO"}"#;
+    assert_eq!(page_of(json).as_deref(), Some("operator_action"));
     let error = "error: another command is working on `a`\ndo: wait until the database is locked";
     assert_eq!(explained(error), [("agent_busy".to_owned(), 1)]);
 }
