@@ -1,5 +1,7 @@
 //! The few requests that are made before, or instead of, the SDK.
 
+mod registering;
+
 use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
@@ -7,6 +9,8 @@ use launcher_runtime::ports::journal::Stamp;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
+
+pub(crate) use self::registering::well_known;
 
 /// How long an ordinary request may take. Logging in is slow on purpose (the
 /// server hashes the password), and slower with many at once.
@@ -67,7 +71,11 @@ pub(crate) enum RestError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge {
     /// What the proof has to name.
-    session: Option<String>,
+    pub(crate) session: Option<String>,
+    /// The ways to prove it, each a sequence of stages.
+    pub(crate) flows: Vec<Vec<String>>,
+    /// The stages that are done.
+    pub(crate) completed: Vec<String>,
     /// Whether the password is enough.
     pub(crate) takes_password: bool,
 }
@@ -78,6 +86,8 @@ impl Challenge {
         Some(Self {
             session: answer["session"].as_str().map(ToOwned::to_owned),
             takes_password: flows.iter().any(|flow| flow["stages"] == json!([PASSWORD_STAGE])),
+            flows: flows.iter().map(|flow| words(&flow["stages"])).collect(),
+            completed: words(&answer["completed"]),
         })
     }
 
@@ -467,6 +477,12 @@ pub(crate) fn password_auth(user: &str, password: &Secret<String>) -> Value {
 /// Escapes an id as one segment of a path.
 fn segment(id: &str) -> String {
     url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// The texts in a list.
+fn words(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
 async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestError> {
