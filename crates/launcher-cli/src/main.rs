@@ -14,11 +14,13 @@ mod way;
 
 mod ask;
 mod exit;
+mod facts;
 mod folder;
 mod limits;
 mod logging;
 mod move_in;
 mod pictures;
+mod service;
 mod signals;
 mod table;
 mod units;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::Check(options) => commands::check::run(&options),
         Command::Status(options) => commands::status::run(&options),
+        Command::New(options) => commands::new::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Stores(options) => commands::stores::run(&options),
         Command::Devices(options) => commands::devices::run(&options),
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         Command::Restore(options) => commands::restore::run(&options),
         Command::Trust(options) => commands::trust::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
+        Command::Completions(options) => commands::pages::completions(&options),
+        Command::Man(options) => commands::pages::manual(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);

@@ -92,6 +92,11 @@ impl Place {
         Ok(Self { folder, homeserver })
     }
 
+    /// An empty folder.
+    pub(crate) fn empty(homeserver: &str) -> Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()?, homeserver: homeserver.to_owned() })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -144,6 +149,28 @@ impl Place {
             .output()?)
     }
 
+    /// Runs a command to its end, with these variables.
+    pub(crate) fn command_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Output> {
+        Ok(self.prepare(arguments, variables).output()?)
+    }
+
+    /// A command that is not started yet.
+    pub(crate) fn prepare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_launcher"));
+        command
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs a command to its end, with this on its standard input.
     pub(crate) fn command_with_input(&self, arguments: &[&str], input: &str) -> Result<Output> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_launcher"))
@@ -181,18 +208,23 @@ impl Place {
 
     /// Starts on a small disk.
     pub(crate) fn start_on(&self, disk: &SmallDisk) -> Result<Running<'_>> {
-        self.spawn(&[], "", Some(disk))
+        self.spawn(&[], "", |command| disk.wrap(&command))
+    }
+
+    /// Starts in a way of the case's own: what is started is made of the usual command.
+    pub(crate) fn start_as(&self, wrap: impl FnOnce(Command) -> Command) -> Result<Running<'_>> {
+        self.spawn(&[], "", wrap)
     }
 
     pub(crate) fn start_with(&self, arguments: &[&str], rust_log: &str) -> Result<Running<'_>> {
-        self.spawn(arguments, rust_log, None)
+        self.spawn(arguments, rust_log, |command| command)
     }
 
     fn spawn(
         &self,
         arguments: &[&str],
         rust_log: &str,
-        disk: Option<&SmallDisk>,
+        wrap: impl FnOnce(Command) -> Command,
     ) -> Result<Running<'_>> {
         let number = fs::read_dir(self.path())?.count();
         let log = self.path().join(format!("log-{number}.jsonl"));
@@ -205,9 +237,7 @@ impl Place {
         if !rust_log.is_empty() {
             command.env("RUST_LOG", rust_log);
         }
-        if let Some(disk) = disk {
-            command = disk.wrap(&command);
-        }
+        command = wrap(command);
         command
             .stdin(Stdio::null())
             .stdout(File::create(self.path().join("stdout"))?)
