@@ -3,8 +3,6 @@
 //! Never fails: what cannot be found out is left out. Runs again only when the
 //! commit or the versions of the libraries change.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-
 use std::{env, fs, path::Path, process::Command};
 
 const LOCK_FILE: &str = "../../Cargo.lock";

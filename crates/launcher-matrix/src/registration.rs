@@ -184,7 +184,7 @@ pub async fn register(
                 if !next.completed.iter().any(|done| done == stage) {
                     return Err(not_accepted(&rest, stage));
                 }
-                challenge = next;
+                challenge = *next;
             }
             Err(error) => return Err(explain(&rest, localpart, error)),
         }
@@ -228,7 +228,7 @@ pub async fn log_in(
 
 async fn challenge(rest: &Rest) -> Result<Challenge, AccountError> {
     match rest.registration_challenge().await {
-        Err(RestError::Api { challenge: Some(challenge), .. }) => Ok(challenge),
+        Err(RestError::Api { challenge: Some(challenge), .. }) => Ok(*challenge),
         Err(error) => Err(explain(rest, "", error)),
         Ok(_) => Err(unconfirmed(rest, "an account for nothing".to_owned())),
     }
@@ -328,7 +328,7 @@ fn explain(rest: &Rest, localpart: &str, error: RestError) -> AccountError {
             "give Synapse's secret (--shared-secret-env) if the server is yours; else register \
              the account with a client, and give its password (--password-env)",
         ),
-        "M_WEAK_PASSWORD" | "M_PASSWORD_TOO_SHORT" | "M_PASSWORD_TOO_LONG" => refused(
+        code if code == "M_WEAK_PASSWORD" || code.starts_with("M_PASSWORD_") => refused(
             format!("{homeserver} does not take a random password: {message}"),
             "register the account with a client, and give its password (--password-env)",
         ),

@@ -63,7 +63,7 @@ pub(crate) enum RestError {
         retry_after: Option<Duration>,
         soft_logout: bool,
         /// What the server wants to be proved first, if it says.
-        challenge: Option<Challenge>,
+        challenge: Option<Box<Challenge>>,
     },
 }
 
@@ -507,7 +507,7 @@ async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestErr
         message: parsed["error"].as_str().unwrap_or("(no message)").to_owned(),
         retry_after: parsed["retry_after_ms"].as_u64().map(Duration::from_millis).or(header),
         soft_logout: parsed["soft_logout"].as_bool().unwrap_or(false),
-        challenge: Challenge::read(&parsed),
+        challenge: Challenge::read(&parsed).map(Box::new),
     })
 }
 

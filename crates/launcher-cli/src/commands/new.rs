@@ -65,11 +65,11 @@ pub(crate) struct New {
     /// The account: its localpart, or its full id if it exists [default: ID]
     #[arg(long, value_name = "USER")]
     username: Option<String>,
-    #[command(flatten, next_help_heading = "How to get the account")]
-    entrance: choice::Entrances,
     /// Prints one JSON object, without secrets
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "How to get the account")]
+    entrance: choice::Entrances,
 }
 
 /// What `--json` prints.
@@ -102,15 +102,19 @@ pub(crate) fn run(options: &New) -> anyhow::Result<Exit> {
     })?;
     let draft = Draft::read(&notes, id)?;
     wait_for(async {
+        let earlier = draft.as_ref().and_then(|draft| draft.user_id.clone());
         let account = match files.is_there() {
-            // Killed when nothing but the note was left to remove.
-            true if draft.as_ref().is_some_and(Draft::is_registered) => None,
+            // It may have been killed when nothing but the note was left to remove.
+            true if earlier.is_some() => None,
             true => return Err(files.is_taken().into()),
             false => Some(make(options, root.as_ref(), &files, draft, &notes).await?),
         };
-        Draft::remove(&notes, id)?;
         let configured = Configured::read(&options.agent.files)?;
         let spec = configured.agent(id)?;
+        if account.is_none() && earlier.as_ref() != Some(&spec.account.user_id) {
+            return Err(files.is_taken().into());
+        }
+        Draft::remove(&notes, id)?;
         let user_id = spec.account.user_id.clone();
         let audit = AuditLog::in_folder(&configured.own_folder);
         audit.write(Peer::own(), "new", Some(id.as_str()), &[&user_id], &Outcome::Done);
@@ -171,6 +175,9 @@ async fn make(
         .map_err(|error| Refusal::new(error.to_string(), error.action()))?;
     let newest = found.versions.last().map(String::as_str).unwrap_or_default();
     say(&harmless(&format!("{} answers; it speaks Matrix {newest}", found.base)));
+    if !found.is_private() {
+        say("this address is not encrypted: whoever is on the way reads the password");
+    }
     let username = choice::username(options.username.as_deref(), id, &options.entrance)?;
     let choice = Choice::make(&connector, &found.base, &username, &options.entrance).await?;
 

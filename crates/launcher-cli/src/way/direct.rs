@@ -158,7 +158,7 @@ impl Way for Direct {
     }
 
     async fn restart(&self) -> Answer<()> {
-        Ok(())
+        self.noted("restart", &[], Ok(()))
     }
 
     /// Starts the agent as a launcher would. Messages that arrive meanwhile

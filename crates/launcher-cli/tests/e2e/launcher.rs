@@ -67,6 +67,26 @@ pub(crate) fn keep_logs_in(folder: PathBuf) {
     KEPT.set(folder);
 }
 
+/// Somebody at a terminal who answers what is asked, and sees what is shown.
+const TYPIST: &str = r#"
+import os, pty, sys
+answers, command = sys.argv[1].split("\n"), sys.argv[2:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(command[0], command)
+shown = b""
+while True:
+    try:
+        more = os.read(terminal, 4096)
+    except OSError:
+        break
+    shown += more
+    if answers and shown.endswith((b": ", b"] ")):
+        os.write(terminal, answers.pop(0).encode() + b"\n")
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
 /// A folder with `config.yaml`, `.env` and `agents/`.
 pub(crate) struct Place {
     folder: TempDir,
@@ -200,6 +220,26 @@ impl Place {
             .stdin(Stdio::null())
             .output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a command on a terminal, and types an answer at each question.
+    /// Returns whether it succeeded, and what the terminal showed.
+    pub(crate) fn command_answering(
+        &self,
+        arguments: &[&str],
+        answers: &[&str],
+    ) -> Result<(bool, String)> {
+        let output = Command::new("python3")
+            .args(["-c", TYPIST])
+            .arg(answers.join("\n"))
+            .arg(env!("CARGO_BIN_EXE_launcher"))
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
     pub(crate) fn start(&self) -> Result<Running<'_>> {

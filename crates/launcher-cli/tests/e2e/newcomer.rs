@@ -3,6 +3,8 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     process::{Output, Stdio},
     time::{Duration, Instant},
 };
@@ -11,7 +13,7 @@ use launcher_testbed::{
     DEFAULT_TIMEOUT, Homeserver, HomeserverOptions, Registration,
     tap::{Action, Gate, Matcher, Tap},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Cases, Outcome,
@@ -27,6 +29,8 @@ pub(crate) const CASES: Cases = &[
     ("newcomer::an_account_that_exists_is_taken_with_its_password", existing),
     ("newcomer::a_kill_before_and_after_the_registration_is_taken_up_by_the_same_command", kills),
     ("newcomer::what_is_there_already_is_not_touched", collisions),
+    ("newcomer::whoever_sits_at_a_terminal_is_asked_and_types_secrets_unseen", terminal),
+    ("newcomer::the_well_known_file_of_a_server_leads_to_its_homeserver", discovery),
 ];
 
 /// How long a newcomer may have to wait for the first answer.
@@ -234,6 +238,14 @@ fn kills(bed: &Bed) -> Outcome {
         bed.homeserver().login(&name, &password)?;
         assert!(!place.path().join(format!(".launcher/new/{id}.json")).exists());
         assert!(place.command(&["check"])?.status.success());
+        // Killed when nothing but the note was left to remove: it is finished.
+        let note = place.path().join(format!(".launcher/new/{id}.json"));
+        let user = bed.homeserver().user_id(&name);
+        let text = json!({ "homeserver": tap.base_url(), "username": name, "user_id": user });
+        fs::write(&note, text.to_string())?;
+        let finished = place.command(&arguments)?;
+        assert!(finished.status.success(), "{}", said(&finished));
+        assert!(!note.exists());
         let again = place.command(&arguments)?;
         assert_refused(&again, "exists; nothing was done", "another id");
     }
@@ -263,5 +275,69 @@ fn collisions(bed: &Bed) -> Outcome {
     let now = fs::read_to_string(place.path().join(".env"))?;
     assert!(now.starts_with(env.trim_end()), "{now}");
     assert_eq!(fs::read_dir(place.path().join("agents"))?.count(), 1);
+    Ok(())
+}
+
+fn terminal(bed: &Bed) -> Outcome {
+    let place = Place::empty("")?;
+    let name = bed.name("asked");
+    let answers = [bed.homeserver().base_url(), &name, "n"];
+    let (is_made, shown) = place.command_answering(&["new", "first"], &answers)?;
+    assert!(is_made && shown.contains("where everybody may"), "{shown}");
+    let password = value(&place, "MATRIX_PASSWORD_FIRST")?;
+    bed.homeserver().login(&name, &password)?;
+    // Now the homeserver is known, and the other account is there.
+    let old = bed.homeserver().register_without_login(&bed.name("old"), PASSWORD)?;
+    let answers = [old.as_str(), "y", PASSWORD];
+    let (is_made, again) = place.command_answering(&["new", "second"], &answers)?;
+    assert!(is_made && again.contains(&format!("the password opens {old}")), "{again}");
+    assert!(!again.contains("Homeserver (") && again.contains("Password of"), "{again}");
+    for text in [shown, again] {
+        assert!(!text.contains(&password) && !text.contains(PASSWORD), "{text}");
+    }
+    Ok(())
+}
+
+/// A web server that is no homeserver, and says where one is, if it knows.
+fn web_server(homeserver: Option<&str>) -> Result<String, Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let file = homeserver.map(|base| json!({ "m.homeserver": { "base_url": base } }).to_string());
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let mut line = String::new();
+            let mut request = BufReader::new(&mut connection);
+            if request.read_line(&mut line).is_err() {
+                continue;
+            }
+            let mut header = String::new();
+            while request.read_line(&mut header).is_ok_and(|length| length > 2) {
+                header.clear();
+            }
+            let known =
+                file.as_ref().filter(|_| line.starts_with("GET /.well-known/matrix/client "));
+            let (status, body) = match known {
+                Some(file) => ("200 OK", file.as_str()),
+                None => ("404 Not Found", "<html>nothing here</html>"),
+            };
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close");
+            drop(write!(connection, "{head}\r\n\r\n{body}"));
+        }
+    });
+    Ok(address)
+}
+
+fn discovery(bed: &Bed) -> Outcome {
+    let place = Place::empty(&web_server(None)?)?;
+    let refused = new(&place, "bot", &["--open"], &[])?;
+    assert_refused(&refused, "not as a Matrix homeserver does", "client-server API");
+    let place = Place::empty(&web_server(Some(bed.homeserver().base_url()))?)?;
+    let name = bed.name("found");
+    let made = new(&place, "bot", &["--open", "--username", &name, "--json"], &[])?;
+    let printed = printed(&made)?;
+    assert_eq!(printed["user_id"], bed.homeserver().user_id(&name));
+    assert_eq!(printed["homeserver"], format!("{}/", bed.homeserver().base_url()));
     Ok(())
 }

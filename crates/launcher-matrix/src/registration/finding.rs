@@ -1,7 +1,7 @@
 //! From what somebody typed to the address of a homeserver's API.
 
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     connector::MatrixConnector,
@@ -16,6 +16,20 @@ pub struct Found {
     /// The versions of the specification that it speaks, the newest last, as
     /// it says.
     pub versions: Vec<String>,
+}
+
+impl Found {
+    /// Whether nobody on the way reads what is said: it is encrypted, or does
+    /// not leave the machine.
+    pub fn is_private(&self) -> bool {
+        let is_here = match self.base.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.base.scheme() == "https" || is_here
+    }
 }
 
 /// Why no homeserver was found.
@@ -80,7 +94,7 @@ pub async fn find_homeserver(connector: &MatrixConnector, typed: &str) -> Result
         address(typed).ok_or_else(|| FindError::NotAnAddress { typed: typed.to_owned() })?;
     let is_name = !typed.contains("://");
     let look_up = async || match well_known(&http, &address).await {
-        Ok(answer) => base_url(&answer),
+        Ok(answer) => base_url(&answer, &address),
         Err(_) => None,
     };
     // Names lead elsewhere more often than not; addresses are meant as they are.
@@ -135,10 +149,12 @@ fn address(typed: &str) -> Option<Url> {
         .then_some(url)
 }
 
-/// Where `/.well-known/matrix/client` says that the API is.
-fn base_url(answer: &Value) -> Option<Url> {
+/// Where `/.well-known/matrix/client` of `origin` says that the API is. What was
+/// asked in private leads nowhere where others listen.
+fn base_url(answer: &Value, origin: &Url) -> Option<Url> {
     let base = answer["m.homeserver"]["base_url"].as_str()?;
-    address(base).filter(|_| base.contains("://"))
+    let base = address(base).filter(|_| base.contains("://"))?;
+    (base.scheme() == "https" || origin.scheme() == "http").then_some(base)
 }
 
 fn versions(answer: &Value) -> Option<Vec<String>> {
@@ -181,12 +197,27 @@ mod tests {
 
     #[test]
     fn a_well_known_file_counts_only_if_it_names_an_address() {
-        let base = |base: Value| base_url(&json!({ "m.homeserver": { "base_url": base } }));
+        let origin = Url::parse("https://hs.test").unwrap();
+        let base =
+            |base: Value| base_url(&json!({ "m.homeserver": { "base_url": base } }), &origin);
         assert_eq!(base(json!("https://m.hs/")).unwrap().as_str(), "https://m.hs/");
         for nonsense in [json!("m.hs"), json!("file:///etc/passwd"), json!(1), json!(null)] {
             assert_eq!(base(nonsense), None);
         }
-        assert_eq!(base_url(&json!([])), None);
+        assert_eq!(base_url(&json!([]), &origin), None);
+        // An answer that came encrypted does not lead to where nothing is.
+        assert_eq!(base(json!("http://m.hs/")), None);
+    }
+
+    #[test]
+    fn only_what_is_encrypted_or_stays_here_is_private() {
+        let is_private = |base: &str| {
+            Found { base: Url::parse(base).unwrap(), versions: Vec::new() }.is_private()
+        };
+        for private in ["https://hs", "http://localhost:8008", "http://127.0.0.1", "http://[::1]"] {
+            assert!(is_private(private), "{private}");
+        }
+        assert!(!is_private("http://hs.test") && !is_private("http://10.0.0.1"));
     }
 
     #[test]

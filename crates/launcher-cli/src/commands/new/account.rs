@@ -145,21 +145,35 @@ fn how(entrance: &Entrance) -> &'static str {
     }
 }
 
+/// A password that every policy takes: servers can demand capitals, digits and
+/// symbols.
 fn random_password() -> anyhow::Result<Secret<String>> {
-    let mut password = String::with_capacity(PASSWORD_LENGTH);
+    loop {
+        let (one, other) = (random_letters()?, random_letters()?);
+        let password = Secret::new(format!("{}-{}", one.expose(), other.expose()));
+        let has = |is: fn(&u8) -> bool| password.expose().as_bytes().iter().any(is);
+        if has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit) {
+            return Ok(password);
+        }
+    }
+}
+
+/// Half of the letters and digits of a password.
+fn random_letters() -> anyhow::Result<Secret<String>> {
+    let wanted = PASSWORD_LENGTH / 2;
+    let mut letters = String::with_capacity(wanted);
     let mut bytes = [0_u8; 64];
-    while password.len() < PASSWORD_LENGTH {
+    while letters.len() < wanted {
         if getrandom::fill(&mut bytes).is_err() {
             bail!("the system gives no random numbers");
         }
         // Bytes from the last, incomplete round would favor some letters.
         let usable = bytes.iter().filter(|&&byte| usize::from(byte) < 4 * LETTERS.len());
-        let letters = usable.filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()));
-        let missing = PASSWORD_LENGTH - password.len();
-        password.extend(letters.take(missing).copied().map(char::from));
+        let found = usable.filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()));
+        letters.extend(found.take(wanted - letters.len()).copied().map(char::from));
     }
     bytes.fill(0);
-    Ok(Secret::new(password))
+    Ok(Secret::new(letters))
 }
 
 #[cfg(test)]
@@ -167,10 +181,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_long_plain_and_never_the_same() {
+    fn passwords_are_long_never_the_same_and_stand_in_a_file_as_they_are() {
         let (one, other) = (random_password().unwrap(), random_password().unwrap());
-        assert_eq!(one.expose().len(), PASSWORD_LENGTH);
-        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_eq!(one.expose().len(), PASSWORD_LENGTH + 1);
+        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+        assert!(one.expose().bytes().any(|byte| byte.is_ascii_digit()));
         assert!(one != other);
     }
 }

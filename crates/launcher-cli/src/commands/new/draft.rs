@@ -22,7 +22,7 @@ pub(super) struct Draft {
     homeserver: Url,
     username: String,
     /// Once the account is there.
-    user_id: Option<String>,
+    pub(super) user_id: Option<String>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -75,10 +75,6 @@ impl Draft {
         self.homeserver == *homeserver && self.username == username
     }
 
-    pub(super) fn is_registered(&self) -> bool {
-        self.user_id.is_some()
-    }
-
     fn write(&self) -> io::Result<()> {
         let new = self.path.with_extension("json.new");
         let mut file =
@@ -107,7 +103,7 @@ mod tests {
         assert_eq!(Draft::read(folder.path(), &id).unwrap(), None);
         let mut draft = Draft::begin(folder.path(), &id, &server, "bot").unwrap();
         assert!(draft.is_about(&server, "bot") && !draft.is_about(&server, "other"));
-        assert!(!Draft::read(folder.path(), &id).unwrap().unwrap().is_registered());
+        assert_eq!(Draft::read(folder.path(), &id).unwrap().unwrap().user_id, None);
         draft.registered("@bot:hs").unwrap();
         assert_eq!(Draft::read(folder.path(), &id).unwrap(), Some(draft));
         for _ in 0..2 {
