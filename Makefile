@@ -3,13 +3,33 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help build demo check test test-fast e2e soak docs reference ci bench install-testbed
+.PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench install-testbed
 
 help: ## Lists the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 build: ## Builds the release binary that bin/launcher runs
 	cargo build --release --locked -p launcher-cli
+
+PREFIX ?= /usr/local
+RELEASE = $${CARGO_TARGET_DIR:-target}/release/launcher
+PLACE = $(DESTDIR)$(PREFIX)
+
+install: build ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
+	install -Dm755 $(RELEASE) "$(PLACE)/bin/launcher"
+	install -d "$(PLACE)/share/man/man1"
+	$(RELEASE) man --output "$(PLACE)/share/man/man1"
+	install -d "$(PLACE)/share/bash-completion/completions" "$(PLACE)/share/zsh/site-functions" "$(PLACE)/share/fish/vendor_completions.d"
+	$(RELEASE) completions bash > "$(PLACE)/share/bash-completion/completions/launcher"
+	$(RELEASE) completions zsh > "$(PLACE)/share/zsh/site-functions/_launcher"
+	$(RELEASE) completions fish > "$(PLACE)/share/fish/vendor_completions.d/launcher.fish"
+	install -d "$(PLACE)/lib/systemd/system"
+	sed 's#/usr/local/bin/#$(PREFIX)/bin/#' docs/operations/launcher.service > "$(PLACE)/lib/systemd/system/launcher.service"
+
+uninstall: ## Removes what install put below PREFIX; agents and settings stay
+	rm -f "$(PLACE)/bin/launcher" "$(PLACE)"/share/man/man1/launcher.1 "$(PLACE)"/share/man/man1/launcher-*.1
+	rm -f "$(PLACE)/share/bash-completion/completions/launcher" "$(PLACE)/share/zsh/site-functions/_launcher"
+	rm -f "$(PLACE)/share/fish/vendor_completions.d/launcher.fish" "$(PLACE)/lib/systemd/system/launcher.service"
 
 demo: ## Starts a homeserver and two agents, and opens a chat with one of them
 	bin/demo

@@ -10,13 +10,19 @@ use launcher_core::{
 };
 
 use crate::{
-    commands::{verify_any::VerifyAny, verify_with::VerifyWith},
+    commands::{new::New, verify_any::VerifyAny, verify_with::VerifyWith},
     explain::pages::Language,
+    facts,
 };
 
 /// Runs many end-to-end encrypted chat agents in one process, each a folder.
 #[derive(Debug, Parser)]
-#[command(name = "launcher", version, arg_required_else_help = true)]
+#[command(
+    name = "launcher",
+    version,
+    long_version = facts::LONG_VERSION,
+    arg_required_else_help = true
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -37,6 +43,14 @@ pub(crate) enum Command {
     ///
     /// Exits 1 if no launcher runs on this configuration.
     Status(Status),
+    /// Makes an agent: its account, its secrets and its folder
+    ///
+    /// What is not given is asked for at the terminal. A new account gets a
+    /// random password; for an account that is there already, its password is
+    /// asked for. Secrets go into `.env` before the server hears of them, and
+    /// the folder comes last: after a kill, the same command goes on where it
+    /// was. A launcher that runs takes the agent up; else `launcher run` does.
+    New(Box<New>),
     /// Looks at everything that can be wrong about agents, and changes nothing
     ///
     /// Each line has a mark: ok, `!` for what is not what is best or could not
@@ -125,6 +139,24 @@ pub(crate) enum Command {
     /// Exits 0 only if the homeserver shows the device as signed, or if the
     /// user is verified.
     Verify(Box<Verify>),
+    /// Prints what makes a shell complete the launcher's commands
+    Completions(Completions),
+    /// Prints the manual page, or writes those of all commands
+    Man(Manual),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Manual {
+    /// Writes a page for the launcher and one for each command into this folder
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// One agent.

@@ -5,6 +5,8 @@ pub(crate) mod check;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod new;
+pub(crate) mod pages;
 pub(crate) mod recovery;
 pub(crate) mod rekey;
 pub(crate) mod reset;

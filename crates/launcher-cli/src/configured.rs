@@ -59,7 +59,7 @@ impl Configured {
 }
 
 /// Prints what is wrong.
-fn invalid(problems: &[Diagnostic]) -> Quit {
+pub(crate) fn invalid(problems: &[Diagnostic]) -> Quit {
     for problem in problems {
         exit::say(&format!("{problem}\n"));
     }

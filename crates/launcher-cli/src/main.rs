@@ -15,11 +15,13 @@ mod way;
 mod ask;
 mod exit;
 mod explain;
+mod facts;
 mod folder;
 mod limits;
 mod logging;
 mod move_in;
 mod pictures;
+mod service;
 mod signals;
 mod table;
 mod units;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::Check(options) => commands::check::run(&options),
         Command::Status(options) => commands::status::run(&options),
+        Command::New(options) => commands::new::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Explain(options) => commands::explain::run(&options),
         Command::Stores(options) => commands::stores::run(&options),
@@ -59,6 +62,8 @@ fn main() -> ExitCode {
         Command::Restore(options) => commands::restore::run(&options),
         Command::Trust(options) => commands::trust::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
+        Command::Completions(options) => commands::pages::completions(&options),
+        Command::Man(options) => commands::pages::manual(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);

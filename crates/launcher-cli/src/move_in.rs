@@ -67,7 +67,7 @@ fn taken(home: &Path, is_outside: bool) -> Refusal {
 }
 
 /// Moves a folder of files and folders to where nothing is.
-fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(to).is_ok() {
         let text = format!("{} exists", to.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -112,7 +112,7 @@ fn parent(path: &Path) -> &Path {
 
 /// Waits until the names in a folder survive a power cut, where the file system
 /// can do that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>

@@ -158,7 +158,7 @@ pub(crate) async fn find(
             if purpose == Purpose::Look {
                 locks.release(&spec.id);
             }
-            Ok(Box::new(Direct::new(spec.clone(), tools.clone(), locks)))
+            Ok(Box::new(Direct::new(spec.clone(), own_folder, tools.clone(), locks)))
         }
         (Err(Fault::StoreLocked { path }), asked) => Err(strange(spec, &path, asked)),
         (Err(fault), _) => Err(fault.into()),

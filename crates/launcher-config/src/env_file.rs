@@ -1,10 +1,11 @@
-//! Changes the value of one variable in `.env`, and nothing else in the file.
+//! Changes the value of one variable in `.env`, or adds some, and nothing else in the file.
 //!
 //! The new text is read back before it counts: if it does not say the same as
 //! the old one but for that value, nothing is written. The file is replaced as
 //! a whole, so that a kill leaves the old one or the new one.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::{self, Write as _},
     os::unix::fs::{MetadataExt, PermissionsExt, fchown},
@@ -12,6 +13,7 @@ use std::{
 };
 
 use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt};
+use launcher_core::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -59,6 +61,13 @@ pub enum EnvFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The value has characters that no kind of quotes can hold there.
+    Unquotable {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        name: String,
+    },
 }
 
 impl std::fmt::Display for EnvFileError {
@@ -80,6 +89,9 @@ impl std::fmt::Display for EnvFileError {
             Self::Changed { path } => {
                 write!(formatter, "{} was changed by somebody else meanwhile", path.display())
             }
+            Self::Unquotable { path, name } => {
+                write!(formatter, "the value of {name} cannot be written into {}", path.display())
+            }
         }
     }
 }
@@ -96,6 +108,117 @@ impl std::error::Error for EnvFileError {
 impl From<io::Error> for EnvFileError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+/// The variables that a file sets, with their values. A file that is not there
+/// sets none.
+///
+/// # Errors
+///
+/// [`EnvFileError::Unreadable`] and [`EnvFileError::Io`].
+pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret<String>>, EnvFileError> {
+    let text = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        _ => read(path)?,
+    };
+    let (values, problems) = parse(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text));
+    match problems {
+        0 => Ok(values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()),
+        _ => Err(EnvFileError::Unreadable {
+            path: path.to_owned(),
+            message: "not every line can be read; `launcher check` says which".to_owned(),
+        }),
+    }
+}
+
+/// Adds variables at the end of a file that sets none of them, and makes the
+/// file (0600) if it is not there. All of them are in it afterwards, or none.
+///
+/// # Errors
+///
+/// See [`EnvFileError`]; the file is as it was then.
+pub fn append_to_env_file(
+    path: &Path,
+    values: &[(&str, &Secret<String>)],
+) -> Result<EnvFileAddition, EnvFileError> {
+    let made = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Empty is what a kill may leave of it.
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            true
+        }
+        _ => false,
+    };
+    let done = add(path, values);
+    if made && done.is_err() {
+        drop(fs::remove_file(path));
+    }
+    let (path, before, after) = done?;
+    Ok(EnvFileAddition { path, before, after, made })
+}
+
+fn add(
+    path: &Path,
+    values: &[(&str, &Secret<String>)],
+) -> Result<(PathBuf, Zeroizing<String>, Zeroizing<String>), EnvFileError> {
+    let path = fs::canonicalize(path)?;
+    let before = read(&path)?;
+    let mut after = before.clone();
+    for (name, value) in values {
+        let value = value.expose();
+        let longer = appended(&after, name, value).ok_or_else(|| EnvFileError::Unquotable {
+            path: path.clone(),
+            name: (*name).to_owned(),
+        });
+        after = longer?;
+    }
+    EnvFileEdit::draft(path.clone(), before.clone(), &after)?.commit()?;
+    Ok((path, before, after))
+}
+
+/// The text and one more line, in the plainest form that means what it should.
+fn appended(text: &str, name: &str, value: &str) -> Option<Zeroizing<String>> {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+    let plain = |text: &str| text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).to_owned();
+    [value.to_owned(), format!("'{value}'"), format!("\"{escaped}\"")].into_iter().find_map(
+        |quoted| {
+            let longer = Zeroizing::new(format!("{text}{end}{name}={quoted}\n"));
+            says_the_same_but_for(&plain(text), &plain(&longer), name, value).then_some(longer)
+        },
+    )
+}
+
+/// Lines that were added to a file with variables.
+pub struct EnvFileAddition {
+    path: PathBuf,
+    before: Zeroizing<String>,
+    after: Zeroizing<String>,
+    /// Whether the file was made for them.
+    made: bool,
+}
+
+impl EnvFileAddition {
+    /// Takes the lines out again, and the file away if it was made for them.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvFileError::Changed`] if the file was changed since: it stays as it is.
+    pub fn undo(self) -> Result<(), EnvFileError> {
+        if read(&self.path)? != self.after {
+            return Err(EnvFileError::Changed { path: self.path });
+        }
+        if self.made {
+            return Ok(fs::remove_file(&self.path)?);
+        }
+        EnvFileEdit::draft(self.path, self.after, &self.before)?.commit()
+    }
+}
+
+impl std::fmt::Debug for EnvFileAddition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EnvFileAddition").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -137,17 +260,21 @@ impl EnvFileEdit {
     pub fn prepare(path: &Path, name: &str, value: &str) -> Result<Self, EnvFileError> {
         let path = fs::canonicalize(path)?;
         let before = read(&path)?;
+        let after = replaced(&before, name, value, &path)?;
+        Self::draft(path, before, &after)
+    }
+
+    fn draft(path: PathBuf, before: Zeroizing<String>, after: &str) -> Result<Self, EnvFileError> {
         let metadata = fs::metadata(&path)?;
         if metadata.permissions().readonly() {
             return Err(EnvFileError::ReadOnly { path });
         }
         // Replacing a file takes no right to write to it, but whoever may not write should not.
         OpenOptions::new().append(true).open(&path)?;
-        let after = replaced(&before, name, value, &path)?;
         let mut draft = path.file_name().map(OsString::from).unwrap_or_default();
         draft.push(".draft");
         let edit = Self { draft: path.with_file_name(draft), path, before };
-        edit.write(&after, &metadata)?;
+        edit.write(after, &metadata)?;
         Ok(edit)
     }
 
@@ -241,15 +368,17 @@ fn replaced(
 
 /// Whether `new` sets `name` to `value`, and all other variables as `old` does.
 fn says_the_same_but_for(old: &str, new: &str, name: &str, value: &str) -> bool {
-    let parse = |text: &str| {
-        let mut problems = Vec::new();
-        let parsed = dotenv::parse(&SourceFile::new("", text.to_owned()), &mut problems);
-        (parsed.values, problems.len())
-    };
     let ((mut old, old_problems), (mut new, new_problems)) = (parse(old), parse(new));
     old.remove(name);
     let set = new.remove(name);
     set.as_deref() == Some(value) && old == new && old_problems == new_problems
+}
+
+/// The variables that a text sets, and how many problems it has.
+fn parse(text: &str) -> (BTreeMap<String, String>, usize) {
+    let mut problems = Vec::new();
+    let parsed = dotenv::parse(&SourceFile::new("", text.to_owned()), &mut problems);
+    (parsed.values, problems.len())
 }
 
 #[cfg(test)]

@@ -45,7 +45,10 @@ mod root;
 
 pub use arrival::{Arrival, StoreHome, arrival, variable};
 pub use diagnostic::{Diagnostic, Excerpt, Related, summary};
-pub use env_file::{EnvFileEdit, EnvFileError, replace_in_env_file};
+pub use env_file::{
+    EnvFileAddition, EnvFileEdit, EnvFileError, append_to_env_file, read_env_file,
+    replace_in_env_file,
+};
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, Sources, load};
 pub use origin::{KeyOrigin, KeyVariable, key_origin};

@@ -19,6 +19,8 @@ pub struct RootConfig {
     pub directory: PathBuf,
     /// The folder of the agents' folders, absolute.
     pub agents_dir: PathBuf,
+    /// Where agents that name no homeserver have theirs.
+    pub homeserver: Option<Url>,
     /// What is logged and how.
     pub log: LogConfig,
     /// Where health, metrics and the page are served; `None` is nowhere.
@@ -111,6 +113,7 @@ impl RootValues {
         RootConfig {
             directory: directory.to_owned(),
             agents_dir: agents_dir.to_owned(),
+            homeserver: self.homeserver,
             log: self.log,
             admin: self.admin,
         }

@@ -27,7 +27,11 @@ use launcher_runtime::{
 use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
-use crate::wire::{CheckReply, Grade, Refusal};
+use crate::{
+    audit::Outcome,
+    server::asker,
+    wire::{CheckReply, Grade, Refusal},
+};
 
 /// How long work on a held agent may go on when the launcher is told to stop:
 /// long enough to finish a step, and well below what the launcher waits for.
@@ -231,6 +235,7 @@ pub fn state_check(standing: &Standing) -> CheckReply {
 
 fn noted<T>(agent: &AgentId, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
     let agent = agent.as_str();
+    asker::note(action, agent, &[], &outcome(&done));
     match &done {
         Ok(_) => info!(event = "operator_action", agent, action, "done for an operator"),
         Err(denied) => warn!(
@@ -242,4 +247,12 @@ fn noted<T>(agent: &AgentId, action: &'static str, done: Result<T, Denied>) -> R
         ),
     }
     done
+}
+
+/// What is written down of how something ended.
+fn outcome<T>(done: &Result<T, Denied>) -> Outcome {
+    match done {
+        Ok(_) => Outcome::Done,
+        Err(denied) => Outcome::Refused(denied.to_string()),
+    }
 }

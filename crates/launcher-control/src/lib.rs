@@ -4,8 +4,10 @@
 //! Commands are clients of it, so what they show and do is what the running
 //! process shows and does. `docs/reference/control-api.md` lists its routes.
 
+pub mod audit;
 pub mod client;
 pub mod desk;
+pub mod peer;
 pub mod server;
 mod socket;
 pub mod wire;

@@ -55,6 +55,8 @@ impl Launcher {
         let spec = spec("a", folder.path());
         let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
         orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs_err::set_permissions(folder.path(), private).unwrap();
         let socket = ControlSocket::bind(folder.path()).unwrap();
         let desk = Desk::new(
             board.clone(),
@@ -273,6 +275,58 @@ async fn a_request_that_is_not_understood_is_not_repeated() {
         assert!(answer.contains("\"reason\":") && !answer.contains("hunter2"), "{answer}");
     }
     assert_eq!(launcher.maintenance.taken(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_done_or_refused_or_abandoned_is_written_down_with_who_asked() {
+    let launcher = Launcher::start().await;
+    let client = launcher.client();
+    client.reset(&a(), Some(Secret::new("hunter2".to_owned()))).await.unwrap();
+    client.show_recovery_key(&a()).await.unwrap();
+    client.stores(&a()).await.unwrap();
+    launcher.maintenance.refuse("no password is configured", "give it");
+    refusal(client.prune_devices(&a()).await);
+    // Refused before anybody at the desk heard of it.
+    refusal(client.restart(&"b".parse().unwrap()).await);
+    let malformed = "POST /v1/agents/a/rekey HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                     content-length: 7\r\n\r\nhunter2";
+    launcher.raw(malformed).await;
+    launcher.raw(&malformed.replace("/rekey", "/hunter2")).await;
+    launcher.maintenance.hang();
+    let agent = a();
+    {
+        let asked = client.reset(&agent, None);
+        let held = launcher.wait_for(AgentState::Stopping);
+        tokio::select! {
+            _ = asked => panic!("the reset was to hang"),
+            () = held => {}
+        }
+    }
+    launcher.wait_for(AgentState::Parked).await;
+    let text = fs_err::read_to_string(launcher.folder.path().join("audit.jsonl")).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("shown once"), "{text}");
+    let own = (u64::from(rustix::process::geteuid().as_raw()), u64::from(std::process::id()));
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        let asker = (line["uid"].as_u64().unwrap(), line["pid"].as_u64().unwrap());
+        assert_eq!(asker, own, "{line}");
+    }
+    let shown = |line: &serde_json::Value| {
+        let word = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+        [word("action"), word("agent"), word("outcome")].join(" ")
+    };
+    assert_eq!(
+        lines.iter().map(shown).collect::<Vec<_>>(),
+        [
+            "reset a done",
+            "show_recovery_key a done",
+            "prune_devices a refused",
+            "restart b refused",
+            "POST /v1/agents/{id}/rekey a refused",
+            "POST /v1/agents/{id}/reset a abandoned",
+        ]
+    );
 }
 
 #[test]

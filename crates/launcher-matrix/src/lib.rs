@@ -26,6 +26,7 @@ mod poll;
 mod preflight;
 mod reading;
 mod recovery;
+pub mod registration;
 mod rekey;
 mod reset;
 mod rest;

@@ -1,5 +1,7 @@
 //! The few requests that are made before, or instead of, the SDK.
 
+mod registering;
+
 use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
@@ -7,6 +9,8 @@ use launcher_runtime::ports::journal::Stamp;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
+
+pub(crate) use self::registering::well_known;
 
 /// How long an ordinary request may take. Logging in is slow on purpose (the
 /// server hashes the password), and slower with many at once.
@@ -59,7 +63,7 @@ pub(crate) enum RestError {
         retry_after: Option<Duration>,
         soft_logout: bool,
         /// What the server wants to be proved first, if it says.
-        challenge: Option<Challenge>,
+        challenge: Option<Box<Challenge>>,
     },
 }
 
@@ -67,7 +71,11 @@ pub(crate) enum RestError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge {
     /// What the proof has to name.
-    session: Option<String>,
+    pub(crate) session: Option<String>,
+    /// The ways to prove it, each a sequence of stages.
+    pub(crate) flows: Vec<Vec<String>>,
+    /// The stages that are done.
+    pub(crate) completed: Vec<String>,
     /// Whether the password is enough.
     pub(crate) takes_password: bool,
 }
@@ -78,6 +86,8 @@ impl Challenge {
         Some(Self {
             session: answer["session"].as_str().map(ToOwned::to_owned),
             takes_password: flows.iter().any(|flow| flow["stages"] == json!([PASSWORD_STAGE])),
+            flows: flows.iter().map(|flow| words(&flow["stages"])).collect(),
+            completed: words(&answer["completed"]),
         })
     }
 
@@ -469,6 +479,12 @@ fn segment(id: &str) -> String {
     url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
+/// The texts in a list.
+fn words(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
 async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestError> {
     let mut response = request.timeout(limit).send().await.map_err(network)?;
     let status = response.status();
@@ -491,7 +507,7 @@ async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestErr
         message: parsed["error"].as_str().unwrap_or("(no message)").to_owned(),
         retry_after: parsed["retry_after_ms"].as_u64().map(Duration::from_millis).or(header),
         soft_logout: parsed["soft_logout"].as_bool().unwrap_or(false),
-        challenge: Challenge::read(&parsed),
+        challenge: Challenge::read(&parsed).map(Box::new),
     })
 }
 

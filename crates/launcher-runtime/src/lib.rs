@@ -10,6 +10,7 @@ pub mod files;
 mod lines;
 pub mod locks;
 pub mod ports;
+mod pulse;
 mod random;
 pub mod report;
 pub mod stop;
@@ -19,5 +20,6 @@ mod worker;
 
 pub use answering::transaction_part;
 pub use clock::stamp;
+pub use pulse::Beat;
 pub use report::{AccountFacts, AgentStatus, Report};
 pub use supervisor::{Held, HoldError, Order, StatusBoard, Supervisor, hold};

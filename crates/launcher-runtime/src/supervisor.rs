@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     locks::Locks,
     ports::{Behavior, Connector, journal::Journals},
+    pulse::{Beat, Pulse},
     random,
     report::{AgentStatus, Report},
     stop::Stop,
@@ -143,6 +144,7 @@ pub struct Supervisor {
     waiting_for: BTreeMap<AgentId, oneshot::Sender<Result<Held, HoldError>>>,
     held: BTreeSet<AgentId>,
     released: (mpsc::UnboundedSender<AgentId>, mpsc::UnboundedReceiver<AgentId>),
+    pulse: Pulse,
 }
 
 struct Running {
@@ -224,7 +226,20 @@ impl Supervisor {
             waiting_for: BTreeMap::new(),
             held: BTreeSet::new(),
             released: mpsc::unbounded_channel(),
+            pulse: Pulse::none(),
         }
+    }
+
+    /// Calls `beat` from the supervisor's own loop: once when the orders that
+    /// wait at its start were carried out, and then every `every` as long as
+    /// the loop goes round, a stop included. A loop that hangs does not beat.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if `every` is zero.
+    #[must_use]
+    pub fn with_pulse(self, every: Duration, beat: Beat) -> Self {
+        Self { pulse: Pulse::new(every, beat), ..self }
     }
 
     /// Where to look up how the agents are.
@@ -247,6 +262,7 @@ impl Supervisor {
                     Some(event) => event,
                     None => continue,
                 },
+                () = self.pulse.beat() => continue,
                 () = self.clock.sleep_until(self.fleet.deadline()) => Event::DeadlineReached,
             };
             self.apply(event);
@@ -273,6 +289,7 @@ impl Supervisor {
                     self.apply(event);
                 }
                 _ = self.news.1.recv() => {}
+                () = self.pulse.beat() => {}
                 _ = notice.tick() => info!(agents = self.names(), "still stopping"),
             }
         }

@@ -24,7 +24,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use self::options::{HomeserverOptions, RateLimits};
+pub use self::options::{HomeserverOptions, RateLimits, Registration};
 use crate::{
     Account, Installation, TestbedError, ensure_installed,
     http::Http,

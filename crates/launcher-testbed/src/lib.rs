@@ -55,7 +55,7 @@ use std::time::Duration;
 pub use account::Account;
 pub use engine::JsEngine;
 pub use error::TestbedError;
-pub use homeserver::{Homeserver, HomeserverOptions, RateLimits};
+pub use homeserver::{Homeserver, HomeserverOptions, RateLimits, Registration};
 pub use installation::{Installation, ensure_installed, testbed_root};
 pub use message::{Device, DeviceStatus, Message, MessageFilter, Shield};
 pub use process::free_port;

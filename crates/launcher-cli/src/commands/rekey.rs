@@ -124,7 +124,8 @@ fn by_hand(place: &Place<'_>) -> String {
     format!("the new key works; now {change} ({why})\n{BOTH}\n")
 }
 
-fn generate() -> anyhow::Result<Secret<String>> {
+/// 64 hex digits by chance.
+pub(super) fn generate() -> anyhow::Result<Secret<String>> {
     let mut bytes = [0_u8; 32];
     if getrandom::fill(&mut bytes).is_err() {
         bail!("the system gives no random numbers");

@@ -11,7 +11,12 @@ use launcher_archive::{agent_of, open};
 use launcher_config::{
     Arrival, Loaded, ProcessEnvironment, RootConfig, arrival, load, parse_pickle_key, variable,
 };
-use launcher_control::{client::Client, wire::Refusal};
+use launcher_control::{
+    audit::{AuditLog, Outcome},
+    client::Client,
+    peer::Peer,
+    wire::Refusal,
+};
 use launcher_core::{agent::AgentId, secret::PickleKey};
 use launcher_runtime::locks::make_private_folder;
 use tempfile::TempDir;
@@ -53,6 +58,8 @@ pub(crate) fn run(options: &Restore) -> anyhow::Result<Exit> {
     })?;
     move_in(&unpacked, staging.path(), &folder, &arrival.store)?;
     drop(staging);
+    let log = AuditLog::in_folder(&configured.own_folder);
+    log.write(Peer::own(), "restore", Some(id.as_str()), &[], &Outcome::Done);
 
     let loaded = load(sources, &ProcessEnvironment);
     let what = format!("{id} is restored to {}: {files} files", folder.display());

@@ -29,6 +29,7 @@ use crate::{
     exit::{self, Exit},
     folder, limits, logging,
     maintenance::maintenance,
+    service::ServiceManager,
     signals::Signals,
     watch::Watch,
 };
@@ -144,6 +145,9 @@ impl Launcher {
             Box::new(launcher_behaviors::make),
             self.locks.clone(),
         );
+        let manager = ServiceManager::find();
+        let (every, beat) = manager.pulse();
+        let supervisor = supervisor.with_pulse(every, beat);
         let socket = ControlSocket::bind(&self.own_folder).context("making the control socket")?;
         if self.root.admin.is_some() {
             warn!("admin.listen is set, but this version serves no health or metrics there");
@@ -165,9 +169,11 @@ impl Launcher {
         let cut_off = tokio::select! {
             cut_off = supervisor.run(received, stop.clone()) => cut_off,
             () = signals.obey(stop.clone(), reload) => Vec::new(),
-            () = self.follow_files(orders, reloads) => Vec::new(),
+            () = self.follow_files(orders, reloads, &manager) => Vec::new(),
+            () = manager.follow(stop.clone()) => Vec::new(),
             served = served => return Err(anyhow::anyhow!("the control socket ended: {served:?}")),
         };
+        manager.stopping();
         match cut_off.is_empty() {
             true => info!("stopped"),
             false => {
@@ -180,7 +186,12 @@ impl Launcher {
     }
 
     /// Reads the files again whenever they change. Never ends.
-    async fn follow_files(&self, orders: mpsc::Sender<Order>, mut reloads: mpsc::Receiver<()>) {
+    async fn follow_files(
+        &self,
+        orders: mpsc::Sender<Order>,
+        mut reloads: mpsc::Receiver<()>,
+        manager: &ServiceManager,
+    ) {
         let env_file = self.sources.env_file.clone();
         let env_file = env_file.unwrap_or_else(|| self.root.directory.join(".env"));
         let env_file = std::path::absolute(&env_file).unwrap_or(env_file);
@@ -192,7 +203,9 @@ impl Launcher {
                 touched = watch.changed() => (false, touched),
                 Some(()) = reloads.recv() => (true, BTreeSet::new()),
             };
+            let reloading = everything.then(|| manager.reloading());
             let loaded = load(&self.sources, &ProcessEnvironment);
+            drop(reloading);
             report(&loaded.diagnostics);
             let Some(root) = &loaded.root else {
                 warn!("the root configuration file is not valid; everything stays as it was");

@@ -193,7 +193,8 @@ fn typed(prompt: &str) -> anyhow::Result<Option<Secret<String>>> {
     Ok(Some(typed).filter(|typed| !typed.expose().is_empty()))
 }
 
-fn variable(name: Option<&str>) -> anyhow::Result<Option<Secret<String>>> {
+/// The secret in a variable, if one is named.
+pub(super) fn variable(name: Option<&str>) -> anyhow::Result<Option<Secret<String>>> {
     let Some(name) = name else { return Ok(None) };
     match ProcessEnvironment.var(name).map(Secret::new) {
         Some(value) if !value.expose().is_empty() => Ok(Some(value)),
@@ -213,7 +214,7 @@ fn is_constant(name: &str) -> bool {
 }
 
 /// A line of standard input; from a terminal it is not shown.
-fn line(what: &str) -> anyhow::Result<Secret<String>> {
+pub(super) fn line(what: &str) -> anyhow::Result<Secret<String>> {
     if io::stdin().is_terminal() {
         return typed(&format!("{what}: "))?.with_context(|| format!("no {what} was given"));
     }

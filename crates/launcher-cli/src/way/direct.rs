@@ -6,13 +6,16 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use launcher_control::{
+    audit::{AuditLog, Outcome},
     desk::state_check,
+    peer::Peer,
     wire::{
         AgentReply, AnswerWord, BackupReply, CheckReply, DeviceReply, Refusal, StoreReply,
-        TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
+        TrustAction, TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
     },
 };
 use launcher_core::{
+    names::DeviceId,
     secret::{PickleKey, Secret},
     spec::AgentSpec,
     status::{AgentState, Standing},
@@ -26,13 +29,24 @@ use super::{Answer, READY_LIMIT, Tools, Way};
 pub(super) struct Direct {
     spec: AgentSpec,
     tools: Arc<Tools>,
+    audit: AuditLog,
     /// Keeps launchers away as long as this lives, if the purpose needs it.
     _locks: Locks,
 }
 
 impl Direct {
-    pub(super) fn new(spec: AgentSpec, tools: Arc<Tools>, locks: Locks) -> Self {
-        Self { spec, tools, _locks: locks }
+    pub(super) fn new(spec: AgentSpec, own_folder: &Path, tools: Arc<Tools>, locks: Locks) -> Self {
+        Self { spec, tools, audit: AuditLog::in_folder(own_folder), _locks: locks }
+    }
+
+    /// Writes down what became of something that a launcher would write down.
+    fn noted<T>(&self, action: &str, subjects: &[&str], done: Answer<T>) -> Answer<T> {
+        let outcome = match &done {
+            Ok(_) => Outcome::Done,
+            Err(refusal) => Outcome::Refused(refusal.reason.clone()),
+        };
+        self.audit.write(Peer::own(), action, Some(self.spec.id.as_str()), subjects, &outcome);
+        done
     }
 
     /// It takes two to verify, and both have to be there.
@@ -58,7 +72,8 @@ impl Way for Direct {
     }
 
     async fn prune_stores(&self) -> Answer<Vec<StoreReply>> {
-        Ok(all(self.tools.maintenance.prune_stores(&self.spec).await?))
+        let done = self.tools.maintenance.prune_stores(&self.spec).await;
+        Ok(all(self.noted("prune_stores", &[], done.map_err(Into::into))?))
     }
 
     async fn devices(&self) -> Answer<Vec<DeviceReply>> {
@@ -66,7 +81,8 @@ impl Way for Direct {
     }
 
     async fn prune_devices(&self) -> Answer<Vec<DeviceReply>> {
-        Ok(all(self.tools.maintenance.prune_devices(&self.spec).await?))
+        let done = self.tools.maintenance.prune_devices(&self.spec).await;
+        Ok(all(self.noted("prune_devices", &[], done.map_err(Into::into))?))
     }
 
     async fn examine(&self) -> Answer<Vec<CheckReply>> {
@@ -84,23 +100,28 @@ impl Way for Direct {
     }
 
     async fn reset(&self, password: Option<Secret<String>>) -> Answer<()> {
-        Ok(self.tools.maintenance.reset(&self.spec, password).await?)
+        let done = self.tools.maintenance.reset(&self.spec, password).await;
+        self.noted("reset", &[], done.map_err(Into::into))
     }
 
     async fn show_recovery_key(&self) -> Answer<Secret<String>> {
-        Ok(self.tools.maintenance.show_recovery_key(&self.spec).await?)
+        let done = self.tools.maintenance.show_recovery_key(&self.spec).await;
+        self.noted("show_recovery_key", &[], done.map_err(Into::into))
     }
 
     async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()> {
-        Ok(self.tools.maintenance.set_recovery_key(&self.spec, key).await?)
+        let done = self.tools.maintenance.set_recovery_key(&self.spec, key).await;
+        self.noted("set_recovery_key", &[], done.map_err(Into::into))
     }
 
     async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
-        Ok(self.tools.maintenance.begin_rekey(&self.spec, new).await?)
+        let done = self.tools.maintenance.begin_rekey(&self.spec, new).await;
+        self.noted("begin_rekey", &[], done.map_err(Into::into))
     }
 
     async fn backup(&self, out: &Path) -> Answer<BackupReply> {
-        Ok(self.tools.archives.write(&self.spec, out).await?.into())
+        let done = self.tools.archives.write(&self.spec, out).await;
+        self.noted("backup", &[], done.map(Into::into).map_err(Into::into))
     }
 
     async fn trust_users(&self) -> Answer<TrustReply> {
@@ -108,7 +129,16 @@ impl Way for Direct {
     }
 
     async fn trust_order(&self, request: &TrustRequest) -> Answer<UserReply> {
-        ledger::carry_out(&self.spec, self.tools.journals.as_ref(), request).await
+        let action = match request.action {
+            TrustAction::Approve => "trust_approve",
+            TrustAction::Block => "trust_block",
+            TrustAction::Withdraw => "trust_withdraw",
+        };
+        let user = Some(request.user.as_str());
+        let device = request.device.as_ref().map(DeviceId::as_str);
+        let subjects: Vec<&str> = [user, device].into_iter().flatten().collect();
+        let done = ledger::carry_out(&self.spec, self.tools.journals.as_ref(), request).await;
+        self.noted(action, &subjects, done)
     }
 
     async fn verifications(&self) -> Answer<Vec<VerificationReply>> {
@@ -128,7 +158,7 @@ impl Way for Direct {
     }
 
     async fn restart(&self) -> Answer<()> {
-        Ok(())
+        self.noted("restart", &[], Ok(()))
     }
 
     /// Starts the agent as a launcher would. Messages that arrive meanwhile

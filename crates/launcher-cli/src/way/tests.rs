@@ -236,6 +236,8 @@ impl Launcher {
             tools.archives.clone(),
             stop.clone(),
         );
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs_err::set_permissions(own_folder, private).unwrap();
         let socket = ControlSocket::bind(own_folder).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { drop(supervisor.run(received, stop).await) });

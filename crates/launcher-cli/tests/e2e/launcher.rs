@@ -67,6 +67,26 @@ pub(crate) fn keep_logs_in(folder: PathBuf) {
     KEPT.set(folder);
 }
 
+/// Somebody at a terminal who answers what is asked, and sees what is shown.
+const TYPIST: &str = r#"
+import os, pty, sys
+answers, command = sys.argv[1].split("\n"), sys.argv[2:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(command[0], command)
+shown = b""
+while True:
+    try:
+        more = os.read(terminal, 4096)
+    except OSError:
+        break
+    shown += more
+    if answers and shown.endswith((b": ", b"] ")):
+        os.write(terminal, answers.pop(0).encode() + b"\n")
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
 /// A folder with `config.yaml`, `.env` and `agents/`.
 pub(crate) struct Place {
     folder: TempDir,
@@ -90,6 +110,11 @@ impl Place {
         fs::write(folder.path().join(".env"), "")?;
         fs::create_dir(folder.path().join("agents"))?;
         Ok(Self { folder, homeserver })
+    }
+
+    /// An empty folder.
+    pub(crate) fn empty(homeserver: &str) -> Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()?, homeserver: homeserver.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -144,6 +169,28 @@ impl Place {
             .output()?)
     }
 
+    /// Runs a command to its end, with these variables.
+    pub(crate) fn command_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Output> {
+        Ok(self.prepare(arguments, variables).output()?)
+    }
+
+    /// A command that is not started yet.
+    pub(crate) fn prepare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_launcher"));
+        command
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs a command to its end, with this on its standard input.
     pub(crate) fn command_with_input(&self, arguments: &[&str], input: &str) -> Result<Output> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_launcher"))
@@ -175,24 +222,49 @@ impl Place {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs a command on a terminal, and types an answer at each question.
+    /// Returns whether it succeeded, and what the terminal showed.
+    pub(crate) fn command_answering(
+        &self,
+        arguments: &[&str],
+        answers: &[&str],
+    ) -> Result<(bool, String)> {
+        let output = Command::new("python3")
+            .args(["-c", TYPIST])
+            .arg(answers.join("\n"))
+            .arg(env!("CARGO_BIN_EXE_launcher"))
+            .args(arguments)
+            .args(["--config", "config.yaml"])
+            .current_dir(self.path())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
     pub(crate) fn start(&self) -> Result<Running<'_>> {
         self.start_with(&[], "")
     }
 
     /// Starts on a small disk.
     pub(crate) fn start_on(&self, disk: &SmallDisk) -> Result<Running<'_>> {
-        self.spawn(&[], "", Some(disk))
+        self.spawn(&[], "", |command| disk.wrap(&command))
+    }
+
+    /// Starts in a way of the case's own: what is started is made of the usual command.
+    pub(crate) fn start_as(&self, wrap: impl FnOnce(Command) -> Command) -> Result<Running<'_>> {
+        self.spawn(&[], "", wrap)
     }
 
     pub(crate) fn start_with(&self, arguments: &[&str], rust_log: &str) -> Result<Running<'_>> {
-        self.spawn(arguments, rust_log, None)
+        self.spawn(arguments, rust_log, |command| command)
     }
 
     fn spawn(
         &self,
         arguments: &[&str],
         rust_log: &str,
-        disk: Option<&SmallDisk>,
+        wrap: impl FnOnce(Command) -> Command,
     ) -> Result<Running<'_>> {
         let number = fs::read_dir(self.path())?.count();
         let log = self.path().join(format!("log-{number}.jsonl"));
@@ -205,9 +277,7 @@ impl Place {
         if !rust_log.is_empty() {
             command.env("RUST_LOG", rust_log);
         }
-        if let Some(disk) = disk {
-            command = disk.wrap(&command);
-        }
+        command = wrap(command);
         command
             .stdin(Stdio::null())
             .stdout(File::create(self.path().join("stdout"))?)

@@ -24,6 +24,7 @@ mod kills;
 mod late_keys;
 mod lifecycle;
 mod moving;
+mod newcomer;
 mod operator;
 mod parking;
 mod plaintext;
@@ -32,7 +33,9 @@ mod recovery;
 mod recovery_keys;
 mod replays;
 mod rooms;
+mod secrecy;
 mod servers;
+mod service;
 mod signing;
 mod soak;
 mod tokens;
@@ -69,6 +72,7 @@ const ALL: &[Cases] = &[
     late_keys::CASES,
     lifecycle::CASES,
     moving::CASES,
+    newcomer::CASES,
     operator::CASES,
     parking::CASES,
     plaintext::CASES,
@@ -77,7 +81,9 @@ const ALL: &[Cases] = &[
     recovery_keys::CASES,
     replays::CASES,
     rooms::CASES,
+    secrecy::CASES,
     servers::CASES,
+    service::CASES,
     signing::CASES,
     soak::CASES,
     tokens::CASES,

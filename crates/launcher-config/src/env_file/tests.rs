@@ -143,3 +143,60 @@ fn an_edit_by_somebody_else_wins() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "KEY=old\nNEW=x\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+#[test]
+fn variables_are_added_at_the_end_in_the_plainest_form() {
+    for (before, after) in [
+        ("", "A=plain\nB='two words'\n"),
+        ("X=1", "X=1\nA=plain\nB='two words'\n"),
+        ("# only a comment\n", "# only a comment\nA=plain\nB='two words'\n"),
+        ("\u{feff}X=1\n", "\u{feff}X=1\nA=plain\nB='two words'\n"),
+    ] {
+        let (folder, path) = file(before);
+        let values = [("A", &secret("plain")), ("B", &secret("two words"))];
+        let added = append_to_env_file(&path, &values).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        added.undo().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a draft was left behind");
+    }
+}
+
+#[test]
+fn every_value_is_read_as_it_was_added() {
+    for value in ["it's", "$HOME", "a\\b", "\"", "#", "it's $5 \"\\", "ä=b"] {
+        let (_folder, path) = file("X=1\n");
+        append_to_env_file(&path, &[("A", &secret(value))]).unwrap();
+        assert_eq!(read_env_file(&path).unwrap()["A"].expose(), value);
+    }
+}
+
+#[test]
+fn a_file_that_is_made_for_variables_is_private_and_goes_with_them() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(".env");
+    assert!(read_env_file(&path).unwrap().is_empty());
+    let added = append_to_env_file(&path, &[("A", &secret("1"))]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(format!("{added:?}"), format!("EnvFileAddition {{ path: {path:?}, .. }}"));
+    added.undo().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn nothing_is_added_where_it_would_mean_something_else_nor_taken_from_what_changed() {
+    // What is open swallows what comes behind it.
+    let (_folder, path) = file("X='open\n");
+    assert!(append_to_env_file(&path, &[("A", &secret("1"))]).is_err());
+    assert!(matches!(read_env_file(&path), Err(EnvFileError::Unreadable { .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "X='open\n");
+    let (_folder, path) = file("");
+    let added = append_to_env_file(&path, &[("A", &secret("1"))]).unwrap();
+    fs::write(&path, "A=1\nB=2\n").unwrap();
+    assert!(matches!(added.undo(), Err(EnvFileError::Changed { .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "A=1\nB=2\n");
+}

@@ -21,8 +21,11 @@ use launcher_runtime::{
 use tokio::time::Instant;
 use tracing::{field::display, info, warn};
 
-use super::{Denied, Desk};
-use crate::wire::{Refusal, TrustReply, UserReply};
+use super::{Denied, Desk, outcome};
+use crate::{
+    server::asker,
+    wire::{Refusal, TrustReply, UserReply},
+};
 
 /// How long one look at a verification may keep the session.
 const LOOK: Duration = Duration::from_secs(1);
@@ -183,6 +186,9 @@ struct About<'a> {
 impl About<'_> {
     fn noted<T>(&self, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
         let agent = self.agent.as_str();
+        let subjects = [self.user.map(UserId::as_str), self.device.map(DeviceId::as_str)];
+        let subjects: Vec<&str> = subjects.into_iter().flatten().collect();
+        asker::note(action, agent, &subjects, &outcome(&done));
         let (user, device) = (self.user.map(display), self.device.map(display));
         match &done {
             Ok(_) => {

@@ -7,6 +7,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -16,7 +17,9 @@ use launcher_runtime::{
     ports::{maintenance::MaintenanceError, trust::TrustError},
 };
 
+use super::asker;
 use crate::{
+    audit::AuditLog,
     desk::{Denied, Desk},
     wire::{
         AgentReply, BackupReply, BackupRequest, ChecksReply, DevicesReply, RecoveryKey, Refusal,
@@ -27,7 +30,7 @@ use crate::{
 /// The largest body that is read, in bytes: a key or a password and its JSON.
 const BODY_LIMIT: usize = 16 * 1024;
 
-pub(super) fn api(desk: Desk) -> Router {
+pub(super) fn api(desk: Desk, audit: AuditLog) -> Router {
     let agent = Router::new()
         .route("/stores", get(stores).delete(prune_stores))
         .route("/devices", get(devices))
@@ -46,6 +49,7 @@ pub(super) fn api(desk: Desk) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(audit, asker::attend))
         .with_state(desk)
 }
 

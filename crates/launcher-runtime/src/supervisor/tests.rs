@@ -558,3 +558,30 @@ async fn who_waits_for_an_agent_that_goes_another_way_is_told() {
         assert!(stage.end().await.is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_beats_when_the_first_orders_were_carried_out_and_until_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let journals = Arc::new(MemoryJournals::default());
+    let make: MakeBehavior = Box::new(|_| Arc::new(Slow(Duration::ZERO)));
+    let supervisor = Supervisor::new(Arc::new(Trouble::default()), journals, make, Arc::default());
+    let (beats, mut beaten) = mpsc::unbounded_channel();
+    let board = supervisor.board();
+    let beat = Box::new(move || beats.send(board.snapshot().len()).unwrap());
+    let supervisor = supervisor.with_pulse(Duration::from_secs(10), beat);
+    let (orders, received) = mpsc::channel(4);
+    let spec = spec("stuck", &folder);
+    let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
+    orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
+    let stop = Stop::new();
+    let mut set = JoinSet::new();
+    task::spawn(&mut set, supervisor.run(received, stop.clone()));
+    let begun = tokio::time::Instant::now();
+    for _ in 0..3 {
+        assert_eq!(beaten.recv().await, Some(1));
+    }
+    assert_eq!(begun.elapsed(), Duration::from_secs(20));
+    stop.ask();
+    set.join_next().await.unwrap().unwrap();
+    assert_eq!(beaten.recv().await, None);
+}

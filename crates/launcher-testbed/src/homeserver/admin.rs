@@ -45,6 +45,22 @@ impl Homeserver {
         self.administer("DELETE", &path, None).map(drop)
     }
 
+    /// A new registration token that is good for so many accounts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::admin_token`].
+    pub fn admin_registration_token(&self, uses: u32) -> Result<String, TestbedError> {
+        let body = json!({ "uses_allowed": uses });
+        let answer = self.administer("POST", "v1/registration_tokens/new", Some(&body))?;
+        match answer["token"].as_str() {
+            Some(token) => Ok(token.to_owned()),
+            None => {
+                Err(TestbedError::Unexpected { asked: "a registration token".to_owned(), answer })
+            }
+        }
+    }
+
     /// Ends an account: its devices are deleted, and it cannot log in again.
     ///
     /// # Errors

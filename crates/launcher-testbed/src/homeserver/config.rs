@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{HomeserverOptions, RateLimits};
+use super::{HomeserverOptions, RateLimits, Registration};
 use crate::{TestbedError, free_port};
 
 /// The file that Synapse reads.
@@ -98,8 +98,9 @@ fn synapse_config(directory: &Path, identity: &Identity, options: &HomeserverOpt
         "signing_key_path": directory.join(SIGNING_KEY_FILE),
         "pid_file": directory.join("synapse.pid"),
 
-        "enable_registration": true,
-        "enable_registration_without_verification": true,
+        "enable_registration": options.registration != Registration::Closed,
+        "enable_registration_without_verification": options.registration == Registration::Open,
+        "registration_requires_token": options.registration == Registration::Token,
         "registration_shared_secret": REGISTRATION_SHARED_SECRET,
         "macaroon_secret_key": "testbed-macaroon",
         "form_secret": "testbed-form",

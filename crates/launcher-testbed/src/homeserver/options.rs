@@ -26,6 +26,21 @@ pub struct HomeserverOptions {
     /// How long a token lasts that its owner can refresh, which it has to ask
     /// for at its login; five minutes without it.
     pub refreshable_access_token_lifetime: Option<Duration>,
+    /// Who may register.
+    pub registration: Registration,
+}
+
+/// Who may register. With the shared secret everybody may, always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Whoever has a token, see
+    /// [`admin_registration_token`](crate::Homeserver::admin_registration_token).
+    Token,
+    /// Nobody.
+    Closed,
 }
 
 /// Whether Synapse slows clients down.
@@ -51,6 +66,13 @@ impl HomeserverOptions {
     #[must_use]
     pub fn with_rate_limits(mut self) -> Self {
         self.rate_limits = RateLimits::SynapseDefaults;
+        self
+    }
+
+    /// Registers only whom this lets in.
+    #[must_use]
+    pub fn registration(mut self, registration: Registration) -> Self {
+        self.registration = registration;
         self
     }
 
