@@ -219,7 +219,7 @@ fn taken(bed: &Bed) -> Outcome {
     let ended = launcher.wait_for_end(DEFAULT_TIMEOUT)?;
     assert_eq!(ended.code(), Some(78));
     assert!(launcher.log_text()?.contains(&taken));
-    assert!(!place.agent_folder("echo").join("data/crypto").exists());
+    assert!(!place.agent_folder("echo").join("data/crypto/crypto.db").exists());
     drop(launcher);
 
     set_admin(&place, "127.0.0.1:0")?;

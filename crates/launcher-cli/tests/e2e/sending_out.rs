@@ -108,7 +108,8 @@ fn files(bed: &Bed) -> Outcome {
     let room = room_with(&alice, &agent)?;
     let plain = alice.create_room(RoomOptions::plain().invite(&agent))?;
     alice.wait_for_member(&plain, &agent, "join", DEFAULT_TIMEOUT)?;
-    let bytes: Vec<u8> = (0..200_000_u32).map(|number| (number * number % 253) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..200_000_u32).map(|number| (number % 253 * (number % 241) % 256) as u8).collect();
     std::fs::write(place.path().join("chart ä.png"), &bytes)?;
 
     let sent = send(&place, &["echo", &room, "--file", "chart ä.png", "--caption"], "*this* week")?;
