@@ -106,7 +106,7 @@ fn admin(reading: &mut Reading<'_>) -> Option<SocketAddr> {
     let Located { value: address, place } = reading.parsed("admin.listen", socket_address)?;
     if !address.ip().is_loopback() && !public {
         let message =
-            format!("{address} is not a loopback address, and nobody has to log in there");
+            format!("`{address}` is not a loopback address, and nobody has to log in there");
         reading.report("admin.listen", &place, message, "write `127.0.0.1`, or add `public: true`");
     }
     Some(address)

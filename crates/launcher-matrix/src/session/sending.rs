@@ -199,3 +199,20 @@ impl Begun<'_> {
 pub(super) fn passing(fault: Fault) -> SendFault {
     SendFault::Passing { detail: fault.to_string(), retry_after: fault.retry_after() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_that_was_cut_off_is_remembered_until_one_in_its_room_ends() {
+        let (unfinished, one, two) = (Unfinished::default(), Room::new("!1"), Room::new("!2"));
+        unfinished.begin(&one).finish();
+        assert!(unfinished.is_empty());
+        drop(unfinished.begin(&one));
+        unfinished.begin(&two).finish();
+        assert!(!unfinished.is_empty());
+        unfinished.begin(&one).finish();
+        assert!(unfinished.is_empty());
+    }
+}
