@@ -64,6 +64,8 @@ fn main() -> ExitCode {
         Command::Verify(options) => commands::verify::run(&options),
         Command::Completions(options) => commands::pages::completions(&options),
         Command::Man(options) => commands::pages::manual(&options),
+        Command::Send(options) => commands::send::run(&options),
+        Command::Acknowledge(options) => commands::acknowledge::run(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);

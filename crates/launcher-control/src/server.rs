@@ -1,6 +1,7 @@
 //! The running launcher's end of the control socket.
 
 pub(crate) mod asker;
+pub mod admin;
 mod routes;
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path};

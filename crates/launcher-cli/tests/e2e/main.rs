@@ -25,6 +25,7 @@ mod late_keys;
 mod lifecycle;
 mod moving;
 mod newcomer;
+mod observing;
 mod operator;
 mod parking;
 mod plaintext;
@@ -34,6 +35,7 @@ mod recovery_keys;
 mod replays;
 mod rooms;
 mod secrecy;
+mod sending_out;
 mod servers;
 mod service;
 mod signing;
@@ -73,6 +75,7 @@ const ALL: &[Cases] = &[
     lifecycle::CASES,
     moving::CASES,
     newcomer::CASES,
+    observing::CASES,
     operator::CASES,
     parking::CASES,
     plaintext::CASES,
@@ -82,6 +85,7 @@ const ALL: &[Cases] = &[
     replays::CASES,
     rooms::CASES,
     secrecy::CASES,
+    sending_out::CASES,
     servers::CASES,
     service::CASES,
     signing::CASES,
