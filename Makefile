@@ -15,10 +15,13 @@ PREFIX ?= /usr/local
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/launcher
 PLACE = $(DESTDIR)$(PREFIX)
 
-install: build ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
+# Builds nothing: whoever may install need not have a compiler.
+install: ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
+	@test -x $(RELEASE) || { echo "$(RELEASE) is not there: run \`make build\` first" >&2; exit 1; }
 	install -Dm755 $(RELEASE) "$(PLACE)/bin/launcher"
 	install -d "$(PLACE)/share/man/man1"
 	$(RELEASE) man --output "$(PLACE)/share/man/man1"
+	chmod 644 "$(PLACE)"/share/man/man1/launcher.1 "$(PLACE)"/share/man/man1/launcher-*.1
 	install -d "$(PLACE)/share/bash-completion/completions" "$(PLACE)/share/zsh/site-functions" "$(PLACE)/share/fish/vendor_completions.d"
 	$(RELEASE) completions bash > "$(PLACE)/share/bash-completion/completions/launcher"
 	$(RELEASE) completions zsh > "$(PLACE)/share/zsh/site-functions/_launcher"

@@ -100,8 +100,12 @@ pub(crate) fn run(options: &New) -> anyhow::Result<Exit> {
         let reason = format!("another `launcher new` works on {}", own_folder.display());
         Refusal::new(reason, "wait until it is done")
     })?;
+    let audit = AuditLog::in_folder(&own_folder);
+    let noted = |about: &[&str], outcome: &Outcome| {
+        audit.write(Peer::own(), "new", Some(id.as_str()), about, outcome);
+    };
     let draft = Draft::read(&notes, id)?;
-    wait_for(async {
+    let done = wait_for(async {
         let earlier = draft.as_ref().and_then(|draft| draft.user_id.clone());
         let account = match files.is_there() {
             // It may have been killed when nothing but the note was left to remove.
@@ -116,8 +120,7 @@ pub(crate) fn run(options: &New) -> anyhow::Result<Exit> {
         }
         Draft::remove(&notes, id)?;
         let user_id = spec.account.user_id.clone();
-        let audit = AuditLog::in_folder(&configured.own_folder);
-        audit.write(Peer::own(), "new", Some(id.as_str()), &[&user_id], &Outcome::Done);
+        noted(&[&user_id], &Outcome::Done);
         say(&format!("{} is there", files.agent_folder().display()));
         let agent = match is_noticed(&configured.own_folder, id).await? {
             true => {
@@ -143,7 +146,11 @@ pub(crate) fn run(options: &New) -> anyhow::Result<Exit> {
         };
         exit::print(&text);
         Ok(Exit::Done)
-    })
+    });
+    if let Err(error) = &done {
+        noted(&[], &Outcome::Refused(error.to_string()));
+    }
+    done
 }
 
 /// The root file's settings; `None` if there is no such file yet.

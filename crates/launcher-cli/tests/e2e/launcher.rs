@@ -67,9 +67,10 @@ pub(crate) fn keep_logs_in(folder: PathBuf) {
     KEPT.set(folder);
 }
 
-/// Somebody at a terminal who answers what is asked, and sees what is shown.
+/// Somebody at a terminal who answers what is asked, and sees what is shown. An
+/// answer after `unseen:` is typed once the terminal does not show it.
 const TYPIST: &str = r#"
-import os, pty, sys
+import os, pty, select, sys, termios
 answers, command = sys.argv[1].split("\n"), sys.argv[2:]
 child, terminal = pty.fork()
 if child == 0:
@@ -82,7 +83,11 @@ while True:
         break
     shown += more
     if answers and shown.endswith((b": ", b"] ")):
-        os.write(terminal, answers.pop(0).encode() + b"\n")
+        answer = answers.pop(0)
+        if answer.startswith("unseen:"):
+            while termios.tcgetattr(terminal)[3] & termios.ECHO:
+                select.select([], [], [], 0.01)
+        os.write(terminal, answer.removeprefix("unseen:").encode() + b"\n")
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 "#;

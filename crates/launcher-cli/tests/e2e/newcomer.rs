@@ -119,6 +119,9 @@ fn tokens(_bed: &Bed) -> Outcome {
     let refused = new(&place, "bot", &with_token, &[("TOKEN", "made-up")])?;
     assert_refused(&refused, "does not accept the registration token", "administrator");
     assert!(!said(&refused).contains("made-up"));
+    let audit = fs::read_to_string(place.path().join(".launcher/audit.jsonl"))?;
+    assert_eq!(audit.lines().filter(|line| line.contains("\"refused\"")).count(), 2, "{audit}");
+    assert!(!audit.contains("made-up"), "{audit}");
     // Whoever was refused leaves nothing that stops the next try.
     for name in [".env", "config.yaml", "agents/bot"] {
         assert!(!place.path().join(name).exists(), "{name}");
@@ -288,7 +291,8 @@ fn terminal(bed: &Bed) -> Outcome {
     bed.homeserver().login(&name, &password)?;
     // Now the homeserver is known, and the other account is there.
     let old = bed.homeserver().register_without_login(&bed.name("old"), PASSWORD)?;
-    let answers = [old.as_str(), "y", PASSWORD];
+    let unseen = format!("unseen:{PASSWORD}");
+    let answers = [old.as_str(), "y", &unseen];
     let (is_made, again) = place.command_answering(&["new", "second"], &answers)?;
     assert!(is_made && again.contains(&format!("the password opens {old}")), "{again}");
     assert!(!again.contains("Homeserver (") && again.contains("Password of"), "{again}");

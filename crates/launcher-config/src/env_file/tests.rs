@@ -199,4 +199,9 @@ fn nothing_is_added_where_it_would_mean_something_else_nor_taken_from_what_chang
     fs::write(&path, "A=1\nB=2\n").unwrap();
     assert!(matches!(added.undo(), Err(EnvFileError::Changed { .. })));
     assert_eq!(fs::read_to_string(&path).unwrap(), "A=1\nB=2\n");
+    fs::remove_file(&path).unwrap();
+    let added = append_to_env_file(&path, &[("A", &secret("1"))]).unwrap();
+    fs::write(&path, "A=1\nB=2\n").unwrap();
+    assert!(matches!(added.undo(), Err(EnvFileError::Changed { .. })));
+    assert!(path.exists(), "what somebody else has written is gone");
 }
