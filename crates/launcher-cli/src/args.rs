@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use launcher_control::wire::TrustAction;
+use launcher_control::wire::{TrustAction, message::KEY_LIMIT};
 use launcher_core::{
     agent::AgentId,
-    names::{DeviceId, UserId},
+    names::{DeviceId, EventId, UserId},
+    target::Target,
 };
 
 use crate::commands::{verify_any::VerifyAny, verify_with::VerifyWith};
@@ -109,6 +110,30 @@ pub(crate) enum Command {
     /// Exits 0 only if the homeserver shows the device as signed, or if the
     /// user is verified.
     Verify(Box<Verify>),
+    /// Sends standard input as a message of an agent
+    ///
+    /// The text is Markdown, at most 45,000 bytes with what is made of it; or,
+    /// with --file, a file of at most 100 MiB. The launcher that runs the agent
+    /// sends it, encrypted if the room is or ever was.
+    ///
+    /// A script that may be repeated gives each message a key: what was sent
+    /// under a key is not sent again, whatever happened in between, for thirty
+    /// days. The key with another message is refused.
+    ///
+    ///   echo "Backup **done**" | launcher send assistant '#ops:example.org'
+    ///
+    ///   launcher send assistant @alice:example.org --file report.pdf --key report-2026-11
+    ///
+    /// Prints the id of the event. Exits 1 if the message was not sent, or if
+    /// nobody knows: the same command with the same key makes sure.
+    #[command(verbatim_doc_comment)]
+    Send(Send),
+    /// Notes that it is known why an agent is parked
+    ///
+    /// `/readyz` and the metric `launcher_ready` do not count the agent then,
+    /// until it is up again or parked for another reason. The note is shown by
+    /// `launcher status`.
+    Acknowledge(Acknowledge),
 }
 
 /// One agent.
@@ -296,6 +321,47 @@ pub(crate) struct Trust {
     pub(crate) json: bool,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct Send {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Where to: a room id `!…`, an alias `#room:server`, or `@user:server` for
+    /// the encrypted room in which the agent is alone with that user
+    #[arg(value_name = "ROOM")]
+    pub(crate) room: Target,
+    /// Sends a notice, which bots do not answer
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) notice: bool,
+    /// Sends this file; standard input is not read
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// Reads standard input all the same, as what is said about the file
+    #[arg(long, requires = "file")]
+    pub(crate) caption: bool,
+    /// Sends into the thread that begins with this event
+    #[arg(long, value_name = "EVENT_ID", value_parser = event_id)]
+    pub(crate) thread: Option<EventId>,
+    /// Names the message, so that it is sent once however often this is run
+    /// [default: a new one each time]
+    #[arg(long, value_parser = key)]
+    pub(crate) key: Option<String>,
+    /// Prints one JSON object: `event_id`, `room_id`, `sent_before`
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Acknowledge {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// What is known, for whoever looks at `launcher status` next
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What an operator wants done about a user or a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TrustOrder {
@@ -326,6 +392,20 @@ fn device_id(text: &str) -> Result<DeviceId, String> {
     match text.is_empty() {
         true => Err("not the id of a device".to_owned()),
         false => Ok(DeviceId::new(text)),
+    }
+}
+
+fn event_id(text: &str) -> Result<EventId, String> {
+    match text.len() > 1 && text.starts_with('$') && !text.contains(char::is_whitespace) {
+        true => Ok(EventId::new(text)),
+        false => Err("not the id of an event, `$…`".to_owned()),
+    }
+}
+
+fn key(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.len() > KEY_LIMIT {
+        true => Err(format!("a key has 1 to {KEY_LIMIT} bytes")),
+        false => Ok(text.to_owned()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod acknowledge;
 pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod devices;
@@ -9,6 +10,7 @@ pub(crate) mod rekey;
 pub(crate) mod reset;
 pub(crate) mod restore;
 pub(crate) mod run;
+pub(crate) mod send;
 pub(crate) mod status;
 pub(crate) mod stores;
 pub(crate) mod trust;
@@ -20,7 +22,10 @@ use std::{future::Future, time::Duration};
 
 use anyhow::Context;
 
-use launcher_control::wire::AgentReply;
+use launcher_control::{
+    client::AskError,
+    wire::{AgentReply, Refusal},
+};
 
 use crate::{
     exit::Exit,
@@ -62,6 +67,16 @@ fn in_groups(fingerprint: &str) -> String {
     let characters: Vec<char> = fingerprint.chars().collect();
     let groups: Vec<String> = characters.chunks(4).map(String::from_iter).collect();
     groups.join(" ")
+}
+
+/// Why only a running launcher could have done it, if none runs.
+fn of_running(error: AskError) -> Refusal {
+    match error {
+        AskError::NotRunning { .. } => {
+            Refusal::new(error.to_string(), "start one with `launcher run`")
+        }
+        other => other.into(),
+    }
 }
 
 /// One line of JSON, for a script.

@@ -57,6 +57,8 @@ fn main() -> ExitCode {
         Command::Restore(options) => commands::restore::run(&options),
         Command::Trust(options) => commands::trust::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
+        Command::Send(options) => commands::send::run(&options),
+        Command::Acknowledge(options) => commands::acknowledge::run(&options),
     };
     done.unwrap_or_else(|error| {
         exit::say_error(&error);

@@ -21,7 +21,7 @@ pub struct RootConfig {
     pub agents_dir: PathBuf,
     /// What is logged and how.
     pub log: LogConfig,
-    /// Where health, metrics and the page are served; `None` is nowhere.
+    /// Where health and metrics are served; `None` is nowhere.
     pub admin: Option<SocketAddr>,
 }
 
@@ -95,8 +95,21 @@ pub(crate) fn read(reading: &mut Reading<'_>) -> RootValues {
             format: reading.choice("log.format", &formats).unwrap_or_default(),
             level: reading.choice("log.level", &levels).unwrap_or_default(),
         },
-        admin: reading.parsed("admin.listen", socket_address).map(|found| found.value),
+        admin: admin(reading),
     }
+}
+
+/// Where health and metrics are served. There is no login, so it takes two words
+/// to show them to others.
+fn admin(reading: &mut Reading<'_>) -> Option<SocketAddr> {
+    let public = reading.flag("admin.public").is_some_and(|found| found.value);
+    let Located { value: address, place } = reading.parsed("admin.listen", socket_address)?;
+    if !address.ip().is_loopback() && !public {
+        let message =
+            format!("`{address}` is not a loopback address, and nobody has to log in there");
+        reading.report("admin.listen", &place, message, "write `127.0.0.1`, or add `public: true`");
+    }
+    Some(address)
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, Fault> {

@@ -11,15 +11,16 @@ use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
 };
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 
 use crate::{
     socket::SocketPath,
     wire::{
-        AnswerRequest, AnswerWord, BackupReply, BackupRequest, CheckReply, ChecksReply,
-        DeviceReply, DevicesReply, KeyText, RecoveryKey, Refusal, RekeyRequest, ResetRequest,
-        SecretText, StatusReply, StoreReply, StoresReply, TrustReply, TrustRequest, UserReply,
+        AcknowledgeRequest, AcknowledgedReply, AnswerRequest, AnswerWord, BackupReply,
+        BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, FileQuery, KeyText,
+        MessageRequest, RecoveryKey, Refusal, RekeyRequest, ResetRequest, SecretText, SentReply,
+        StatusReply, StoreReply, StoresReply, TrustReply, TrustRequest, UserReply,
         VerificationReply, VerificationRequest, VerificationsReply,
     },
 };
@@ -223,6 +224,35 @@ impl Client {
         answer.json().await.map_err(AskError::Answer)
     }
 
+    /// Has the agent send a text.
+    pub async fn send(&self, agent: &AgentId, request: &MessageRequest) -> Asked<SentReply> {
+        let answer = self.work(Method::POST, agent, "messages", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// Has the agent send a file.
+    pub async fn send_file(
+        &self,
+        agent: &AgentId,
+        query: &FileQuery,
+        file: Vec<u8>,
+    ) -> Asked<SentReply> {
+        let path = format!("/v1/agents/{agent}/files");
+        let with = |request: RequestBuilder| request.query(query).body(file);
+        let answer = self.exchange(Method::POST, &path, WORK_LIMIT * 2, with).await?;
+        answer.json().await.map_err(|error| AskError::Answer(error.without_url()))
+    }
+
+    /// Notes that an operator knows why an agent is parked.
+    pub async fn acknowledge(
+        &self,
+        agent: &AgentId,
+        request: &AcknowledgeRequest,
+    ) -> Asked<AcknowledgedReply> {
+        let answer = self.work(Method::POST, agent, "acknowledge", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
     async fn work(
         &self,
         method: Method,
@@ -240,22 +270,35 @@ impl Client {
         body: Option<&impl Serialize>,
         limit: Duration,
     ) -> Asked<Response> {
+        let with = |request: RequestBuilder| match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        self.exchange(method, path, limit, with).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Asked<Response> {
         let socket = self.socket().await?;
         let http = reqwest::Client::builder()
             .unix_socket(socket.short.as_path())
             .timeout(limit)
             .build()
             .map_err(AskError::Answer)?;
-        let mut request = http.request(method, format!("http://launcher{path}"));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.map_err(AskError::Answer)?;
+        let request = with(http.request(method, format!("http://launcher{path}")));
+        // What is said about a file is part of the address.
+        let unclear = |error: reqwest::Error| AskError::Answer(error.without_url());
+        let answer = request.send().await.map_err(unclear)?;
         match answer.error_for_status_ref() {
             Ok(_) => Ok(answer),
             Err(error) => Err(match answer.json::<Refusal>().await {
                 Ok(refusal) => refusal.into(),
-                Err(_) => AskError::Answer(error),
+                Err(_) => unclear(error),
             }),
         }
     }

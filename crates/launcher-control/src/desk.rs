@@ -5,6 +5,8 @@
 //! the work ends. Whoever goes away, or outlives a stop of the launcher, has
 //! let go of the agent by that.
 
+mod acknowledging;
+mod outbox;
 mod trust;
 
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
@@ -20,13 +22,15 @@ use launcher_runtime::{
     ports::{
         archive::{ArchiveSummary, Archives},
         maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+        outbox::OutboxError,
         trust::TrustError,
     },
     stop::Stop,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{Instrument, info, info_span, warn};
 
+pub use self::acknowledging::Acknowledgements;
 use crate::wire::{CheckReply, Grade, Refusal};
 
 /// How long work on a held agent may go on when the launcher is told to stop:
@@ -41,6 +45,9 @@ pub struct Desk {
     maintenance: Arc<dyn Maintenance>,
     archives: Arc<dyn Archives>,
     stop: Stop,
+    acknowledgements: Acknowledgements,
+    /// A file that is to be sent is in memory, so there is one at a time.
+    files: Arc<Semaphore>,
 }
 
 /// Why an operator did not get what was asked for.
@@ -55,6 +62,17 @@ pub enum Denied {
     /// The agent was asked about trust, and did not do it.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The agent was given a message, and did not send it.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// It cannot be done as things are.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+        /// What helps.
+        action: String,
+    },
     /// The agent is not up, so it cannot be asked.
     #[error("{}", self::trust::not_up(agent, standing).reason)]
     NotUp {
@@ -71,6 +89,8 @@ impl From<Denied> for Refusal {
             Denied::Hold(error) => error.into(),
             Denied::Work(error) => error.into(),
             Denied::Trust(error) => error.into(),
+            Denied::Outbox(error) => error.into(),
+            Denied::Refused { reason, action } => Self::new(reason, action),
             Denied::NotUp { agent, standing } => trust::not_up(&agent, &standing),
         }
     }
@@ -85,7 +105,21 @@ impl Desk {
         archives: Arc<dyn Archives>,
         stop: Stop,
     ) -> Self {
-        Self { board, orders, maintenance, archives, stop }
+        Self {
+            board,
+            orders,
+            maintenance,
+            archives,
+            stop,
+            acknowledgements: Acknowledgements::default(),
+            files: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// The same desk, which keeps there what operators acknowledge.
+    #[must_use]
+    pub fn acknowledging(self, acknowledgements: Acknowledgements) -> Self {
+        Self { acknowledgements, ..self }
     }
 
     pub(crate) fn stop(&self) -> Stop {

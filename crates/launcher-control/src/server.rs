@@ -1,5 +1,6 @@
 //! The running launcher's end of the control socket.
 
+pub mod admin;
 mod routes;
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path};

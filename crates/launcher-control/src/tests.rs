@@ -1,7 +1,9 @@
 //! The API over a real socket: a supervisor whose agents do nothing, and a
 //! maintenance that notes what it is asked for.
 
+mod admin;
 mod fakes;
+mod sending;
 mod trust;
 mod trustee;
 
@@ -25,7 +27,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::fakes::{NoJournals, Notes, Refuses, spec};
 use crate::{
     client::{AskError, Client},
-    desk::{Desk, state_check},
+    desk::{Acknowledgements, Desk, state_check},
     server::ControlSocket,
     wire::{Grade, Refusal},
 };
@@ -36,7 +38,10 @@ struct Launcher {
     board: StatusBoard,
     stop: Stop,
     maintenance: Arc<Notes>,
+    orders: mpsc::Sender<Order>,
+    acknowledgements: Acknowledgements,
     tasks: JoinSet<()>,
+    _following: JoinSet<()>,
 }
 
 impl Launcher {
@@ -56,18 +61,32 @@ impl Launcher {
         let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
         orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
         let socket = ControlSocket::bind(folder.path()).unwrap();
+        let acknowledgements = Acknowledgements::load(folder.path());
         let desk = Desk::new(
             board.clone(),
-            orders,
+            orders.clone(),
             maintenance.clone(),
             maintenance.clone(),
             stop.clone(),
         );
+        let desk = desk.acknowledging(acknowledgements.clone());
         let mut tasks = JoinSet::new();
         let until = stop.clone();
         tasks.spawn(async move { drop(supervisor.run(received, until).await) });
         tasks.spawn(async move { socket.serve(desk).await.unwrap() });
-        let launcher = Self { folder, board, stop, maintenance, tasks };
+        let (known, watched) = (acknowledgements.clone(), board.clone());
+        let mut following = JoinSet::new();
+        following.spawn(async move { known.follow(watched).await });
+        let launcher = Self {
+            folder,
+            board,
+            stop,
+            maintenance,
+            orders,
+            acknowledgements,
+            tasks,
+            _following: following,
+        };
         launcher.wait_for(AgentState::Parked).await;
         launcher
     }

@@ -2,9 +2,10 @@
 //! promise to scripts: they may grow, what is there keeps its meaning.
 //!
 //! [`operator`] has what is asked and answered about one agent's account and
-//! files, [`trust`] and [`verification`] about whom it trusts, [`refusal`] how
+//! files, [`message`] about what it is to send, [`trust`] and [`verification`] about whom it trusts, [`refusal`] how
 //! the answer "no" looks, [`secret`] the values that nobody may print.
 
+pub mod message;
 pub mod operator;
 pub mod refusal;
 pub mod secret;
@@ -15,6 +16,7 @@ use launcher_runtime::AgentStatus;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    message::{AcknowledgeRequest, AcknowledgedReply, FileQuery, MessageRequest, SentReply},
     operator::{
         BackupReply, BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, Grade,
         RecoveryKey, RekeyRequest, ResetRequest, StoreReply, StoresReply,
@@ -71,6 +73,9 @@ pub struct AgentReply {
     pub undecryptable_pending: u64,
     /// Times the crypto store was replaced.
     pub resets: u64,
+    /// Whether an operator knows that it is parked, and since when.
+    #[serde(default)]
+    pub acknowledged: Option<AcknowledgedReply>,
 }
 
 impl From<AgentStatus> for AgentReply {
@@ -91,6 +96,7 @@ impl From<AgentStatus> for AgentReply {
             undecryptable: status.undecryptable,
             undecryptable_pending: status.undecryptable_pending,
             resets: status.resets,
+            acknowledged: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! around it (`launcher-runtime`) says what happened and when, and carries out
 //! what comes back.
 
+pub mod acknowledgement;
 pub mod agent;
 pub mod backoff;
 pub mod claim;
@@ -21,5 +22,6 @@ pub mod secret;
 pub mod situation;
 pub mod spec;
 pub mod status;
+pub mod target;
 pub mod trust;
 pub mod undecryptable;

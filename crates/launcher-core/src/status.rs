@@ -20,6 +20,17 @@ pub enum AgentState {
 }
 
 impl AgentState {
+    /// Every state there is.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Running,
+        Self::Degraded,
+        Self::Backoff,
+        Self::Parked,
+        Self::Stopping,
+        Self::Stopped,
+    ];
+
     /// The word for it in `status --json`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,5 +60,11 @@ impl Standing {
     /// A state that needs no explanation.
     pub fn plain(state: AgentState) -> Self {
         Self { state, reason: None, action: None }
+    }
+
+    /// The code that the reason begins with.
+    pub fn reason_code(&self) -> Option<&str> {
+        let reason = self.reason.as_deref()?;
+        Some(reason.split_once(':').map_or(reason, |(code, _)| code))
     }
 }

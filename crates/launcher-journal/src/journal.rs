@@ -22,14 +22,15 @@ use launcher_core::{
 use launcher_runtime::ports::{
     Answer,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued, Stamp,
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord, Place,
+        Queued, Stamp,
     },
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
-    file::JournalFile, inbox, intake, outbox, retention, seal::Sealer, sent, trouble::Trouble,
-    trust, undecryptable, value,
+    file::JournalFile, inbox, intake, outbox, outgoing, retention, seal::Sealer, sent,
+    trouble::Trouble, trust, undecryptable, value,
 };
 
 /// The file's name in the agent's data folder.
@@ -348,6 +349,19 @@ impl Journal for SqliteJournal {
         self.run(move |inner| {
             inner.file.with(|_| Ok(()))?;
             Ok(inner.file.recall(|known| known.encrypted_rooms.contains(&room)).unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn outgoing(&self, key: &str) -> Result<Option<OutgoingRecord>, Fault> {
+        let key = key.to_owned();
+        self.transact(move |transaction, sealer| outgoing::find(transaction, sealer, &key)).await
+    }
+
+    async fn keep_outgoing(&self, key: &str, record: &OutgoingRecord) -> Result<(), Fault> {
+        let (key, record, now) = (key.to_owned(), record.clone(), (self.inner.clock)());
+        self.transact(move |transaction, sealer| {
+            outgoing::keep(transaction, sealer, &key, &record, now)
         })
         .await
     }

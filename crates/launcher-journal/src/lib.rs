@@ -22,6 +22,7 @@ mod look;
 mod megolm;
 mod migrations;
 mod outbox;
+mod outgoing;
 mod rekey;
 mod retention;
 mod seal;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use launcher_runtime::ports::journal::Stamp;
 use rusqlite::Connection;
 
-use crate::{inbox, sent, stamps, undecryptable};
+use crate::{inbox, outgoing, sent, stamps, undecryptable};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -30,17 +30,19 @@ pub(crate) fn prune(
     let settled = now.minus(max_age.max(DAY).saturating_add(DAY));
     inbox::prune(connection, settled, AT_ONCE)?;
     sent::prune(connection, now)?;
+    outgoing::prune(connection, now)?;
     undecryptable::prune(connection, now.minus(max_age.saturating_add(DAY)))
 }
 
-/// Whether nothing has arrived for so long that the clock may have jumped. One
+/// Whether nothing has arrived or was sent for so long that the clock may have jumped. One
 /// start with a wrong clock must not cost everything that waits; after a long
 /// absence what is old goes with the next message instead.
 fn is_implausible(connection: &Connection, now: Stamp) -> rusqlite::Result<bool> {
     let newest: i64 = connection.query_row(
         "SELECT max(
              ifnull((SELECT arrived FROM inbox ORDER BY number DESC LIMIT 1), 0),
-             ifnull((SELECT max(first_seen) FROM undecryptable), 0)
+             ifnull((SELECT max(first_seen) FROM undecryptable), 0),
+             ifnull((SELECT max(at) FROM outgoing), 0)
          )",
         [],
         |row| row.get(0),

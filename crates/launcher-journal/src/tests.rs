@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod lives;
 mod messages;
+mod outgoing;
 mod refusals;
 mod retention;
 mod support;

@@ -1,7 +1,13 @@
-//! What an answer looks like on the wire, before it is encrypted.
+//! What a message looks like on the wire, before it is encrypted.
 
-use launcher_runtime::ports::{Answer, Notice, NoticeKind};
+use launcher_core::names::EventId;
+use launcher_runtime::ports::{
+    Answer, Notice, NoticeKind,
+    outbox::{Attachment, Outgoing, OutgoingContent},
+};
 use serde_json::{Value, json};
+
+use crate::markdown;
 
 /// Marks a message that no person wrote (MSC3955). The stable name is not
 /// decided yet, so both are read and the unstable one is written.
@@ -64,11 +70,162 @@ pub(crate) fn notice(notice: &Notice) -> (&'static str, Value) {
     }
 }
 
+/// Carries the transaction of a message that an operator had sent, inside what
+/// is encrypted: another device of the agent finds it by that.
+pub(crate) const TRANSACTION: &str = "launcher.transaction";
+
+/// The content of an `m.room.message` event that an operator has the agent send.
+///
+/// `file` is where an attachment is (spec 11.2.1.6), for a message that is one.
+/// Nobody is mentioned: without `m.mentions` clients would look for names in the
+/// text (spec 11.37).
+pub(crate) fn outgoing(message: &Outgoing, transaction: &str, file: Option<FileAt>) -> Value {
+    let mut content = match &message.content {
+        OutgoingContent::Text(text) => {
+            let msgtype = if message.notice { "m.notice" } else { "m.text" };
+            let mut content = json!({ "msgtype": msgtype });
+            say(&mut content, text);
+            content
+        }
+        OutgoingContent::File(attachment) => attached(attachment, file),
+    };
+    if let Some(root) = &message.thread {
+        content["m.relates_to"] = in_thread(root);
+    }
+    content["m.mentions"] = json!({});
+    content[AUTOMATED[0]] = json!(true);
+    content[TRANSACTION] = json!(transaction);
+    content
+}
+
+/// Where the content of a file is.
+#[derive(Debug)]
+pub(crate) enum FileAt {
+    /// On the server, as it is.
+    Plain(String),
+    /// On the server, encrypted: an `EncryptedFile`.
+    Encrypted(Value),
+}
+
+fn say(content: &mut Value, markdown: &str) {
+    content["body"] = json!(markdown);
+    if let Some(html) = markdown::html(markdown) {
+        content["format"] = json!("org.matrix.custom.html");
+        content["formatted_body"] = json!(html);
+    }
+}
+
+fn attached(attachment: &Attachment, file: Option<FileAt>) -> Value {
+    let msgtype = match attachment.content_type.split('/').next() {
+        Some("image") => "m.image",
+        Some("video") => "m.video",
+        Some("audio") => "m.audio",
+        _ => "m.file",
+    };
+    let mut content = json!({
+        "msgtype": msgtype,
+        "body": attachment.name,
+        "filename": attachment.name,
+        "info": { "mimetype": attachment.content_type, "size": attachment.bytes.len() },
+    });
+    if let Some(caption) = &attachment.caption {
+        say(&mut content, caption);
+    }
+    match file {
+        Some(FileAt::Plain(url)) => content["url"] = json!(url),
+        Some(FileAt::Encrypted(file)) => content["file"] = file,
+        None => {}
+    }
+    content
+}
+
+/// The relation of a message that is in a thread and answers nobody in it. For
+/// clients without threads it is a reply to the root (spec 11.36.2).
+fn in_thread(root: &EventId) -> Value {
+    json!({
+        "rel_type": "m.thread",
+        "event_id": root.as_str(),
+        "is_falling_back": true,
+        "m.in_reply_to": { "event_id": root.as_str() },
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use launcher_core::names::{EventId, RoomId, UserId};
+    use launcher_core::names::{RoomId, UserId};
 
     use super::*;
+
+    fn message(content: OutgoingContent) -> Outgoing {
+        Outgoing {
+            target: "!r:hs".parse().unwrap(),
+            key: "k".into(),
+            thread: None,
+            notice: false,
+            content,
+        }
+    }
+
+    #[test]
+    fn a_text_has_its_markdown_and_its_html() {
+        let text = message(OutgoingContent::Text("**now**".into()));
+        let content = outgoing(&text, "t", None);
+        assert_eq!((&content["msgtype"], &content["body"]), (&"m.text".into(), &"**now**".into()));
+        assert_eq!(content["format"], "org.matrix.custom.html");
+        assert_eq!(content["formatted_body"], "<strong>now</strong>");
+        assert_eq!(content["m.mentions"], json!({}));
+        assert_eq!(content["org.matrix.msc1767.automated"], true);
+        assert_eq!(content["launcher.transaction"], "t");
+        assert_eq!(content.get("m.relates_to"), None);
+        let plain = outgoing(&message(OutgoingContent::Text("now".into())), "t", None);
+        assert_eq!((plain.get("format"), plain.get("formatted_body")), (None, None));
+    }
+
+    #[test]
+    fn a_notice_in_a_thread_says_so() {
+        let text = OutgoingContent::Text("x".into());
+        let thread = Some(EventId::new("$root"));
+        let notice = Outgoing { notice: true, thread, ..message(text) };
+        let content = outgoing(&notice, "t", None);
+        assert_eq!(content["msgtype"], "m.notice");
+        let relation = &content["m.relates_to"];
+        assert_eq!(
+            (&relation["rel_type"], &relation["event_id"]),
+            (&"m.thread".into(), &"$root".into())
+        );
+        assert_eq!(relation["is_falling_back"], true);
+    }
+
+    #[test]
+    fn a_file_is_shown_by_its_kind_and_its_caption_is_no_name() {
+        let file = |content_type: &str, caption: Option<&str>| {
+            message(OutgoingContent::File(Attachment {
+                name: "a.x".into(),
+                content_type: content_type.into(),
+                bytes: vec![1, 2, 3],
+                caption: caption.map(Into::into),
+            }))
+        };
+        for (content_type, msgtype) in [
+            ("image/png", "m.image"),
+            ("video/mp4", "m.video"),
+            ("audio/ogg", "m.audio"),
+            ("application/pdf", "m.file"),
+            ("image", "m.image"),
+            ("", "m.file"),
+        ] {
+            let at = FileAt::Plain("mxc://hs/1".into());
+            let content = outgoing(&file(content_type, None), "t", Some(at));
+            assert_eq!((&content["msgtype"], &content["body"]), (&msgtype.into(), &"a.x".into()));
+            assert_eq!(content["url"], "mxc://hs/1");
+            assert_eq!(content["info"]["size"], 3);
+        }
+        let at = FileAt::Encrypted(json!({ "url": "mxc://hs/2" }));
+        let content = outgoing(&file("text/plain", Some("*see*")), "t", Some(at));
+        assert_eq!((&content["body"], &content["filename"]), (&"*see*".into(), &"a.x".into()));
+        assert_eq!(content["formatted_body"], "<em>see</em>");
+        assert_eq!((content.get("url"), &content["file"]["url"]), (None, &"mxc://hs/2".into()));
+    }
 
     fn example(thread: Option<&str>) -> Answer {
         Answer {

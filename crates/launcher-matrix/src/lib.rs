@@ -21,6 +21,7 @@ mod invites;
 mod lineage;
 mod login;
 mod maintenance;
+mod markdown;
 mod notices;
 mod poll;
 mod preflight;

@@ -54,6 +54,12 @@ pub(crate) fn account_data(answer: &Value) -> impl Iterator<Item = &Value> {
     answer["account_data"]["events"].as_array().into_iter().flatten()
 }
 
+/// How many one-time keys the server has for the device, if it says so.
+pub(crate) fn one_time_keys(answer: &Value) -> Option<u64> {
+    let counts = answer["device_one_time_keys_count"].as_object()?;
+    Some(counts.get("signed_curve25519").and_then(Value::as_u64).unwrap_or_default())
+}
+
 fn few_keys(answer: &Value) -> bool {
     // A server that leaves the count out says nothing; an object without our
     // algorithm says that there are none.

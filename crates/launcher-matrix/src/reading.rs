@@ -262,7 +262,7 @@ impl Reader<'_> {
             Err(_) => {
                 let event_id = feed::event_id(json);
                 warn!(event = "undecryptable", room = %room.room_id(), event_id, reason = "malformed", "a message cannot be decrypted");
-                self.report.count_undecryptable();
+                self.report.count_undecryptable("malformed");
                 Ok(None)
             }
         }

@@ -8,8 +8,10 @@
 
 mod life;
 mod live;
+mod outbox;
 mod sending;
 mod trusting;
+mod turns;
 
 use std::{
     collections::BTreeSet,
@@ -35,6 +37,7 @@ use launcher_runtime::{
     ports::{
         Answer, Arrivals, Notice, SendFault, Session,
         journal::{Intake, Journal, Stamp},
+        outbox::Outbox,
         trust::Trust,
     },
     report::PROGRESS,
@@ -63,6 +66,8 @@ use tracing::{debug, error, warn};
 use self::{
     life::Life,
     live::{Live, People},
+    sending::Unfinished,
+    turns::Turns,
 };
 use crate::{
     aftermath, client, errors, feed,
@@ -135,6 +140,14 @@ pub(crate) struct MatrixSession {
     /// Held for reading while something is sent; for writing by what must be
     /// sent alone.
     sending: RwLock<()>,
+    /// Rooms in which something is sent.
+    turns: Turns,
+    /// Keys of messages that an operator has sent.
+    keys: Turns,
+    unfinished: Unfinished,
+    /// Held for reading while an operator's message is worked on: the journal
+    /// must not be written after the agent has let go of it.
+    serving: RwLock<()>,
     /// Whose messages are looked at again because an operator said something.
     hurried: std::sync::Mutex<BTreeSet<UserId>>,
     stirred: Notify,
@@ -199,6 +212,10 @@ impl MatrixSession {
             ledger,
             verifications: Verifications::default(),
             sending: RwLock::default(),
+            turns: Turns::default(),
+            keys: Turns::default(),
+            unfinished: Unfinished::default(),
+            serving: RwLock::default(),
             hurried: std::sync::Mutex::default(),
             stirred: Notify::new(),
             life,
@@ -616,6 +633,9 @@ impl MatrixSession {
                 Err(error) => return Err(self.parts.rest.fault(&self.parts.spec.account, error)),
             };
             self.parts.report.synced();
+            if let Some(count) = poll::one_time_keys(&answer) {
+                self.parts.report.set_one_time_keys(count);
+            }
             for event in poll::account_data(&answer) {
                 self.on_account_data(event).await?;
             }
@@ -712,6 +732,7 @@ impl Session for MatrixSession {
 
     async fn close(&self) {
         self.position().closed = true;
+        drop(self.serving.write().await);
         let live = {
             let mut guard = self.live.write().await;
             self.abandon_verifications().await;
@@ -724,5 +745,13 @@ impl Session for MatrixSession {
 
     fn trust(&self) -> Option<&dyn Trust> {
         Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.unfinished.is_empty()
     }
 }

@@ -356,7 +356,7 @@ pub(crate) fn lock(
     if let Cause::Withheld(code) = cause {
         warn!(event = "key_withheld", %room, %event_id, code, sender = %locked.sender, "the sender's client keeps the key back");
     }
-    report.count_undecryptable();
+    report.count_undecryptable(cause.code());
     Some(locked)
 }
 

@@ -19,5 +19,5 @@ mod worker;
 
 pub use answering::transaction_part;
 pub use clock::stamp;
-pub use report::{AccountFacts, AgentStatus, Report};
-pub use supervisor::{Held, HoldError, Order, StatusBoard, Supervisor, hold};
+pub use report::{AccountFacts, AgentMetrics, AgentStatus, Report};
+pub use supervisor::{Held, HoldError, Order, StatusBoard, Supervisor, answers, hold};

@@ -75,6 +75,11 @@ impl Lines {
         self.count += 1;
         self.waiting.entry(work.room().clone()).or_default().push_back(work);
         self.start();
+        self.show();
+    }
+
+    fn show(&self) {
+        self.crew.report.set_queued(self.count + self.busy.len());
     }
 
     /// How much more may be pushed.
@@ -96,6 +101,7 @@ impl Lines {
     pub(crate) async fn abandon(&mut self) {
         self.close();
         self.tasks.shutdown().await;
+        self.crew.report.set_queued(0);
     }
 
     /// How the next piece of work ended; never while [`Lines::is_idle`].
@@ -120,6 +126,7 @@ impl Lines {
         };
         self.busy.retain(|_, task| *task != id);
         self.start();
+        self.show();
         done
     }
 

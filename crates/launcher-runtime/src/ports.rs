@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod journal;
 pub mod maintenance;
+pub mod outbox;
 pub mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use launcher_core::{
 
 use self::{
     journal::{Intake, Journal},
+    outbox::Outbox,
     trust::Trust,
 };
 use crate::report::Report;
@@ -100,6 +102,17 @@ pub trait Session: Send + Sync {
     /// What an operator can ask about trust; `None` where there is none.
     fn trust(&self) -> Option<&dyn Trust> {
         None
+    }
+
+    /// What sends for an operator; `None` where nothing does.
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        None
+    }
+
+    /// Whether nothing that was sent was cut off in the middle. To be asked when
+    /// the session is closed.
+    fn is_whole(&self) -> bool {
+        true
     }
 }
 

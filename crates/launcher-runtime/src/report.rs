@@ -1,5 +1,8 @@
 //! What one agent tells about itself while it runs.
 
+pub mod latency;
+mod metrics;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -7,12 +10,14 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use launcher_core::{agent::AgentId, fleet::Degradation, status::Standing};
 use tokio::sync::watch;
 
+pub use self::metrics::AgentMetrics;
+use self::metrics::Counted;
 use crate::ports::Session;
 
 /// The topic of [`Report::set_degraded`] for a server that does not answer.
@@ -39,6 +44,7 @@ pub struct Report {
     undecryptable_pending: AtomicU64,
     resets: AtomicU64,
     last_decrypt_ms: AtomicU64,
+    counted: Counted,
     session: Mutex<Option<Weak<dyn Session>>>,
 }
 
@@ -137,9 +143,30 @@ impl Report {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts an event that could not be decrypted when it arrived.
-    pub fn count_undecryptable(&self) {
+    /// Counts an event that could not be decrypted when it arrived, and why.
+    pub fn count_undecryptable(&self, cause: &'static str) {
         self.undecryptable.fetch_add(1, Ordering::Relaxed);
+        self.counted.undecryptable(cause);
+    }
+
+    /// Counts a message that the server accepted, and how long that took.
+    pub fn count_sent(&self, took: Duration) {
+        self.counted.sent(took);
+    }
+
+    /// Notes how much is worked on or waits for its turn.
+    pub fn set_queued(&self, count: usize) {
+        self.counted.set_queued(count);
+    }
+
+    /// Notes how many one-time keys the server says it has for the device.
+    pub fn set_one_time_keys(&self, count: u64) {
+        self.counted.set_one_time_keys(count);
+    }
+
+    /// What monitoring is told besides [`Report::status`].
+    pub fn metrics(&self) -> AgentMetrics {
+        self.counted.snapshot()
     }
 
     /// Notes how many events wait for their key.
@@ -191,6 +218,6 @@ pub struct AgentStatus {
     pub resets: u64,
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -67,6 +67,8 @@ pub enum Order {
         /// Who asks. Dropped without an answer when the supervisor stops.
         granted: oneshot::Sender<Result<Held, HoldError>>,
     },
+    /// Somebody wants to know whether the supervisor is at work.
+    Answer(oneshot::Sender<()>),
 }
 
 /// Why an agent cannot be held.
@@ -124,6 +126,15 @@ pub async fn hold(orders: &mpsc::Sender<Order>, agent: AgentId) -> Result<Held, 
     answer.await.unwrap_or(Err(HoldError::Stopping))
 }
 
+/// Whether the supervisor takes orders and answers them within this time.
+pub async fn answers(orders: &mpsc::Sender<Order>, within: Duration) -> bool {
+    let asked = async {
+        let (answer, answered) = oneshot::channel();
+        orders.send(Order::Answer(answer)).await.is_ok() && answered.await.is_ok()
+    };
+    tokio::time::timeout(within, asked).await.unwrap_or(false)
+}
+
 /// Makes the behavior that an agent's config describes.
 pub type MakeBehavior = Box<dyn Fn(&AgentSpec) -> Arc<dyn Behavior> + Send + Sync>;
 
@@ -171,6 +182,22 @@ impl StatusBoard {
                 None => Report::default().status(id, standing.clone()),
             })
             .collect()
+    }
+
+    /// Waits until some agent stands otherwise than when this was last asked;
+    /// for ever if there is no supervisor any more. Returns how all stand.
+    ///
+    /// Cancel safe.
+    pub async fn changed(&mut self) -> BTreeMap<AgentId, Standing> {
+        match self.standings.changed().await {
+            Ok(()) => self.standings.borrow_and_update().clone(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// How an agent stands.
+    pub fn standing(&self, id: &AgentId) -> Option<Standing> {
+        self.standings.borrow().get(id).cloned()
     }
 
     /// An agent as its file describes it, if this launcher runs it.
@@ -354,6 +381,11 @@ impl Supervisor {
     fn ordered(&mut self, order: Order) -> Option<Event> {
         match order {
             Order::Wanted { agents, touched } => Some(Event::Wanted { agents, touched }),
+            Order::Answer(asked) => {
+                // Whoever asked may have lost patience.
+                asked.send(()).ok();
+                None
+            }
             Order::Hold { agent, granted } => {
                 let refused = if self.fleet.spec(&agent).is_none() {
                     Some(HoldError::Unknown(agent.clone()))

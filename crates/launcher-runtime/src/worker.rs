@@ -106,7 +106,7 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     running.lines.abandon().await;
     worker.report.set_session(None);
     session.close().await;
-    if orderly {
+    if orderly && session.is_whole() {
         worker.journal.end().await?;
     } else {
         worker.journal.rest().await;

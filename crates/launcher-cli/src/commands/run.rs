@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
 };
@@ -10,7 +11,13 @@ use anyhow::Context;
 use launcher_config::{
     Diagnostic, Loaded, LogFormat as ConfigFormat, ProcessEnvironment, RootConfig, Sources, load,
 };
-use launcher_control::{desk::Desk, server::ControlSocket};
+use launcher_control::{
+    desk::{Acknowledgements, Desk},
+    server::{
+        ControlSocket,
+        admin::{self, AdminListener, Watched},
+    },
+};
 use launcher_core::{agent::AgentId, fault::Fault, fleet::Wanted, spec::AgentSpec};
 use launcher_journal::SqliteJournals;
 use launcher_matrix::MatrixConnector;
@@ -19,7 +26,7 @@ use launcher_runtime::{
     locks::{self, Locks},
     stop::Stop,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, level_filters::LevelFilter, warn};
 
 use super::{LAST_WAIT, check::sources};
@@ -144,28 +151,48 @@ impl Launcher {
             Box::new(launcher_behaviors::make),
             self.locks.clone(),
         );
+        // Whoever relies on being told must not have to find out that nobody tells.
+        let admin = match self.root.admin {
+            None => None,
+            Some(address) => match AdminListener::bind(address).await {
+                Ok(listener) => Some(listener),
+                Err(error) => {
+                    let action = "free the address, or set another one as admin.listen";
+                    error!(%address, %error, action, "cannot listen on admin.listen; no agent was started");
+                    return Ok(Exit::BadConfig);
+                }
+            },
+        };
         let socket = ControlSocket::bind(&self.own_folder).context("making the control socket")?;
-        if self.root.admin.is_some() {
-            warn!("admin.listen is set, but this version serves no health or metrics there");
-        }
         info!(agents = loaded.agents.len(), version = env!("CARGO_PKG_VERSION"), "starting");
 
         // Reloads are complete pictures, so a short queue is enough.
         let (orders, received) = mpsc::channel(4);
+        let board = supervisor.board();
+        let acknowledgements = Acknowledgements::load(&self.own_folder);
         let desk = Desk::new(
-            supervisor.board(),
+            board.clone(),
             orders.clone(),
             maintenance,
             Arc::new(AgentArchives),
             stop.clone(),
-        );
+        )
+        .acknowledging(acknowledgements.clone());
         let served = socket.serve(desk);
+        let (admin_wanted, admin_changes) = watch::channel(self.root.admin);
+        let watched = Watched {
+            board: board.clone(),
+            orders: orders.clone(),
+            acknowledgements: acknowledgements.clone(),
+        };
         let (reload, reloads) = mpsc::channel(1);
         orders.send(self.order(&loaded, BTreeSet::new())).await?;
         let cut_off = tokio::select! {
             cut_off = supervisor.run(received, stop.clone()) => cut_off,
             () = signals.obey(stop.clone(), reload) => Vec::new(),
-            () = self.follow_files(orders, reloads) => Vec::new(),
+            () = self.follow_files(orders, reloads, admin_wanted) => Vec::new(),
+            () = admin::serve(admin, admin_changes, watched) => Vec::new(),
+            () = acknowledgements.follow(board) => Vec::new(),
             served = served => return Err(anyhow::anyhow!("the control socket ended: {served:?}")),
         };
         match cut_off.is_empty() {
@@ -180,7 +207,12 @@ impl Launcher {
     }
 
     /// Reads the files again whenever they change. Never ends.
-    async fn follow_files(&self, orders: mpsc::Sender<Order>, mut reloads: mpsc::Receiver<()>) {
+    async fn follow_files(
+        &self,
+        orders: mpsc::Sender<Order>,
+        mut reloads: mpsc::Receiver<()>,
+        admin_wanted: watch::Sender<Option<SocketAddr>>,
+    ) {
         let env_file = self.sources.env_file.clone();
         let env_file = env_file.unwrap_or_else(|| self.root.directory.join(".env"));
         let env_file = std::path::absolute(&env_file).unwrap_or(env_file);
@@ -199,6 +231,8 @@ impl Launcher {
                 continue;
             };
             watch.refresh(&root.agents_dir);
+            admin_wanted
+                .send_if_modified(|wanted| std::mem::replace(wanted, root.admin) != root.admin);
             if everything {
                 touched.extend(loaded.agents.keys().cloned());
             }

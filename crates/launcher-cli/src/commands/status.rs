@@ -11,6 +11,7 @@ use crate::{
     args::Status,
     exit::{self, Exit},
     folder,
+    table::harmless,
 };
 
 pub(crate) fn run(options: &Status) -> anyhow::Result<Exit> {
@@ -49,7 +50,10 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
             agent.received,
             agent.answered,
         )?;
-        for (label, line) in [("why", &agent.reason), ("do", &agent.action)] {
+        let known = agent.acknowledged.as_ref();
+        let known =
+            known.map(|known| known.note.as_deref().map_or_else(|| "yes".to_owned(), harmless));
+        for (label, line) in [("why", &agent.reason), ("do", &agent.action), ("known", &known)] {
             if let Some(line) = line {
                 writeln!(text, "{:id_width$}  {label}: {line}", "")?;
             }

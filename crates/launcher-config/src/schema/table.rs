@@ -53,17 +53,28 @@ pub(crate) static ROOT: &[Key] = &[
         path: "admin",
         kind: Section,
         presence: Default("nothing listens"),
-        about: "Health, metrics and the status page. This version reads the section and serves \
-                nothing yet; it says so when it starts.",
+        about: "Health and metrics over HTTP: `/healthz`, `/readyz` and `/metrics`, see \
+                [metrics](metrics.md).",
         example: "admin: { listen: \"127.0.0.1:8470\" }",
     },
     Key {
         path: "admin.listen",
         kind: SocketAddress,
         presence: Default("nothing listens"),
-        about: "An IP address and a port. There is no login: keep it on the loopback address or \
-                behind something that asks who is there.",
+        about: "An IP address and a port; port 0 takes a free one, which the log line `listening` \
+                names. There is no login: keep it on the loopback address or behind something \
+                that asks who is there. If the address cannot be had, the launcher does not \
+                start; if it is changed to such a one while the launcher runs, the agents go on \
+                and the log says so.",
         example: "listen: \"127.0.0.1:8470\"",
+    },
+    Key {
+        path: "admin.public",
+        kind: Flag,
+        presence: Default("`false`"),
+        about: "Whether `listen` may be an address that others reach. They then see the names of \
+                the agents, how they are and how much they say.",
+        example: "public: true",
     },
     Key {
         path: "defaults",

@@ -78,7 +78,7 @@ fn a_full_file_means_what_it_says() {
 === config.yaml
 agents_dir: bots
 log: {{ format: json, level: debug }}
-admin: {{ listen: "127.0.0.1:8470" }}
+admin: {{ listen: "0.0.0.0:8470", public: true }}
 === environment
 ON=false
 === bots/full/config.yaml
@@ -116,7 +116,7 @@ behavior: {{ echo: {{ prefix: 5 }} }}"#
     let root = case.load().root.unwrap();
     assert_eq!(root.agents_dir, directory.join("bots"));
     assert_eq!((root.log.format, root.log.level), (LogFormat::Json, LogLevel::Debug));
-    assert_eq!(root.admin, Some(([127, 0, 0, 1], 8470).into()));
+    assert_eq!(root.admin, Some(([0, 0, 0, 0], 8470).into()));
 }
 
 #[test]

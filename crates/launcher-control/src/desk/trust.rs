@@ -133,7 +133,7 @@ impl Desk {
         about.noted(action, answered.await)
     }
 
-    fn session(&self, agent: &AgentId) -> Result<Arc<dyn Session>, Denied> {
+    pub(super) fn session(&self, agent: &AgentId) -> Result<Arc<dyn Session>, Denied> {
         self.spec(agent)?;
         self.board.report(agent).session().ok_or_else(|| self.denied(agent))
     }
@@ -146,7 +146,7 @@ impl Desk {
         session.trust().ok_or_else(|| self.denied(agent))
     }
 
-    fn denied(&self, agent: &AgentId) -> Denied {
+    pub(super) fn denied(&self, agent: &AgentId) -> Denied {
         let status = self.statuses().into_iter().find(|status| status.id == *agent);
         let standing = status.map(|status| status.standing);
         let standing = standing.unwrap_or_else(|| Standing::plain(AgentState::Stopped));

@@ -1,6 +1,7 @@
 //! What can be asked over the socket. `docs/reference/control-api.md` has the
 //! same as a table.
 
+mod messages;
 mod trust;
 
 use axum::{
@@ -12,8 +13,8 @@ use axum::{
 };
 use launcher_core::{agent::AgentId, status::AgentState};
 use launcher_runtime::{
-    HoldError,
-    ports::{maintenance::MaintenanceError, trust::TrustError},
+    AgentStatus, HoldError,
+    ports::{maintenance::MaintenanceError, outbox::OutboxError, trust::TrustError},
 };
 
 use crate::{
@@ -39,6 +40,7 @@ pub(super) fn api(desk: Desk) -> Router {
         .route("/restart", post(restart))
         .route("/rekey", post(rekey))
         .route("/backup", post(backup))
+        .merge(messages::routes())
         .merge(trust::routes());
     Router::new()
         .route("/v1/status", get(status))
@@ -68,16 +70,21 @@ impl From<Denied> for No {
             Denied::Hold(HoldError::Unknown(_)) => StatusCode::NOT_FOUND,
             Denied::Hold(HoldError::Busy(_))
             | Denied::Work(MaintenanceError::Refused { .. })
+            | Denied::Outbox(OutboxError::Refused { .. })
+            | Denied::Refused { .. }
             | Denied::Trust(TrustError::Refused { .. } | TrustError::Order(_)) => {
                 StatusCode::CONFLICT
             }
             Denied::NotUp { standing, .. } if standing.state == AgentState::Parked => {
                 StatusCode::CONFLICT
             }
-            Denied::NotUp { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Denied::NotUp { .. } | Denied::Outbox(OutboxError::Late { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Denied::Hold(HoldError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Fault(fault))
             | Denied::Work(MaintenanceError::Fault(fault))
+            | Denied::Outbox(OutboxError::Fault(fault))
             | Denied::Trust(TrustError::Fault(fault)) => match fault.is_permanent() {
                 true => StatusCode::CONFLICT,
                 false => StatusCode::SERVICE_UNAVAILABLE,
@@ -88,8 +95,12 @@ impl From<Denied> for No {
 }
 
 async fn status(State(desk): State<Desk>) -> Json<StatusReply> {
-    let agents = desk.statuses().into_iter().map(AgentReply::from).collect();
-    Json(StatusReply { agents })
+    let known = desk.acknowledged();
+    let reply = |status: AgentStatus| {
+        let known = known.get(&status.id).filter(|known| known.covers(&status.standing));
+        AgentReply { acknowledged: known.cloned().map(Into::into), ..status.into() }
+    };
+    Json(StatusReply { agents: desk.statuses().into_iter().map(reply).collect() })
 }
 
 async fn stores(State(desk): State<Desk>, Path(id): Path<String>) -> Answer<StoresReply> {

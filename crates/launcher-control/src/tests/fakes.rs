@@ -29,8 +29,8 @@ use launcher_runtime::{
         Action, Answer, Behavior, BehaviorFault, Connector, Session,
         archive::{ArchiveSummary, Archives},
         journal::{
-            Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending, Place,
-            Queued, Stamp,
+            Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending,
+            OutgoingRecord, Place, Queued, Stamp,
         },
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
     },
@@ -343,6 +343,14 @@ impl Journal for NoJournals {
     }
 
     async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {
+        unused()
+    }
+
+    async fn outgoing(&self, _key: &str) -> Result<Option<OutgoingRecord>, Fault> {
+        unused()
+    }
+
+    async fn keep_outgoing(&self, _key: &str, _record: &OutgoingRecord) -> Result<(), Fault> {
         unused()
     }
 }

@@ -4,7 +4,7 @@
 use launcher_core::{fault::Fault, trust::OrderRefused};
 use launcher_runtime::{
     HoldError,
-    ports::{maintenance::MaintenanceError, trust::TrustError},
+    ports::{maintenance::MaintenanceError, outbox::OutboxError, trust::TrustError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,19 @@ impl From<TrustError> for Refusal {
             TrustError::Fault(fault) => fault.into(),
             TrustError::Order(refused) => refused.into(),
             TrustError::Refused { reason, action } => Self::new(reason, action),
+        }
+    }
+}
+
+impl From<OutboxError> for Refusal {
+    fn from(error: OutboxError) -> Self {
+        let reason = error.to_string();
+        match error {
+            OutboxError::Fault(fault) => fault.into(),
+            OutboxError::Refused { reason, action } => Self::new(reason, action),
+            OutboxError::Late { .. } => {
+                Self::new(reason, "repeat the command with the same key: it is sent once")
+            }
         }
     }
 }

@@ -83,6 +83,8 @@ async fn another_key_opens_everything_after_resealing_and_the_old_one_nothing() 
     let batch = Intake { locked: vec![locked], ..intake([heard("$a"), heard("$b")]) };
     journal.ingest(batch).await.unwrap();
     journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
+    let sent = super::outgoing::record(Some("$sent"));
+    journal.keep_outgoing("key", &sent).await.unwrap();
     let before = waiting(&journal).await;
     drop(journal);
     let old = launcher_core::secret::Secret::new([1; 32]);
@@ -94,6 +96,7 @@ async fn another_key_opens_everything_after_resealing_and_the_old_one_nothing() 
     assert_eq!(waiting(&journal).await, before);
     let event = launcher_core::names::EventId::new("$locked");
     assert_eq!(journal.locked_event(&event).await.unwrap().as_deref(), Some("encrypted"));
+    assert_eq!(journal.outgoing("key").await.unwrap(), Some(sent));
     drop(journal);
     assert_eq!(place.journal().begin().await.unwrap_err().code(), "store_key_wrong");
 }

@@ -1,6 +1,9 @@
 //! Sending, and what a send finds out about the session itself.
 
-use std::sync::PoisonError;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use launcher_core::{
     fault::Fault,
@@ -79,15 +82,19 @@ impl MatrixSession {
 
     /// Sends an event, encrypted if the room is or ever was. (A reaction never
     /// is: that is how clients find what it belongs to.)
-    async fn send_event(
+    ///
+    /// One at a time per room: encryption's bookkeeping does not survive two.
+    pub(super) async fn send_event(
         &self,
         room: &Room,
         event_type: &str,
         content: Value,
         transaction: &str,
     ) -> Result<EventId, SendFault> {
+        let _turn = self.turns.take(room.as_str()).await;
         let live = self.live().await.map_err(passing)?;
-        self.position().last_use = Instant::now();
+        let started = Instant::now();
+        self.position().last_use = started;
         let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
         let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
         let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
@@ -104,19 +111,27 @@ impl MatrixSession {
             false => Vec::new(),
         };
         let _side_by_side = self.sending.read().await;
-        self.ledger
-            .prepare(&live.client, &members)
-            .await
-            .map_err(|fault| self.ledger_fault(fault))?;
-        let sent = found
-            .send_raw(event_type, content)
-            .with_transaction_id(transaction.into())
-            .await
-            .map_err(|error| self.send_fault(&error))?;
-        let too_open = self.ledger.was_too_open(&live.client, &members).await;
-        if too_open.map_err(|fault| self.ledger_fault(fault))? {
-            found.discard_room_key().await.map_err(|error| self.send_fault(&error))?;
-        }
+        let begun = self.unfinished.begin(room);
+        let sent = async {
+            self.ledger
+                .prepare(&live.client, &members)
+                .await
+                .map_err(|fault| self.ledger_fault(fault))?;
+            let sent = found
+                .send_raw(event_type, content)
+                .with_transaction_id(transaction.into())
+                .await
+                .map_err(|error| self.send_fault(&error))?;
+            let too_open = self.ledger.was_too_open(&live.client, &members).await;
+            if too_open.map_err(|fault| self.ledger_fault(fault))? {
+                found.discard_room_key().await.map_err(|error| self.send_fault(&error))?;
+            }
+            Ok::<_, SendFault>(sent)
+        };
+        let sent = sent.await;
+        begun.finish();
+        let sent = sent?;
+        self.parts.report.count_sent(started.elapsed());
         self.position().last_use = Instant::now();
         Ok(EventId::new(sent.response.event_id.as_str()))
     }
@@ -155,6 +170,49 @@ impl MatrixSession {
     }
 }
 
-fn passing(fault: Fault) -> SendFault {
+/// The rooms in which the last send was cut off: their key may be known to some
+/// only, and what this life ends with is not in order.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished(Mutex<BTreeSet<Room>>);
+
+/// A send that has begun. Dropping it does not end it.
+#[must_use]
+struct Begun<'a>(&'a Unfinished, &'a Room);
+
+impl Unfinished {
+    fn begin<'a>(&'a self, room: &'a Room) -> Begun<'a> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(room.clone());
+        Begun(self, room)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+impl Begun<'_> {
+    fn finish(self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(self.1);
+    }
+}
+
+pub(super) fn passing(fault: Fault) -> SendFault {
     SendFault::Passing { detail: fault.to_string(), retry_after: fault.retry_after() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_that_was_cut_off_is_remembered_until_one_in_its_room_ends() {
+        let (unfinished, one, two) = (Unfinished::default(), Room::new("!1"), Room::new("!2"));
+        unfinished.begin(&one).finish();
+        assert!(unfinished.is_empty());
+        drop(unfinished.begin(&one));
+        unfinished.begin(&two).finish();
+        assert!(!unfinished.is_empty());
+        unfinished.begin(&one).finish();
+        assert!(unfinished.is_empty());
+    }
 }

@@ -13,7 +13,7 @@ use launcher_core::{
     claim::Claims,
     conversation::Message,
     fault::Fault,
-    names::{EventId, RoomId, UserId},
+    names::{DeviceId, EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
     trust::UserRecord,
@@ -122,6 +122,13 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// Whether the room was ever seen to be encrypted.
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault>;
+
+    /// What was sent, or is being sent, under this key; for thirty days.
+    async fn outgoing(&self, key: &str) -> Result<Option<OutgoingRecord>, Fault>;
+
+    /// Keeps what is sent under this key in place of what was known. Without an
+    /// event it is about to be sent, and its transaction is noted as well.
+    async fn keep_outgoing(&self, key: &str, record: &OutgoingRecord) -> Result<(), Fault>;
 }
 
 /// Knows where each agent's journal is.
@@ -137,6 +144,23 @@ pub struct Life {
     pub generation: u64,
     /// Whether the one before ended in order. A first life counts as such.
     pub clean: bool,
+}
+
+/// A message that an operator has the agent send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingRecord {
+    /// Where it goes.
+    pub room: RoomId,
+    /// What it is, as a hash.
+    pub digest: String,
+    /// The same for every attempt to send it, and for no other message.
+    pub transaction: String,
+    /// The device that tried last.
+    pub device: DeviceId,
+    /// When it was first tried.
+    pub began: Stamp,
+    /// The event that it became, once the server has said so.
+    pub event: Option<EventId>,
 }
 
 /// The place of a message in the journal; later ones are higher.

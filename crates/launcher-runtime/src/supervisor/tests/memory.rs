@@ -20,7 +20,8 @@ use launcher_core::{
 use crate::ports::{
     Answer,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, Place, Queued, Stamp,
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord, Place,
+        Queued, Stamp,
     },
 };
 
@@ -209,5 +210,13 @@ impl Journal for Memory {
 
     async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {
         Ok(false)
+    }
+
+    async fn outgoing(&self, _key: &str) -> Result<Option<OutgoingRecord>, Fault> {
+        Ok(None)
+    }
+
+    async fn keep_outgoing(&self, _key: &str, _record: &OutgoingRecord) -> Result<(), Fault> {
+        Ok(())
     }
 }
