@@ -6,6 +6,7 @@
 // same name.
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
+import { Files } from "./files.mjs";
 import { isReadable, Messages, reactsTo, repliesTo, threadOf } from "./messages.mjs";
 import { Recovery } from "./recovery.mjs";
 import { ToDevice } from "./to_device.mjs";
@@ -56,7 +57,7 @@ export class User {
         this.#recovery = recovery;
         this.#password = password;
         this.#messages = new Messages(client);
-        this.#parts = [this, new Verifications(client, this.#waiters), new ToDevice(client)];
+        this.#parts = [this, new Verifications(client, this.#waiters), new ToDevice(client), new Files(client)];
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
             this.#messages.add(event, roomId);

@@ -4,6 +4,7 @@
 //! of the same name. Those that wait are woken by events and say, when the
 //! time is up, what was awaited and what was there instead.
 
+mod files;
 mod identity;
 mod recovery;
 mod to_device;
@@ -14,7 +15,9 @@ use std::{sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use self::{identity::UserStatus, recovery::Recovered, verification::VerificationEnd};
+pub use self::{
+    files::Downloaded, identity::UserStatus, recovery::Recovered, verification::VerificationEnd,
+};
 use crate::{
     Account, DEFAULT_TIMEOUT, Device, DeviceStatus, Encryption, JsEngine, Message, MessageFilter,
     RoomOptions, TestbedError,

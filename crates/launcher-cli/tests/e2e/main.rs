@@ -24,6 +24,7 @@ mod kills;
 mod late_keys;
 mod lifecycle;
 mod moving;
+mod observing;
 mod operator;
 mod parking;
 mod plaintext;
@@ -32,6 +33,7 @@ mod recovery;
 mod recovery_keys;
 mod replays;
 mod rooms;
+mod sending_out;
 mod servers;
 mod signing;
 mod soak;
@@ -69,6 +71,7 @@ const ALL: &[Cases] = &[
     late_keys::CASES,
     lifecycle::CASES,
     moving::CASES,
+    observing::CASES,
     operator::CASES,
     parking::CASES,
     plaintext::CASES,
@@ -77,6 +80,7 @@ const ALL: &[Cases] = &[
     recovery_keys::CASES,
     replays::CASES,
     rooms::CASES,
+    sending_out::CASES,
     servers::CASES,
     signing::CASES,
     soak::CASES,
