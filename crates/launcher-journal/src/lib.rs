@@ -24,6 +24,7 @@ mod migrations;
 mod outbox;
 mod rekey;
 mod retention;
+mod rooms;
 mod seal;
 mod sent;
 mod stamps;

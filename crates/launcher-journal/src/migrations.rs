@@ -5,10 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{seal::Sealer, trouble::Trouble, value};
 
 /// Each step leads to the version that is its place in the list, counted from one.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../migrations/0001.sql"),
     include_str!("../migrations/0002.sql"),
     include_str!("../migrations/0003.sql"),
+    include_str!("../migrations/0004.sql"),
 ];
 
 /// The version of the tables that this launcher works with.

@@ -9,11 +9,12 @@ use crate::{
 };
 
 /// Tables with sealed rows, and the columns that name a row's place.
-const SEALED: [(&str, &[&str]); 4] = [
+const SEALED: [(&str, &[&str]); 5] = [
     ("inbox", &["event", "room", "sender"]),
     ("outbox", &["transaction_id"]),
     ("undecryptable", &["event", "room"]),
     ("trust", &["user"]),
+    ("greeting", &["user"]),
 ];
 
 /// Seals every row anew, in one transaction. A row that does not open stays as

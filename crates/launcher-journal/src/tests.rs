@@ -8,6 +8,7 @@ mod lives;
 mod messages;
 mod refusals;
 mod retention;
+mod rooms;
 mod support;
 mod trust;
 mod undecryptable;

@@ -1,5 +1,7 @@
 //! The few requests that are made before, or instead of, the SDK.
 
+mod rooms;
+
 use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};

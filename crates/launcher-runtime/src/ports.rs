@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod journal;
 pub mod maintenance;
+pub mod rooms;
 pub mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -16,11 +17,13 @@ use launcher_core::{
     conversation::Message,
     fault::Fault,
     names::{EventId, RoomId, UserId},
+    secret::Secret,
     spec::AgentSpec,
 };
 
 use self::{
     journal::{Intake, Journal},
+    rooms::Rooms,
     trust::Trust,
 };
 use crate::report::Report;
@@ -101,6 +104,12 @@ pub trait Session: Send + Sync {
     fn trust(&self) -> Option<&dyn Trust> {
         None
     }
+
+    /// What an operator can ask about rooms and invitations; `None` where there
+    /// are none.
+    fn rooms(&self) -> Option<&dyn Rooms> {
+        None
+    }
 }
 
 /// What one reading brought.
@@ -123,14 +132,15 @@ pub struct PassedOver {
     pub more: bool,
 }
 
-/// What is said in a room about a message that is not answered.
+/// What is said in a room without being asked: about a message that is not
+/// answered, or to somebody who is greeted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Where it goes.
     pub room: RoomId,
-    /// The message that it is about.
+    /// The message that it is about; empty for a greeting.
     pub about: EventId,
-    /// Who wrote that message.
+    /// Who wrote that message; who is greeted.
     pub sender: UserId,
     /// What is said, and how.
     pub kind: NoticeKind,
@@ -154,6 +164,11 @@ pub enum NoticeKind {
     NotTrusted {
         /// What is said, in a few words.
         hint: &'static str,
+    },
+    /// Somebody is greeted in a direct chat.
+    Greeting {
+        /// What is said.
+        text: Secret<String>,
     },
 }
 
