@@ -5,6 +5,7 @@
 //! the work ends. Whoever goes away, or outlives a stop of the launcher, has
 //! let go of the agent by that.
 
+mod rooms;
 mod trust;
 
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use launcher_runtime::{
     ports::{
         archive::{ArchiveSummary, Archives},
         maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
+        rooms::RoomsError,
         trust::TrustError,
     },
     stop::Stop,
@@ -55,6 +57,9 @@ pub enum Denied {
     /// The agent was asked about trust, and did not do it.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The agent was asked about rooms, and did not do it.
+    #[error(transparent)]
+    Rooms(#[from] RoomsError),
     /// The agent is not up, so it cannot be asked.
     #[error("{}", self::trust::not_up(agent, standing).reason)]
     NotUp {
@@ -71,6 +76,7 @@ impl From<Denied> for Refusal {
             Denied::Hold(error) => error.into(),
             Denied::Work(error) => error.into(),
             Denied::Trust(error) => error.into(),
+            Denied::Rooms(error) => error.into(),
             Denied::NotUp { agent, standing } => trust::not_up(&agent, &standing),
         }
     }

@@ -2,6 +2,7 @@
 //! maintenance that notes what it is asked for.
 
 mod fakes;
+mod rooms;
 mod trust;
 mod trustee;
 

@@ -1,6 +1,7 @@
 //! What can be asked over the socket. `docs/reference/control-api.md` has the
 //! same as a table.
 
+mod rooms;
 mod trust;
 
 use axum::{
@@ -13,7 +14,7 @@ use axum::{
 use launcher_core::{agent::AgentId, status::AgentState};
 use launcher_runtime::{
     HoldError,
-    ports::{maintenance::MaintenanceError, trust::TrustError},
+    ports::{maintenance::MaintenanceError, rooms::RoomsError, trust::TrustError},
 };
 
 use crate::{
@@ -39,6 +40,7 @@ pub(super) fn api(desk: Desk) -> Router {
         .route("/restart", post(restart))
         .route("/rekey", post(rekey))
         .route("/backup", post(backup))
+        .merge(rooms::routes())
         .merge(trust::routes());
     Router::new()
         .route("/v1/status", get(status))
@@ -68,6 +70,7 @@ impl From<Denied> for No {
             Denied::Hold(HoldError::Unknown(_)) => StatusCode::NOT_FOUND,
             Denied::Hold(HoldError::Busy(_))
             | Denied::Work(MaintenanceError::Refused { .. })
+            | Denied::Rooms(RoomsError::Refused { .. })
             | Denied::Trust(TrustError::Refused { .. } | TrustError::Order(_)) => {
                 StatusCode::CONFLICT
             }
@@ -78,6 +81,7 @@ impl From<Denied> for No {
             Denied::Hold(HoldError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Fault(fault))
             | Denied::Work(MaintenanceError::Fault(fault))
+            | Denied::Rooms(RoomsError::Fault(fault))
             | Denied::Trust(TrustError::Fault(fault)) => match fault.is_permanent() {
                 true => StatusCode::CONFLICT,
                 false => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,7 +4,7 @@
 use launcher_core::{fault::Fault, trust::OrderRefused};
 use launcher_runtime::{
     HoldError,
-    ports::{maintenance::MaintenanceError, trust::TrustError},
+    ports::{maintenance::MaintenanceError, rooms::RoomsError, trust::TrustError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,15 @@ impl From<TrustError> for Refusal {
             TrustError::Fault(fault) => fault.into(),
             TrustError::Order(refused) => refused.into(),
             TrustError::Refused { reason, action } => Self::new(reason, action),
+        }
+    }
+}
+
+impl From<RoomsError> for Refusal {
+    fn from(error: RoomsError) -> Self {
+        match error {
+            RoomsError::Fault(fault) => fault.into(),
+            RoomsError::Refused { reason, action } => Self::new(reason, action),
         }
     }
 }
