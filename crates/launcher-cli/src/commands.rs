@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod devices;
 pub(crate) mod doctor;
+pub(crate) mod invites;
 pub(crate) mod recovery;
 pub(crate) mod rekey;
 pub(crate) mod reset;
