@@ -1,5 +1,7 @@
 //! Rooms and invitations: asked of the session that the agent works with.
 
+use std::sync::Arc;
+
 use launcher_core::{
     agent::AgentId,
     names::{RoomId, UserId},
@@ -8,7 +10,6 @@ use launcher_runtime::ports::{
     Session,
     rooms::{Direct, Invitation, JoinedRoom, MadeRoom, NewRoom, Rooms},
 };
-use std::sync::Arc;
 
 use super::{Denied, Desk, trust::About};
 use crate::wire::InviteAction;
