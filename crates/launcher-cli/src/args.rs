@@ -1,12 +1,12 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use launcher_control::wire::{TrustAction, message::KEY_LIMIT};
 use launcher_core::{
     agent::AgentId,
-    names::{DeviceId, EventId, UserId},
+    names::{DeviceId, EventId, RoomId, UserId},
     target::Target,
 };
 
@@ -110,6 +110,14 @@ pub(crate) enum Command {
     /// does not show it, or comes from standard input: 64 hex digits. Says
     /// what is missing in `.env`. A launcher that runs takes the agent up.
     Restore(Restore),
+    /// Lists invitations and answers them; makes rooms and direct chats
+    ///
+    /// Without an order: the invitations that wait, of one agent or of all, and
+    /// why each was not accepted. An agent that is called like an order is
+    /// given with --agent.
+    ///
+    /// Everything is done by the running launcher.
+    Invites(Invites),
     /// Shows whom an agent trusts, or changes that
     ///
     /// What needs a look comes first: changed identities, devices that wait for
@@ -422,6 +430,95 @@ pub(crate) struct Acknowledge {
     pub(crate) json: bool,
 }
 
+#[derive(Args, Debug)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Invites {
+    #[command(flatten)]
+    pub(crate) typed: InvitesTyped,
+    // As `Files`, but also behind an order.
+    /// The root configuration file
+    #[arg(long, value_name = "FILE", default_value = "config.yaml", global = true)]
+    pub(crate) config: PathBuf,
+}
+
+/// What is typed after `launcher invites`, and at its prompt.
+#[derive(Args, Debug)]
+pub(crate) struct InvitesTyped {
+    /// The agent: the name of its folder [default: all agents]
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<AgentId>,
+    /// The agent, if it is called like an order
+    #[arg(long, value_name = "ID", conflicts_with = "id")]
+    pub(crate) agent: Option<AgentId>,
+    /// Prints one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) order: Option<InvitesOrder>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InvitesOrder {
+    /// Lists the invitations that wait
+    List {
+        /// The agent: the name of its folder [default: all agents]
+        #[arg(value_name = "ID")]
+        of: Option<AgentId>,
+    },
+    /// Joins a room that the agent is invited to, whatever its policy says
+    Accept {
+        /// The room, `!opaque:server`
+        #[arg(value_name = "ROOM", value_parser = room_id)]
+        room: RoomId,
+    },
+    /// Declines an invitation
+    Reject {
+        /// The room, `!opaque:server`
+        #[arg(value_name = "ROOM", value_parser = room_id)]
+        room: RoomId,
+    },
+    /// Lists the rooms that the agent is in
+    Rooms,
+    /// Leaves a room
+    Leave {
+        /// The room, `!opaque:server`
+        #[arg(value_name = "ROOM", value_parser = room_id)]
+        room: RoomId,
+    },
+    /// Has an encrypted direct chat with a user, and greets them
+    ///
+    /// The chat that there is, or a new one; at most one is made for a user,
+    /// however often this is repeated. Shows how far it is. Exits 0 only if
+    /// the user has joined and a device of theirs has the greeting's key; or
+    /// with `--wait 0s`, as soon as they are invited.
+    Dm {
+        /// With whom, `@localpart:server`
+        #[arg(value_name = "USER", value_parser = user_id)]
+        user: UserId,
+        /// What is said first, plain text
+        /// [default: the agent's name, and that it can be written to]
+        #[arg(long, value_name = "TEXT", value_parser = greeting)]
+        greeting: Option<String>,
+        /// How long to wait for the user to join: `30s`, `5m`
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = waiting_time)]
+        wait: Duration,
+    },
+    /// Makes an encrypted room; each time another one
+    Room {
+        /// What it is called
+        #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        name: String,
+        /// Invites this user; may be repeated
+        #[arg(long, value_name = "USER", value_parser = user_id)]
+        invite: Vec<UserId>,
+        /// What it is about
+        #[arg(long, value_name = "TEXT")]
+        topic: Option<String>,
+    },
+    /// Takes orders one after the other, with completion and a history
+    Prompt,
+}
+
 /// What an operator wants done about a user or a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TrustOrder {
@@ -446,6 +543,31 @@ impl From<TrustOrder> for TrustAction {
 /// A user id as it is typed.
 pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
     UserId::typed(text).ok_or_else(|| "not a user id such as `@alice:example.org`".to_owned())
+}
+
+fn room_id(text: &str) -> Result<RoomId, String> {
+    RoomId::typed(text).ok_or_else(|| "not a room id such as `!abc:example.org`".to_owned())
+}
+
+fn greeting(text: &str) -> Result<String, String> {
+    // The running launcher takes no longer one.
+    const LONGEST: usize = 8 * 1024;
+    match text.trim().is_empty() || text.len() > LONGEST {
+        true => Err(format!("not a text of 1 to {LONGEST} bytes")),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// A number of seconds or minutes, with its unit; an hour at most.
+fn waiting_time(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a time such as `30s` or `5m`, up to an hour".to_owned();
+    let (number, unit) = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(number), _) => (number, 1),
+        (None, Some(number)) => (number, 60),
+        (None, None) => return Err(wrong()),
+    };
+    let seconds = number.parse::<u64>().map_err(|_| wrong())?.saturating_mul(unit);
+    (seconds <= 3_600).then(|| Duration::from_secs(seconds)).ok_or_else(wrong)
 }
 
 fn device_id(text: &str) -> Result<DeviceId, String> {
@@ -476,4 +598,51 @@ pub(crate) enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<InvitesTyped, clap::Error> {
+        let words = ["launcher", "invites"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words)?.command {
+            Command::Invites(invites) => Ok(invites.typed),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn invites_take_an_agent_and_an_order_or_one_of_them() {
+        let bot = |typed: &InvitesTyped| typed.id.as_ref().map(|id| id.as_str().to_owned());
+        let none = typed("").unwrap();
+        assert!(none.id.is_none() && none.order.is_none());
+        let listed = typed("bot --json").unwrap();
+        assert!(bot(&listed).as_deref() == Some("bot") && listed.json);
+        let accepted = typed("bot accept !a:hs --json").unwrap();
+        assert_eq!(bot(&accepted).as_deref(), Some("bot"));
+        assert!(accepted.json);
+        assert!(
+            matches!(accepted.order, Some(InvitesOrder::Accept { room }) if room.as_str() == "!a:hs")
+        );
+        assert!(matches!(typed("prompt").unwrap().order, Some(InvitesOrder::Prompt)));
+        let odd = typed("--agent prompt prompt").unwrap();
+        assert_eq!(odd.agent.unwrap().as_str(), "prompt");
+        assert!(matches!(odd.order, Some(InvitesOrder::Prompt)));
+        for wrong in
+            ["bot accept", "bot accept a", "bot dm alice", "Bot", "a --agent b", "bot room"]
+        {
+            assert!(typed(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn waiting_times_have_a_unit() {
+        assert_eq!(waiting_time("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(waiting_time("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(waiting_time("0s"), Ok(Duration::ZERO));
+        for wrong in ["", "5", "s", "-1s", "61m", "1h", "99999999999999999999s"] {
+            assert!(waiting_time(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod invites;
 pub(crate) mod new;
 pub(crate) mod pages;
 pub(crate) mod recovery;

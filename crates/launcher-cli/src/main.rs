@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Command::Recovery(options) => commands::recovery::run(&options),
         Command::Backup(options) => commands::backup::run(&options),
         Command::Restore(options) => commands::restore::run(&options),
+        Command::Invites(options) => commands::invites::run(&options),
         Command::Trust(options) => commands::trust::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Completions(options) => commands::pages::completions(&options),

@@ -43,15 +43,17 @@ fn commands() -> String {
     let shown =
         |command: &&mut clap::Command| command.get_name() != "help" && !command.is_hide_set();
     for command in root.get_subcommands_mut().filter(shown) {
-        let help = command.render_long_help().to_string();
-        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-        write!(
-            text,
-            "\n## launcher {}\n\n```text\n{}\n```\n",
-            command.get_name(),
-            help.join("\n").trim()
-        )
-        .unwrap();
+        section("##", command, &mut text);
+        for order in command.get_subcommands_mut().filter(shown) {
+            section("###", order, &mut text);
+        }
     }
     text
+}
+
+fn section(heading: &str, command: &mut clap::Command, text: &mut String) {
+    let help = command.render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    write!(text, "\n{heading} {name}\n\n```text\n{}\n```\n", help.join("\n").trim()).unwrap();
 }

@@ -12,6 +12,15 @@ pub(crate) fn moment(since_1970: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
+/// How long something has been so, in its largest unit: `45 s`, `3 min`, `2 h`, `5 d`.
+pub(crate) fn age(age: Duration) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let seconds = age.as_secs();
+    let fits = UNITS.into_iter().find(|(length, _)| seconds >= *length);
+    let (length, unit) = fits.unwrap_or((1, "s"));
+    format!("{} {unit}", seconds / length)
+}
+
 /// Year, month and day of a number of days since 1970-01-01.
 fn date(mut days: u64) -> (u64, u64, u64) {
     let is_leap = |year: u64| {
@@ -64,7 +73,7 @@ pub(crate) fn size(bytes: u64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{moment, size};
+    use super::{age, moment, size};
 
     #[test]
     fn moments_are_dates_in_utc() {
@@ -81,6 +90,20 @@ mod tests {
         }
         // A server may say anything.
         assert!(moment(Duration::from_millis(u64::MAX)).ends_with("UTC"));
+    }
+
+    #[test]
+    fn ages_are_in_their_largest_unit() {
+        for (seconds, shown) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_599, "59 min"),
+            (7_300, "2 h"),
+            (86_400 * 5 + 1, "5 d"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), shown);
+        }
     }
 
     #[test]

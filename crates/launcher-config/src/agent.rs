@@ -31,6 +31,7 @@ use crate::{
     values::{
         address, command,
         duration::{duration, duration_or_off},
+        members::members,
         pickle_key::pickle_key,
         user_id,
     },
@@ -142,7 +143,7 @@ struct Draft {
     pickle_key: Option<PickleKey>,
     recovery_key: Option<Secret<String>>,
     trust_mode: Option<TrustMode>,
-    invites_from: Option<Vec<String>>,
+    invites: Invites,
     accept_from: Option<Vec<String>>,
     verification_timeout: Option<Duration>,
     max_age: Option<Duration>,
@@ -173,7 +174,7 @@ impl Draft {
             pickle_key: reading.secret("encryption.pickle_key", pickle_key),
             recovery_key: reading.secret("encryption.recovery_key", text),
             trust_mode: reading.choice("encryption.trust_mode", &modes),
-            invites_from: reading.list("invites.from", user_id::user_glob),
+            invites: Invites::read(reading),
             accept_from: reading.list("verification.accept_from", user_id::user_glob),
             verification_timeout: reading
                 .parsed("verification.timeout", duration)
@@ -211,9 +212,7 @@ impl Draft {
                 recovery_key: self.recovery_key,
                 trust_mode: self.trust_mode.unwrap_or(TrustMode::Tofu),
             },
-            invites: InvitePolicy {
-                from: self.invites_from.unwrap_or_else(|| vec![everyone.clone()]),
-            },
+            invites: self.invites.into_policy(&everyone),
             verification: VerificationPolicy {
                 accept_from: self.accept_from.unwrap_or_else(|| vec![everyone]),
                 timeout: self.verification_timeout.unwrap_or(policy.timeout),
@@ -225,6 +224,36 @@ impl Draft {
             behavior: self.behavior?,
             account,
         })
+    }
+}
+
+/// What is said about invitations.
+struct Invites {
+    from: Option<Vec<String>>,
+    max_members: Option<u64>,
+    require_encryption: Option<bool>,
+    auto_leave_empty: Option<bool>,
+}
+
+impl Invites {
+    fn read(reading: &mut Reading<'_>) -> Self {
+        let max_members = reading.parsed("invites.max_members", members);
+        Self {
+            from: reading.list("invites.from", user_id::user_glob),
+            max_members: max_members.map(|found| found.value),
+            require_encryption: reading.flag("invites.require_encryption").map(|flag| flag.value),
+            auto_leave_empty: reading.flag("invites.auto_leave_empty").map(|flag| flag.value),
+        }
+    }
+
+    fn into_policy(self, everyone: &str) -> InvitePolicy {
+        let policy = InvitePolicy::default();
+        InvitePolicy {
+            from: self.from.unwrap_or_else(|| vec![everyone.to_owned()]),
+            max_members: self.max_members,
+            require_encryption: self.require_encryption.unwrap_or(policy.require_encryption),
+            auto_leave_empty: self.auto_leave_empty.unwrap_or(policy.auto_leave_empty),
+        }
     }
 }
 

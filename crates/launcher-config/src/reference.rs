@@ -79,6 +79,7 @@ fn type_name(kind: Kind) -> String {
         Kind::Duration | Kind::CommandTime => "duration",
         Kind::DurationOrOff => "duration or `off`",
         Kind::SocketAddress => "IP address and port",
+        Kind::Number => "whole number",
         Kind::Choice(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             return format!("one of {}", words.join(", "));

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     /// A duration, or `off`.
     DurationOrOff,
     SocketAddress,
+    /// A whole number.
+    Number,
     Choice(&'static [&'static str]),
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod address;
 pub(crate) mod command;
 pub(crate) mod duration;
+pub(crate) mod members;
 pub(crate) mod pickle_key;
 pub(crate) mod user_id;
 

@@ -18,10 +18,12 @@ use crate::{
     socket::SocketPath,
     wire::{
         AcknowledgeRequest, AcknowledgedReply, AnswerRequest, AnswerWord, BackupReply,
-        BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, FileQuery, KeyText,
-        MessageRequest, RecoveryKey, Refusal, RekeyRequest, ResetRequest, SecretText, SentReply,
-        StatusReply, StoreReply, StoresReply, TrustReply, TrustRequest, UserReply,
-        VerificationReply, VerificationRequest, VerificationsReply,
+        BackupRequest, CheckReply, ChecksReply, DeviceReply, DevicesReply, DirectReply,
+        DirectRequest, FileQuery, InviteReply, InviteRequest, InvitesReply, KeyText, LeaveRequest,
+        MadeRoomReply, MessageRequest, RecoveryKey, Refusal, RekeyRequest, ResetRequest, RoomReply,
+        RoomRequest, RoomsReply, SecretText, SentReply, StatusReply, StoreReply, StoresReply,
+        TrustReply, TrustRequest, UserReply, VerificationReply, VerificationRequest,
+        VerificationsReply,
     },
 };
 
@@ -250,6 +252,40 @@ impl Client {
         request: &AcknowledgeRequest,
     ) -> Asked<AcknowledgedReply> {
         let answer = self.work(Method::POST, agent, "acknowledge", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// The invitations that wait.
+    pub async fn invites(&self, agent: &AgentId) -> Asked<Vec<InviteReply>> {
+        let answer = self.work(Method::GET, agent, "invites", NOTHING).await?;
+        answer.json().await.map(|reply: InvitesReply| reply.invites).map_err(AskError::Answer)
+    }
+
+    /// Accepts or rejects an invitation.
+    pub async fn answer_invite(&self, agent: &AgentId, request: &InviteRequest) -> Asked<()> {
+        self.work(Method::POST, agent, "invites", Some(request)).await.map(drop)
+    }
+
+    /// The rooms that the agent is in.
+    pub async fn rooms(&self, agent: &AgentId) -> Asked<Vec<RoomReply>> {
+        let answer = self.work(Method::GET, agent, "rooms", NOTHING).await?;
+        answer.json().await.map(|reply: RoomsReply| reply.rooms).map_err(AskError::Answer)
+    }
+
+    /// Makes an encrypted room.
+    pub async fn make_room(&self, agent: &AgentId, request: &RoomRequest) -> Asked<MadeRoomReply> {
+        let answer = self.work(Method::POST, agent, "rooms", Some(request)).await?;
+        answer.json().await.map_err(AskError::Answer)
+    }
+
+    /// Leaves a room.
+    pub async fn leave_room(&self, agent: &AgentId, request: &LeaveRequest) -> Asked<()> {
+        self.work(Method::POST, agent, "rooms/leave", Some(request)).await.map(drop)
+    }
+
+    /// Has an encrypted direct chat with a user, or says how far it is.
+    pub async fn direct(&self, agent: &AgentId, request: &DirectRequest) -> Asked<DirectReply> {
+        let answer = self.work(Method::POST, agent, "direct", Some(request)).await?;
         answer.json().await.map_err(AskError::Answer)
     }
 

@@ -7,6 +7,7 @@
 
 mod acknowledging;
 mod outbox;
+mod rooms;
 mod trust;
 
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use launcher_runtime::{
         archive::{ArchiveSummary, Archives},
         maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
         outbox::OutboxError,
+        rooms::RoomsError,
         trust::TrustError,
     },
     stop::Stop,
@@ -77,6 +79,9 @@ pub enum Denied {
         /// What helps.
         action: String,
     },
+    /// The agent was asked about rooms, and did not do it.
+    #[error(transparent)]
+    Rooms(#[from] RoomsError),
     /// The agent is not up, so it cannot be asked.
     #[error("{}", self::trust::not_up(agent, standing).reason)]
     NotUp {
@@ -95,6 +100,7 @@ impl From<Denied> for Refusal {
             Denied::Trust(error) => error.into(),
             Denied::Outbox(error) => error.into(),
             Denied::Refused { reason, action } => Self::new(reason, action),
+            Denied::Rooms(error) => error.into(),
             Denied::NotUp { agent, standing } => trust::not_up(&agent, &standing),
         }
     }

@@ -1,7 +1,7 @@
 //! The running launcher's end of the control socket.
 
-pub(crate) mod asker;
 pub mod admin;
+pub(crate) mod asker;
 mod routes;
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path};

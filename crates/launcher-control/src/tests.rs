@@ -3,6 +3,7 @@
 
 mod admin;
 mod fakes;
+mod rooms;
 mod sending;
 mod trust;
 mod trustee;

@@ -2,12 +2,14 @@
 //! promise to scripts: they may grow, what is there keeps its meaning.
 //!
 //! [`operator`] has what is asked and answered about one agent's account and
-//! files, [`message`] about what it is to send, [`trust`] and [`verification`] about whom it trusts, [`refusal`] how
+//! files, [`message`] about what it is to send, [`rooms`] about its rooms and
+//! invitations, [`trust`] and [`verification`] about whom it trusts, [`refusal`] how
 //! the answer "no" looks, [`secret`] the values that nobody may print.
 
 pub mod message;
 pub mod operator;
 pub mod refusal;
+pub mod rooms;
 pub mod secret;
 pub mod trust;
 pub mod verification;
@@ -22,6 +24,11 @@ pub use self::{
         RecoveryKey, RekeyRequest, ResetRequest, StoreReply, StoresReply,
     },
     refusal::Refusal,
+    rooms::{
+        DirectReply, DirectRequest, InviteAction, InviteReply, InviteRequest, InvitesReply,
+        LeaveRequest, MadeRoomReply, MembershipWord, NotInvitedReply, RefusedDeviceReply,
+        RoomReply, RoomRequest, RoomsReply,
+    },
     secret::{KeyText, SecretText},
     trust::{
         ChangeReply, DecisionReply, KnownDeviceReply, TrustAction, TrustReply, TrustRequest,

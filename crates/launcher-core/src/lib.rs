@@ -13,6 +13,7 @@ pub mod commands;
 pub mod conversation;
 pub mod fault;
 pub mod fleet;
+pub mod greeting;
 pub mod invite;
 pub mod moment;
 pub mod names;

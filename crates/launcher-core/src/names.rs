@@ -63,9 +63,32 @@ impl UserId {
     }
 }
 
+impl RoomId {
+    /// A room id that somebody typed; `None` if it does not look like one,
+    /// `!opaque:server`, or `!opaque` from room version 12 on.
+    pub fn typed(text: &str) -> Option<Self> {
+        // The longest that there can be (spec, appendix 4.2.1).
+        const LONGEST: usize = 255;
+        let opaque = text.strip_prefix('!')?;
+        let is_odd = |char: char| char.is_whitespace() || char.is_control();
+        let fits = text.len() <= LONGEST && !text.contains(is_odd);
+        (fits && !opaque.is_empty() && !opaque.starts_with(':')).then(|| Self::new(text))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::UserId;
+    use super::{RoomId, UserId};
+
+    #[test]
+    fn what_is_typed_has_to_look_like_a_room_id() {
+        for text in ["!abc:hs.test", "!a:hs:8448", "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM"] {
+            assert_eq!(RoomId::typed(text).unwrap().as_str(), text);
+        }
+        for text in ["", "!", "!:hs", "abc:hs", "#abc:hs", "!a b:hs", "!a:h\n"] {
+            assert_eq!(RoomId::typed(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn what_is_typed_has_to_look_like_a_user_id() {

@@ -87,7 +87,7 @@ mod tests {
                 recovery_key: None,
                 trust_mode,
             },
-            invites: InvitePolicy { from: Vec::new() },
+            invites: InvitePolicy::default(),
             verification: VerificationPolicy::default(),
             catch_up: CatchUp { max_age: DAY },
             undecryptable: UndecryptablePolicy { notice_after: None },

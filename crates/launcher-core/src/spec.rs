@@ -25,7 +25,7 @@ pub struct AgentSpec {
     pub account: MatrixAccount,
     /// Where its keys are kept and who may have them.
     pub encryption: Encryption,
-    /// Whose invites it accepts.
+    /// Which invitations it accepts.
     pub invites: InvitePolicy,
     /// Who may ask to verify it.
     pub verification: VerificationPolicy,
@@ -88,11 +88,29 @@ pub enum TrustMode {
     Manual,
 }
 
-/// Whose invites are accepted.
+/// Which invitations are accepted, and which rooms are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvitePolicy {
     /// Globs (`*`, `?`) on user ids; one must match the inviter's whole id.
     pub from: Vec<String>,
+    /// How many there may be in a room, the agent included; `None`: any number.
+    pub max_members: Option<u64>,
+    /// Whether only rooms are joined that are said to be encrypted.
+    pub require_encryption: bool,
+    /// Whether a room is left when everybody else has gone.
+    pub auto_leave_empty: bool,
+}
+
+impl Default for InvitePolicy {
+    /// Nobody's; rooms that everybody else has left are left.
+    fn default() -> Self {
+        Self {
+            from: Vec::new(),
+            max_members: None,
+            require_encryption: false,
+            auto_leave_empty: true,
+        }
+    }
 }
 
 /// Whose verification requests wait for an operator.

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use launcher_core::{
     claim::Claims,
     fault::Fault,
+    greeting::Greeting,
     names::{EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
@@ -22,14 +23,14 @@ use launcher_core::{
 use launcher_runtime::ports::{
     Answer,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord, Place,
-        Queued, Stamp,
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord,
+        Pending, Place, Queued, Stamp,
     },
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
-    file::JournalFile, inbox, intake, outbox, outgoing, retention, seal::Sealer, sent,
+    file::JournalFile, inbox, intake, outbox, outgoing, retention, rooms, seal::Sealer, sent,
     trouble::Trouble, trust, undecryptable, value,
 };
 
@@ -334,6 +335,34 @@ impl Journal for SqliteJournal {
                 durably(connection, |connection| {
                     let transaction = begin_transaction(connection)?;
                     trust::keep(&transaction, inner.file.sealer(), &records)?;
+                    Ok(transaction.commit()?)
+                })
+            })
+        })
+        .await
+    }
+
+    async fn invitations(&self) -> Result<Vec<Pending>, Fault> {
+        self.transact(|transaction, _| Ok(rooms::invitations(transaction)?)).await
+    }
+
+    async fn keep_invitations(&self, pending: &[Pending]) -> Result<(), Fault> {
+        let pending = pending.to_vec();
+        self.transact(move |transaction, _| Ok(rooms::keep_invitations(transaction, &pending)?))
+            .await
+    }
+
+    async fn greetings(&self) -> Result<Vec<Greeting>, Fault> {
+        self.transact(|transaction, sealer| rooms::greetings(transaction, sealer)).await
+    }
+
+    async fn keep_greeting(&self, greeting: &Greeting) -> Result<(), Fault> {
+        let greeting = greeting.clone();
+        self.run(move |inner| {
+            inner.file.with(|connection| {
+                durably(connection, |connection| {
+                    let transaction = begin_transaction(connection)?;
+                    rooms::keep_greeting(&transaction, inner.file.sealer(), &greeting)?;
                     Ok(transaction.commit()?)
                 })
             })

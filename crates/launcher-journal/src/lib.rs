@@ -25,6 +25,7 @@ mod outbox;
 mod outgoing;
 mod rekey;
 mod retention;
+mod rooms;
 mod seal;
 mod sent;
 mod stamps;

@@ -15,6 +15,7 @@ const SEALED: &[(&str, &[&str])] = &[
     ("undecryptable", &["event", "room"]),
     ("trust", &["user"]),
     ("outgoing", &["key"]),
+    ("greeting", &["user"]),
 ];
 
 /// Seals every row anew, in one transaction. A row that does not open stays as

@@ -9,6 +9,7 @@ mod messages;
 mod outgoing;
 mod refusals;
 mod retention;
+mod rooms;
 mod support;
 mod trust;
 mod undecryptable;

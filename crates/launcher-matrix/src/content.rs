@@ -43,10 +43,11 @@ pub(crate) fn answer(answer: &Answer) -> Value {
     })
 }
 
-/// The type and the content of a notice about a message that is not answered.
+/// The type and the content of a notice.
 ///
-/// A reply, which no bot answers; or a reaction, which no client encrypts and
-/// everybody can see.
+/// About a message that is not answered it is a reply, which no bot answers; or
+/// a reaction, which no client encrypts and everybody can see. A greeting is a
+/// message of its own.
 pub(crate) fn notice(notice: &Notice) -> (&'static str, Value) {
     match &notice.kind {
         NoticeKind::MissingKey { text, .. } => {
@@ -66,6 +67,15 @@ pub(crate) fn notice(notice: &Notice) -> (&'static str, Value) {
                 "key": hint,
             });
             (REACTION, json!({ "m.relates_to": relation, AUTOMATED[0]: true }))
+        }
+        NoticeKind::Greeting { text } => {
+            let content = json!({
+                "msgtype": "m.text",
+                "body": text.expose(),
+                "m.mentions": {},
+                AUTOMATED[0]: true,
+            });
+            (MESSAGE, content)
         }
     }
 }

@@ -16,6 +16,7 @@ mod devices;
 mod doctor;
 mod errors;
 mod feed;
+mod greetings;
 mod identity;
 mod invites;
 mod lineage;

@@ -1,6 +1,7 @@
 //! The few requests that are made before, or instead of, the SDK.
 
 mod registering;
+mod rooms;
 
 use std::time::{Duration, SystemTime};
 

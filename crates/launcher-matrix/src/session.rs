@@ -6,9 +6,11 @@
 //! has had nothing to do for a while lets its client and stores go until there
 //! is news (it *hibernates*).
 
+mod direct;
 mod life;
 mod live;
 mod outbox;
+mod rooms;
 mod sending;
 mod trusting;
 mod turns;
@@ -38,6 +40,7 @@ use launcher_runtime::{
         Answer, Arrivals, Notice, SendFault, Session,
         journal::{Intake, Journal, Stamp},
         outbox::Outbox,
+        rooms::{Invitation, Rooms},
         trust::Trust,
     },
     report::PROGRESS,
@@ -71,6 +74,7 @@ use self::{
 };
 use crate::{
     aftermath, client, errors, feed,
+    greetings::Greetings,
     invites::{self, Invites},
     lineage,
     login::{self, Login},
@@ -136,6 +140,9 @@ pub(crate) struct MatrixSession {
     position: std::sync::Mutex<Position>,
     reading: Mutex<Reading>,
     ledger: Ledger,
+    greetings: Greetings,
+    /// The invitations that wait, once this life has looked at them.
+    pending: std::sync::Mutex<Option<Vec<Invitation>>>,
     verifications: Verifications,
     /// Held for reading while something is sent; for writing by what must be
     /// sent alone.
@@ -208,10 +215,13 @@ impl MatrixSession {
         let is_lost = done.is_some() && stored.is_none();
         let waiting = Waiting::load(&*journal, &parts.report).await?;
         let ledger = Ledger::load(&parts.spec, journal.clone(), parts.report.clone()).await?;
+        let greetings = Greetings::load(journal.clone()).await?;
         let life = Mutex::new(Life { claim: parts.claim.clone(), objected_to: None });
         parts.report.set_degraded("one_time_keys", None);
         let session = Self {
             ledger,
+            greetings,
+            pending: std::sync::Mutex::default(),
             verifications: Verifications::default(),
             sending: RwLock::default(),
             turns: Turns::default(),
@@ -261,6 +271,10 @@ impl MatrixSession {
             let mut position = session.position();
             position.behind = done.is_some_and(|done| done != since);
             position.due = due.map(instant);
+            // What was not accepted may be by now: the policy can be another one.
+            if !live.client.invited_rooms().is_empty() {
+                position.due = Some(Instant::now());
+            }
         }
         drop(live);
         Ok(session)
@@ -442,10 +456,12 @@ impl MatrixSession {
         reading.waiting.decided(&hurried);
         self.show_stall(found.is_some());
         for (room, update) in updates.iter().flat_map(|update| &update.joined) {
-            if somebody_left(update, &parts.spec.account.user_id) {
-                invites::leave_if_alone(&live.client, room).await;
+            let leaves = parts.spec.invites.auto_leave_empty;
+            if leaves && somebody_left(update, &parts.spec.account.user_id) {
+                invites::leave_if_alone(&live.client, &parts.rest, &self.token(), room).await;
             }
         }
+        let rooms = invites::rooms_of(&updates);
         let news = News {
             raw,
             raw_is_complete: behind,
@@ -456,7 +472,7 @@ impl MatrixSession {
         };
         let mut requests = Requests::of(&parts.spec.account.user_id, &login.device_id);
         let Reading { waiting, broken, .. } = reading;
-        let arrivals = match reader.read(news, waiting, broken, &mut requests).await {
+        let mut arrivals = match reader.read(news, waiting, broken, &mut requests).await {
             Ok(arrivals) => arrivals,
             Err(fault) => {
                 // What was changed in memory is not in the journal, so it did not happen.
@@ -464,10 +480,13 @@ impl MatrixSession {
                 return Err(fault);
             }
         };
-        if !std::mem::replace(&mut reading.is_caught_up, true) {
+        let is_first = !std::mem::replace(&mut reading.is_caught_up, true);
+        if is_first {
             self.call_off_dangling(&live.client, requests).await;
         }
-        reading.invites.answer(&live.client, &parts.spec).await;
+        self.answer_invitations(&live, reading).await?;
+        let greetings = self.due_greetings(&live.client, &rooms, &hurried, is_first).await?;
+        arrivals.notices.extend(greetings);
         let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
         let late = self.verifications.next_end(parts.spec.verification.timeout).await.map(instant);
         let mut position = self.position();
@@ -760,5 +779,9 @@ impl Session for MatrixSession {
 
     fn is_whole(&self) -> bool {
         self.unfinished.is_empty()
+    }
+
+    fn rooms(&self) -> Option<&dyn Rooms> {
+        Some(self)
     }
 }

@@ -12,6 +12,7 @@
 //! in between, the next life marks it.
 
 mod log;
+pub(crate) mod reach;
 mod seen;
 
 use std::{

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod journal;
 pub mod maintenance;
 pub mod outbox;
+pub mod rooms;
 pub mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -17,12 +18,14 @@ use launcher_core::{
     conversation::Message,
     fault::Fault,
     names::{EventId, RoomId, UserId},
+    secret::Secret,
     spec::AgentSpec,
 };
 
 use self::{
     journal::{Intake, Journal},
     outbox::Outbox,
+    rooms::Rooms,
     trust::Trust,
 };
 use crate::report::Report;
@@ -114,6 +117,12 @@ pub trait Session: Send + Sync {
     fn is_whole(&self) -> bool {
         true
     }
+
+    /// What an operator can ask about rooms and invitations; `None` where there
+    /// are none.
+    fn rooms(&self) -> Option<&dyn Rooms> {
+        None
+    }
 }
 
 /// What one reading brought.
@@ -136,14 +145,15 @@ pub struct PassedOver {
     pub more: bool,
 }
 
-/// What is said in a room about a message that is not answered.
+/// What is said in a room without being asked: about a message that is not
+/// answered, or to somebody who is greeted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Where it goes.
     pub room: RoomId,
-    /// The message that it is about.
+    /// The message that it is about; empty for a greeting.
     pub about: EventId,
-    /// Who wrote that message.
+    /// Who wrote that message; who is greeted.
     pub sender: UserId,
     /// What is said, and how.
     pub kind: NoticeKind,
@@ -167,6 +177,11 @@ pub enum NoticeKind {
     NotTrusted {
         /// What is said, in a few words.
         hint: &'static str,
+    },
+    /// Somebody is greeted in a direct chat.
+    Greeting {
+        /// What is said.
+        text: Secret<String>,
     },
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn spec(folder: &TempDir) -> AgentSpec {
             trust_mode: TrustMode::Tofu,
         },
         folder,
-        invites: InvitePolicy { from: Vec::new() },
+        invites: InvitePolicy::default(),
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },

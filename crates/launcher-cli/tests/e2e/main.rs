@@ -10,6 +10,7 @@ mod bed;
 mod conversing;
 mod launcher;
 mod tapped;
+mod terminal;
 
 mod absence;
 mod config_files;
@@ -19,6 +20,7 @@ mod crowd;
 mod damage;
 mod files_at_rest;
 mod folders;
+mod inviting;
 mod key_requests;
 mod kills;
 mod late_keys;
@@ -69,6 +71,7 @@ const ALL: &[Cases] = &[
     damage::CASES,
     files_at_rest::CASES,
     folders::CASES,
+    inviting::CASES,
     key_requests::CASES,
     kills::CASES,
     late_keys::CASES,

@@ -4,7 +4,7 @@ use super::{
     Key,
     Kind::{
         Address, AgentKeys, Choice, CommandTime, Commands, Duration, DurationOrOff, Flag, Folder,
-        OneOf, Program, Secret, Section, SocketAddress, Text, UserGlobs, UserId,
+        Number, OneOf, Program, Secret, Section, SocketAddress, Text, UserGlobs, UserId,
     },
     Presence::{Default, Needed},
 };
@@ -186,8 +186,9 @@ pub(crate) static AGENT: &[Key] = &[
         path: "invites",
         kind: Section,
         presence: Default("as below"),
-        about: "Which invitations the agent accepts.",
-        example: "invites: { from: [\"@*:example.org\"] }",
+        about: "Which invitations the agent accepts by itself. Others are kept: `launcher invites` \
+                shows them, and accepts or rejects them. See the [guide](../guide/invites.md).",
+        example: "invites: { from: [\"@*:example.org\"], require_encryption: true }",
     },
     Key {
         path: "invites.from",
@@ -196,6 +197,32 @@ pub(crate) static AGENT: &[Key] = &[
         about: "Who may invite the agent: user ids in which `*` stands for any text and `?` for \
                 one character. An empty list means nobody.",
         example: "from: [\"@*:example.org\", \"@alice:example.net\"]",
+    },
+    Key {
+        path: "invites.max_members",
+        kind: Number,
+        presence: Default("no limit"),
+        about: "How many there may be in a room, the agent included and without those who are only \
+                invited: `2` means direct chats only. It is looked at when the agent is invited; a \
+                room may grow later. If the server does not say how many there are, the invitation \
+                is kept.",
+        example: "max_members: 20",
+    },
+    Key {
+        path: "invites.require_encryption",
+        kind: Flag,
+        presence: Default("`false`"),
+        about: "Whether the agent joins only rooms whose invitation says that they are encrypted.",
+        example: "require_encryption: true",
+    },
+    Key {
+        path: "invites.auto_leave_empty",
+        kind: Flag,
+        presence: Default("`true`"),
+        about: "Whether the agent leaves a room when everybody else has left it, and nobody is \
+                invited any more. A private room that the agent leaves as the last one is gone \
+                for good.",
+        example: "auto_leave_empty: false",
     },
     Key {
         path: "verification",

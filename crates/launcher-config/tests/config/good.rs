@@ -55,6 +55,8 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(spec.encryption.recovery_key, None);
     assert_eq!(spec.encryption.trust_mode, TrustMode::Tofu);
     assert_eq!(spec.invites.from, ["@*:Example.org:8448"]);
+    assert_eq!(spec.invites.max_members, None);
+    assert!(!spec.invites.require_encryption && spec.invites.auto_leave_empty);
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(86_400));
     assert_eq!(spec.undecryptable.notice_after, Some(Duration::from_secs(30)));
     assert_eq!(
@@ -94,7 +96,11 @@ encryption:
   pickle_key: {KEY}
   recovery_key: "EsTc 1234"
   trust_mode: cross-signing
-invites: {{ from: ["@alice:*", "@bob:example.net"] }}
+invites:
+  from: ["@alice:*", "@bob:example.net"]
+  max_members: 20
+  require_encryption: true
+  auto_leave_empty: false
 catch_up: {{ max_age: 1h30m }}
 undecryptable: {{ notice_after: off }}
 behavior: {{ echo: {{ prefix: 5 }} }}"#
@@ -109,6 +115,8 @@ behavior: {{ echo: {{ prefix: 5 }} }}"#
     assert_eq!(spec.encryption.recovery_key.as_ref().unwrap().expose(), "EsTc 1234");
     assert_eq!(spec.encryption.trust_mode, TrustMode::CrossSigning);
     assert_eq!(spec.invites.from, ["@alice:*", "@bob:example.net"]);
+    assert_eq!(spec.invites.max_members, Some(20));
+    assert!(spec.invites.require_encryption && !spec.invites.auto_leave_empty);
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(5_400));
     assert_eq!(spec.undecryptable.notice_after, None);
     assert_eq!(prefix(&spec), "5");

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use launcher_core::{
     agent::AgentId,
-    names::{DeviceId, UserId},
+    names::{DeviceId, RoomId, UserId},
     status::{AgentState, Standing},
     trust::{Method, Order},
 };
@@ -49,7 +49,7 @@ impl Desk {
             Order::Block(device) => ("trust_block", device.as_ref()),
             Order::Withdraw => ("trust_withdraw", None),
         };
-        let about = About { agent, user: Some(user), device };
+        let about = About { user: Some(user), device, ..About::agent(agent) };
         let decided = async {
             let spec = self.spec(agent)?;
             let session = self.session(agent)?;
@@ -71,7 +71,8 @@ impl Desk {
         with: &Partner,
         method: Method,
     ) -> Result<Verification, Denied> {
-        let about = About { agent, user: Some(&with.user), device: with.device.as_ref() };
+        let about =
+            About { user: Some(&with.user), device: with.device.as_ref(), ..About::agent(agent) };
         let begun = async {
             let session = self.session(agent)?;
             let work = self.trust_of(agent, &session)?.begin_verification(with, method);
@@ -124,9 +125,9 @@ impl Desk {
         let all = self.verifications(agent).await.unwrap_or_default();
         let with = all.into_iter().find(|verification| verification.number == number);
         let about = About {
-            agent,
             user: with.as_ref().map(|verification| &verification.user),
             device: with.as_ref().and_then(|verification| verification.device.as_ref()),
+            ..About::agent(agent)
         };
         let answered = async {
             let session = self.session(agent)?;
@@ -177,24 +178,35 @@ pub(super) fn not_up(agent: &AgentId, standing: &Standing) -> Refusal {
 
 /// What is logged of something that an operator wants: whom it is about, and
 /// nothing of what both sides compare.
-struct About<'a> {
-    agent: &'a AgentId,
-    user: Option<&'a UserId>,
-    device: Option<&'a DeviceId>,
+pub(super) struct About<'a> {
+    pub(super) agent: &'a AgentId,
+    pub(super) user: Option<&'a UserId>,
+    pub(super) device: Option<&'a DeviceId>,
+    pub(super) room: Option<&'a RoomId>,
 }
 
-impl About<'_> {
-    fn noted<T>(&self, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
+impl<'a> About<'a> {
+    /// Something about the agent itself.
+    pub(super) fn agent(agent: &'a AgentId) -> Self {
+        Self { agent, user: None, device: None, room: None }
+    }
+
+    pub(super) fn noted<T>(
+        &self,
+        action: &'static str,
+        done: Result<T, Denied>,
+    ) -> Result<T, Denied> {
         let agent = self.agent.as_str();
         let subjects = [self.user.map(UserId::as_str), self.device.map(DeviceId::as_str)];
         let subjects: Vec<&str> = subjects.into_iter().flatten().collect();
         asker::note(action, agent, &subjects, &outcome(&done));
         let (user, device) = (self.user.map(display), self.device.map(display));
+        let room = self.room.map(display);
         match &done {
             Ok(_) => {
                 info!(
                     event = "operator_action",
-                    agent, action, user, device, "done for an operator"
+                    agent, action, user, device, room, "done for an operator"
                 );
             }
             Err(denied) => warn!(
@@ -203,6 +215,7 @@ impl About<'_> {
                 action,
                 user,
                 device,
+                room,
                 reason = %denied,
                 "asked for by an operator, and not done"
             ),

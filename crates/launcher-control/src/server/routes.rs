@@ -2,6 +2,7 @@
 //! same as a table.
 
 mod messages;
+mod rooms;
 mod trust;
 
 use axum::{
@@ -15,7 +16,9 @@ use axum::{
 use launcher_core::{agent::AgentId, status::AgentState};
 use launcher_runtime::{
     AgentStatus, HoldError,
-    ports::{maintenance::MaintenanceError, outbox::OutboxError, trust::TrustError},
+    ports::{
+        maintenance::MaintenanceError, outbox::OutboxError, rooms::RoomsError, trust::TrustError,
+    },
 };
 
 use super::asker;
@@ -44,6 +47,7 @@ pub(super) fn api(desk: Desk, audit: AuditLog) -> Router {
         .route("/rekey", post(rekey))
         .route("/backup", post(backup))
         .merge(messages::routes())
+        .merge(rooms::routes())
         .merge(trust::routes());
     Router::new()
         .route("/v1/status", get(status))
@@ -76,6 +80,7 @@ impl From<Denied> for No {
             | Denied::Work(MaintenanceError::Refused { .. })
             | Denied::Outbox(OutboxError::Refused { .. })
             | Denied::Refused { .. }
+            | Denied::Rooms(RoomsError::Refused { .. })
             | Denied::Trust(TrustError::Refused { .. } | TrustError::Order(_)) => {
                 StatusCode::CONFLICT
             }
@@ -89,6 +94,7 @@ impl From<Denied> for No {
             Denied::Hold(HoldError::Fault(fault))
             | Denied::Work(MaintenanceError::Fault(fault))
             | Denied::Outbox(OutboxError::Fault(fault))
+            | Denied::Rooms(RoomsError::Fault(fault))
             | Denied::Trust(TrustError::Fault(fault)) => match fault.is_permanent() {
                 true => StatusCode::CONFLICT,
                 false => StatusCode::SERVICE_UNAVAILABLE,

@@ -15,6 +15,7 @@ use launcher_core::{
     claim::Claims,
     conversation::Message,
     fault::Fault,
+    greeting::Greeting,
     names::{EventId, RoomId, UserId},
     secret::{PickleKey, Secret},
     spec::{
@@ -30,7 +31,7 @@ use launcher_runtime::{
         archive::{ArchiveSummary, Archives},
         journal::{
             Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending,
-            OutgoingRecord, Place, Queued, Stamp,
+            OutgoingRecord, Pending, Place, Queued, Stamp,
         },
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
     },
@@ -53,7 +54,7 @@ pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
             recovery_key: None,
             trust_mode: TrustMode::Tofu,
         },
-        invites: InvitePolicy { from: Vec::new() },
+        invites: InvitePolicy::default(),
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
@@ -339,6 +340,22 @@ impl Journal for NoJournals {
     }
 
     async fn keep_trust(&self, _records: &[UserRecord]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn invitations(&self) -> Result<Vec<Pending>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_invitations(&self, _pending: &[Pending]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn greetings(&self) -> Result<Vec<Greeting>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_greeting(&self, _greeting: &Greeting) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 use launcher_core::{fault::Fault, trust::OrderRefused};
 use launcher_runtime::{
     HoldError,
-    ports::{maintenance::MaintenanceError, outbox::OutboxError, trust::TrustError},
+    ports::{
+        maintenance::MaintenanceError, outbox::OutboxError, rooms::RoomsError, trust::TrustError,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +58,15 @@ impl From<OutboxError> for Refusal {
             OutboxError::Late { .. } => {
                 Self::new(reason, "repeat the command with the same key: it is sent once")
             }
+        }
+    }
+}
+
+impl From<RoomsError> for Refusal {
+    fn from(error: RoomsError) -> Self {
+        match error {
+            RoomsError::Fault(fault) => fault.into(),
+            RoomsError::Refused { reason, action } => Self::new(reason, action),
         }
     }
 }

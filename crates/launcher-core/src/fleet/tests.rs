@@ -34,7 +34,7 @@ fn spec(name: &str, prefix: &str) -> Box<AgentSpec> {
             recovery_key: None,
             trust_mode: TrustMode::Tofu,
         },
-        invites: InvitePolicy { from: Vec::new() },
+        invites: InvitePolicy::default(),
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },

@@ -38,7 +38,7 @@ async fn each_agent_has_a_private_file_in_its_data_folder() {
             recovery_key: None,
             trust_mode: TrustMode::Tofu,
         },
-        invites: InvitePolicy { from: vec![] },
+        invites: InvitePolicy::default(),
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: DAY },
         undecryptable: UndecryptablePolicy { notice_after: None },

@@ -35,10 +35,17 @@ impl MatrixSession {
 
     /// Sends a notice.
     pub(super) async fn send_note(&self, notice: &Notice) -> Result<EventId, SendFault> {
+        if let Some(event) = self.said_already(notice).await {
+            return Ok(event);
+        }
         let (event_type, content) = content::notice(notice);
         let sent = self.send_event(&notice.room, event_type, content, &notice.transaction).await?;
-        if let NoticeKind::NotTrusted { .. } = notice.kind {
-            self.ledger.set_told(&notice.sender).await.map_err(passing)?;
+        match notice.kind {
+            NoticeKind::NotTrusted { .. } => {
+                self.ledger.set_told(&notice.sender).await.map_err(passing)?;
+            }
+            NoticeKind::Greeting { .. } => self.greeted(notice, &sent).await.map_err(passing)?,
+            NoticeKind::MissingKey { .. } => {}
         }
         Ok(sent)
     }

@@ -238,7 +238,7 @@ impl MatrixSession {
 
     /// Has the SDK read what the server has. What it brings is read once more, for
     /// the journal.
-    async fn sync_now(&self, live: &Live, reading: &mut Reading) -> Result<(), Fault> {
+    pub(super) async fn sync_now(&self, live: &Live, reading: &mut Reading) -> Result<(), Fault> {
         let (updates, _) = self.sync(live).await?;
         reading.waiting.try_all(stamp());
         for (sender, flow) in requests(&updates, &self.parts.spec.account.user_id) {

@@ -13,6 +13,7 @@ use launcher_core::{
     claim::Claims,
     conversation::Message,
     fault::Fault,
+    greeting::Greeting,
     names::{DeviceId, EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
@@ -120,6 +121,18 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Replaces these users' records in the trust ledger.
     async fn keep_trust(&self, records: &[UserRecord]) -> Result<(), Fault>;
 
+    /// The invitations that were kept, by room.
+    async fn invitations(&self) -> Result<Vec<Pending>, Fault>;
+
+    /// Keeps these invitations, and no others.
+    async fn keep_invitations(&self, pending: &[Pending]) -> Result<(), Fault>;
+
+    /// The direct chats that an operator wanted, by user.
+    async fn greetings(&self) -> Result<Vec<Greeting>, Fault>;
+
+    /// Replaces what is known of one of them; survives a power cut.
+    async fn keep_greeting(&self, greeting: &Greeting) -> Result<(), Fault>;
+
     /// Whether the room was ever seen to be encrypted.
     async fn was_encrypted(&self, room: &RoomId) -> Result<bool, Fault>;
 
@@ -203,6 +216,17 @@ pub struct Intake {
     pub unlocked: Vec<EventId>,
     /// Rooms that are encrypted.
     pub encrypted_rooms: Vec<RoomId>,
+}
+
+/// An invitation that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The room.
+    pub room: RoomId,
+    /// When it was first seen.
+    pub first_seen: Stamp,
+    /// The code of the reason why it was not accepted, once that was logged.
+    pub refused: Option<String>,
 }
 
 /// A message that arrived.

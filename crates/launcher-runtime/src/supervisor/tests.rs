@@ -353,7 +353,7 @@ fn spec(name: &str, folder: &TempDir) -> AgentSpec {
             recovery_key: None,
             trust_mode: TrustMode::Tofu,
         },
-        invites: InvitePolicy { from: Vec::new() },
+        invites: InvitePolicy::default(),
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(60) },
         undecryptable: UndecryptablePolicy { notice_after: None },

@@ -11,6 +11,7 @@ use launcher_core::{
     agent::AgentId,
     claim::Claims,
     fault::Fault,
+    greeting::Greeting,
     names::{EventId, RoomId, UserId},
     secret::PickleKey,
     spec::AgentSpec,
@@ -20,8 +21,8 @@ use launcher_core::{
 use crate::ports::{
     Answer,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord, Place,
-        Queued, Stamp,
+        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord,
+        Pending, Place, Queued, Stamp,
     },
 };
 
@@ -205,6 +206,22 @@ impl Journal for Memory {
     }
 
     async fn keep_trust(&self, _records: &[UserRecord]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn invitations(&self) -> Result<Vec<Pending>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_invitations(&self, _pending: &[Pending]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn greetings(&self) -> Result<Vec<Greeting>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_greeting(&self, _greeting: &Greeting) -> Result<(), Fault> {
         Ok(())
     }
 
