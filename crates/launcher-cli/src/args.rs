@@ -390,6 +390,7 @@ pub(crate) struct Trust {
 }
 
 #[derive(Args, Debug)]
+<<<<<<< HEAD
 pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) agent: Agent,
@@ -432,6 +433,13 @@ pub(crate) struct Acknowledge {
 
 #[derive(Args, Debug)]
 #[command(disable_help_subcommand = true)]
+=======
+#[command(
+    disable_help_subcommand = true,
+    subcommand_value_name = "ORDER",
+    subcommand_help_heading = "Orders"
+)]
+>>>>>>> invites
 pub(crate) struct Invites {
     #[command(flatten)]
     pub(crate) typed: InvitesTyped,
@@ -460,26 +468,31 @@ pub(crate) struct InvitesTyped {
 #[derive(Debug, Subcommand)]
 pub(crate) enum InvitesOrder {
     /// Lists the invitations that wait
+    #[command(override_usage = "launcher invites list [OPTIONS] [ID]")]
     List {
         /// The agent: the name of its folder [default: all agents]
         #[arg(value_name = "ID")]
         of: Option<AgentId>,
     },
     /// Joins a room that the agent is invited to, whatever its policy says
+    #[command(override_usage = "launcher invites <ID> accept [OPTIONS] <ROOM>")]
     Accept {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
         room: RoomId,
     },
     /// Declines an invitation
+    #[command(override_usage = "launcher invites <ID> reject [OPTIONS] <ROOM>")]
     Reject {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
         room: RoomId,
     },
     /// Lists the rooms that the agent is in
+    #[command(override_usage = "launcher invites <ID> rooms [OPTIONS]")]
     Rooms,
     /// Leaves a room
+    #[command(override_usage = "launcher invites <ID> leave [OPTIONS] <ROOM>")]
     Leave {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
@@ -491,6 +504,7 @@ pub(crate) enum InvitesOrder {
     /// however often this is repeated. Shows how far it is. Exits 0 only if
     /// the user has joined and a device of theirs has the greeting's key; or
     /// with `--wait 0s`, as soon as they are invited.
+    #[command(override_usage = "launcher invites <ID> dm [OPTIONS] <USER>")]
     Dm {
         /// With whom, `@localpart:server`
         #[arg(value_name = "USER", value_parser = user_id)]
@@ -504,6 +518,7 @@ pub(crate) enum InvitesOrder {
         wait: Duration,
     },
     /// Makes an encrypted room; each time another one
+    #[command(override_usage = "launcher invites <ID> room [OPTIONS] <NAME>")]
     Room {
         /// What it is called
         #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -516,6 +531,7 @@ pub(crate) enum InvitesOrder {
         topic: Option<String>,
     },
     /// Takes orders one after the other, with completion and a history
+    #[command(override_usage = "launcher invites [ID] prompt [OPTIONS]")]
     Prompt,
 }
 

@@ -159,7 +159,7 @@ fn kept(bed: &Bed) -> Outcome {
     assert!(launcher.stop()?.0.success());
 
     let mut launcher = stage.start_ready("echo")?;
-    assert_eq!(wait_for(&mut launcher, &stage.place, 1)?, [first.clone()]);
+    assert_eq!(wait_for(&mut launcher, &stage.place, 1)?[0], first);
     assert_eq!(launcher.events("invite_refused", "echo")?.len(), 0, "it was logged before");
     let reset = stage.place.command(&["reset", "echo", "--yes"])?;
     assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));

@@ -186,7 +186,7 @@ impl MatrixSession {
                 refused(format!("{room} is not a room id"), "copy it from the room's settings")
             })?,
             Target::Alias(alias) => self.resolve_alias(&live, alias).await?,
-            Target::Direct(user) => self.direct_chat(&live, user).await?,
+            Target::Direct(user) => self.room_alone_with(&live, user).await?,
         };
         let is_joined =
             live.client.get_room(&id).is_some_and(|room| room.state() == RoomState::Joined);
@@ -220,7 +220,7 @@ impl MatrixSession {
     /// The encrypted room in which the agent is alone with a user. If there are
     /// more, one that the user has joined; then one that the account calls
     /// direct; then the first by its id, so that it is always the same.
-    async fn direct_chat(&self, live: &Live, user: &UserId) -> Result<OwnedRoomId, OutboxError> {
+    async fn room_alone_with(&self, live: &Live, user: &UserId) -> Result<OwnedRoomId, OutboxError> {
         let mut found = Vec::new();
         for room in live.client.joined_rooms() {
             if room.active_members_count() != 2 {
