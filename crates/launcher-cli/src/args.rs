@@ -390,7 +390,6 @@ pub(crate) struct Trust {
 }
 
 #[derive(Args, Debug)]
-<<<<<<< HEAD
 pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) agent: Agent,
@@ -432,14 +431,11 @@ pub(crate) struct Acknowledge {
 }
 
 #[derive(Args, Debug)]
-#[command(disable_help_subcommand = true)]
-=======
 #[command(
     disable_help_subcommand = true,
     subcommand_value_name = "ORDER",
     subcommand_help_heading = "Orders"
 )]
->>>>>>> invites
 pub(crate) struct Invites {
     #[command(flatten)]
     pub(crate) typed: InvitesTyped,
