@@ -1,10 +1,17 @@
 //! What operators and scripts have an agent send.
 
-use std::{process::Output, time::Duration};
+use std::{
+    process::Output,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use launcher_testbed::{
     DEFAULT_TIMEOUT, JsUser, Message, MessageFilter, RoomOptions,
-    tap::{Matcher, Point},
+    tap::{Action, Matcher, Point},
 };
 use serde_json::{Value, json};
 
@@ -208,14 +215,24 @@ fn new_device(bed: &Bed) -> Outcome {
 }
 
 fn in_turn(bed: &Bed) -> Outcome {
-    let place = Place::new(bed)?;
-    let agent = place.agent(bed, "echo")?;
-    let launcher = place.start_ready(&["echo"])?;
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let launcher = stage.start_ready("echo")?;
     let alice = bed.person("alice")?;
     let room = room_with(&alice, &agent)?;
-    // Everything needs a key first, so it would be made twice if two went at once.
+    // How many are on their way at once, each of them for a while.
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begun, highest, ended) = (now.clone(), most.clone(), now);
+    let begin = Action::hook(Point::BeforeForwarding, move |_| {
+        highest.fetch_max(begun.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    });
+    let end = Action::hook(Point::AfterResponse, move |_| {
+        ended.fetch_sub(1, Ordering::SeqCst);
+    });
+    let slow = Action::Delay(Duration::from_millis(200));
+    let _rules = [begin, slow, end].map(|action| stage.tap.add_rule(is_send(&room), action));
     let asked = std::thread::scope(|scope| -> Result<String> {
-        let place = &place;
+        let place = &stage.place;
         let room = &room;
         let senders: Vec<_> = (0..4)
             .map(|number| {
@@ -234,9 +251,9 @@ fn in_turn(bed: &Bed) -> Outcome {
     })?;
     alice.wait_for_replies(&room, &asked, 1, DEFAULT_TIMEOUT)?;
     assert_eq!(count(bed, &alice, &room, &agent)?, 5);
+    assert_eq!(most.load(Ordering::SeqCst), 1, "so many at once");
     assert!(launcher.stop()?.0.success());
-    // That no index was used twice is looked at with the tap's log.
-    Ok(())
+    stage.check()
 }
 
 fn refused(bed: &Bed) -> Outcome {

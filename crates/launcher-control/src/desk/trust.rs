@@ -197,7 +197,11 @@ impl<'a> About<'a> {
         done: Result<T, Denied>,
     ) -> Result<T, Denied> {
         let agent = self.agent.as_str();
-        let subjects = [self.user.map(UserId::as_str), self.device.map(DeviceId::as_str)];
+        let subjects = [
+            self.user.map(UserId::as_str),
+            self.device.map(DeviceId::as_str),
+            self.room.map(RoomId::as_str),
+        ];
         let subjects: Vec<&str> = subjects.into_iter().flatten().collect();
         asker::note(action, agent, &subjects, &outcome(&done));
         let (user, device) = (self.user.map(display), self.device.map(display));

@@ -220,7 +220,11 @@ impl MatrixSession {
     /// The encrypted room in which the agent is alone with a user. If there are
     /// more, one that the user has joined; then one that the account calls
     /// direct; then the first by its id, so that it is always the same.
-    async fn room_alone_with(&self, live: &Live, user: &UserId) -> Result<OwnedRoomId, OutboxError> {
+    async fn room_alone_with(
+        &self,
+        live: &Live,
+        user: &UserId,
+    ) -> Result<OwnedRoomId, OutboxError> {
         let mut found = Vec::new();
         for room in live.client.joined_rooms() {
             if room.active_members_count() != 2 {
