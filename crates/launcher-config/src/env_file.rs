@@ -163,6 +163,11 @@ fn add(
     values: &[(&str, &Secret<String>)],
 ) -> Result<(PathBuf, Zeroizing<String>, Zeroizing<String>), EnvFileError> {
     let path = fs::canonicalize(path)?;
+    // Whoever has made the file open to all may not have had secrets in it.
+    let mode = fs::metadata(&path)?.mode() & 0o7777;
+    if mode & 0o007 != 0 {
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(mode & !0o007))?;
+    }
     let before = read(&path)?;
     let mut after = before.clone();
     for (name, value) in values {

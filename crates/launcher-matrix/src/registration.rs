@@ -222,6 +222,10 @@ pub async fn log_in(
             format!("{} takes no passwords: {error}", rest.homeserver()),
             "an agent needs an account with a password, or an access token in its config.yaml",
         )),
+        // Whose the account is, nobody knows then.
+        Err(error) if is_code(&error, &["M_LIMIT_EXCEEDED"]) => {
+            Err(unconfirmed(&rest, error.to_string()))
+        }
         Err(error) => Err(explain(&rest, user, error)),
     }
 }

@@ -461,7 +461,9 @@ impl MatrixSession {
                 invites::leave_if_alone(&live.client, &parts.rest, &self.token(), room).await;
             }
         }
-        let rooms = invites::rooms_of(&updates);
+        let mut rooms = invites::rooms_of(&updates);
+        // Somebody else's sync may have brought the change.
+        rooms.extend(raw.keys().map(|room| launcher_core::names::RoomId::new(room.as_str())));
         let news = News {
             raw,
             raw_is_complete: behind,

@@ -188,6 +188,14 @@ async fn make(
     let username = choice::username(options.username.as_deref(), id, &options.entrance)?;
     let choice = Choice::make(&connector, &found.base, &username, &options.entrance).await?;
 
+    if let Some(made) = draft.as_ref().filter(|draft| !draft.is_about(&found.base, &username))
+        && let Some(user_id) = &made.user_id
+    {
+        // Its password is in `.env`, and nowhere else.
+        let reason = format!("an earlier `launcher new {id}` has made {user_id}, and was cut off");
+        let action = "repeat it with the same --homeserver and --username; or take another ID";
+        return Err(Refusal::new(reason, action).into());
+    }
     let known = draft.filter(|draft| draft.is_about(&found.base, &username));
     let mut account = Account::begin(&connector, &found.base, &username, &choice);
     let password = known.as_ref().and_then(|_| files.password());

@@ -209,6 +209,7 @@ impl Launcher {
             }
         }
         drop(fs_err::remove_file(self.own_folder.join("control.sock")));
+        manager.finish();
         Ok(if cut_off.is_empty() { Exit::Done } else { Exit::Failed })
     }
 

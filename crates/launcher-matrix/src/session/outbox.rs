@@ -72,7 +72,7 @@ impl Outbox for MatrixSession {
         let digest = digest(message);
         let known = journal.outgoing(&message.key).await?;
         let mut record = match &known {
-            Some(known) if known.digest != digest => return Err(other_content(&message.key)),
+            Some(known) if known.digest != digest => return Err(other_content()),
             Some(known) => known.clone(),
             None => OutgoingRecord {
                 room: self.resolve(&message.target).await?,
@@ -120,7 +120,8 @@ impl MatrixSession {
                 Ok(Err(SendFault::Passing { detail, retry_after })) => {
                     self.check_broken()?;
                     let wait = backoff::wait(failures.min(4), 0.5, retry_after);
-                    if Instant::now() + wait < end && !self.position().closed {
+                    let again = Instant::now().checked_add(wait);
+                    if again.is_some_and(|again| again < end) && !self.position().closed {
                         warn!(room = %record.room, detail, retry_in = ?wait, "sending for an operator failed");
                         tokio::time::sleep(wait).await;
                         continue;
@@ -366,9 +367,11 @@ fn not_taken(detail: &str) -> OutboxError {
     )
 }
 
-fn other_content(key: &str) -> OutboxError {
+/// Does not repeat the key: what is refused is logged, and a key can say what a
+/// message is about.
+fn other_content() -> OutboxError {
     refused(
-        format!("something else was sent under the key `{key}`"),
+        "something else was sent under this key",
         "take another key for another message; for the same one, repeat the command unchanged",
     )
 }
