@@ -1,7 +1,7 @@
 //! What an error line means, what follows from it, and what helps.
 //!
 //! [`pages`] has what is known, as data in two languages. A pasted text goes
-//! line by line through [`line`] (what does it say?) and [`matching`] (which
+//! line by line through [`mod@line`] (what does it say?) and [`matching`] (which
 //! pages fit?), and is gathered in a [`Reading`]. [`show`] prints. Nothing of
 //! the text itself is printed again but the ids of agents: it may hold secrets.
 

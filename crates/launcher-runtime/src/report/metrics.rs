@@ -22,7 +22,7 @@ pub(super) struct Counted {
     one_time_keys: AtomicU64,
 }
 
-/// What [`Counted`] has at one moment.
+/// What `Counted` has at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentMetrics {
     /// Events that could not be decrypted on arrival, by cause.
