@@ -177,7 +177,8 @@ fn once(bed: &Bed) -> Outcome {
         assert_eq!(count(bed, &alice, &room, &agent)?, before + 1, "{point:?}");
         let other = send(&stage.place, &arguments, "another report").unwrap_err().to_string();
         assert!(
-            other.contains("something else was sent under this key") && !other.contains(key.as_str()),
+            other.contains("something else was sent under this key")
+                && !other.contains(key.as_str()),
             "{other}"
         );
     }
