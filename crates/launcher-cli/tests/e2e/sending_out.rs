@@ -176,11 +176,7 @@ fn once(bed: &Bed) -> Outcome {
         assert_eq!((&again["event_id"], &again["sent_before"]), (&sent["event_id"], &json!(true)));
         assert_eq!(count(bed, &alice, &room, &agent)?, before + 1, "{point:?}");
         let other = send(&stage.place, &arguments, "another report").unwrap_err().to_string();
-        assert!(
-            other.contains("something else was sent under this key")
-                && !other.contains(key.as_str()),
-            "{other}"
-        );
+        assert!(other.contains("something else was sent under this key"), "{other}");
     }
     // It is no copy of itself: the life goes on as the same device.
     ask(&alice, &room, "still you?", &agent)?;
