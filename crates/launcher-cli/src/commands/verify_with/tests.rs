@@ -163,7 +163,7 @@ async fn the_end_of_input_and_a_signal_cancel() {
 async fn a_code_is_shown_and_a_scan_is_confirmed() {
     let (shown, done) = talk("@a:hs.test", TEXT, &["yes"], async |bench, _| {
         bench.trustee.set(Stage::Code(b"MATRIX\x02".to_vec()));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        bench.trustee.be_shown().await;
         bench.trustee.set(Stage::Scanned);
         bench.trustee.reach(is_confirmed).await;
         bench.trustee.set(Stage::Done);

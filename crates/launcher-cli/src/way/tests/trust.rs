@@ -23,11 +23,17 @@ use super::*;
 pub(crate) struct Trustee {
     ledger: Mutex<Vec<UserRecord>>,
     verification: watch::Sender<Option<Verification>>,
+    /// The latest revision after which somebody has asked.
+    asked_after: watch::Sender<u64>,
 }
 
 impl Default for Trustee {
     fn default() -> Self {
-        Self { ledger: Mutex::new(vec![alice()]), verification: watch::Sender::default() }
+        Self {
+            ledger: Mutex::new(vec![alice()]),
+            verification: watch::Sender::default(),
+            asked_after: watch::Sender::default(),
+        }
     }
 }
 
@@ -65,6 +71,17 @@ impl Trustee {
         };
         let reached = tokio::time::timeout(Duration::from_secs(10), changes.wait_for(is_there));
         reached.await.expect("in time").expect("sender lives");
+    }
+
+    /// Waits until what it is now was shown: until somebody asks for what follows.
+    pub(crate) async fn be_shown(&self) {
+        let now = self.now().expect("nothing was begun").revision;
+        let mut asked = self.asked_after.subscribe();
+        let shown = asked.wait_for(|after| *after >= now);
+        tokio::time::timeout(Duration::from_secs(10), shown)
+            .await
+            .expect("in time")
+            .expect("lives");
     }
 
     fn now(&self) -> Result<Verification, TrustError> {
@@ -127,6 +144,7 @@ impl Trust for Trustee {
         after: u64,
         wait: Duration,
     ) -> Result<Verification, TrustError> {
+        self.asked_after.send_replace(after);
         let mut changes = self.verification.subscribe();
         let is_later = |now: &Option<Verification>| {
             now.as_ref().is_some_and(|verification| verification.revision > after)
