@@ -117,8 +117,14 @@ impl Greeting {
     }
 
     /// Notes that the text was said. The same transaction is the same event to
-    /// the server.
+    /// the server. An earlier text, or another room's, does not count.
     pub fn note(&mut self, said: Said) {
+        let is_present = |(start, end): (String, String)| {
+            said.transaction.starts_with(&start) && said.transaction.ends_with(&end)
+        };
+        if !self.transaction_around().is_some_and(is_present) {
+            return;
+        }
         match self.said.iter_mut().find(|before| before.transaction == said.transaction) {
             Some(before) => {
                 before.tried.extend(said.tried);
@@ -132,10 +138,16 @@ impl Greeting {
     /// The transaction with which the text is said next: the same for every
     /// attempt.
     pub fn transaction(&self) -> Option<String> {
+        let (start, end) = self.transaction_around()?;
+        Some(format!("{start}{}{end}", self.said.len()))
+    }
+
+    /// What the transactions of this text in this room have around their number.
+    fn transaction_around(&self) -> Option<(String, String)> {
         let room = self.room.as_ref()?;
         let allowed = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let room: String = room.as_str().chars().map(allowed).collect();
-        Some(format!("greeting-{}-{}-in{room}", self.round, self.said.len()))
+        Some((format!("greeting-{}-", self.round), format!("-in{room}")))
     }
 }
 
@@ -239,6 +251,20 @@ mod tests {
         assert_eq!(greeting.said.len(), 1);
         assert_eq!(greeting.said[0].reached, devices(&["PHONE", "LAPTOP"]));
         assert_eq!(greeting.transaction().unwrap(), "greeting-0-1-in_r_hs");
+    }
+
+    #[test]
+    fn an_earlier_text_that_arrives_late_is_not_the_new_one() {
+        let mut greeting = greeting();
+        let transaction = greeting.transaction().unwrap();
+        greeting.set_text("good morning".to_owned());
+        greeting.note(Said {
+            transaction,
+            event: EventId::new("$e"),
+            tried: devices(&["PHONE"]),
+            reached: devices(&["PHONE"]),
+        });
+        assert!(greeting.is_due(Membership::Joined, &devices(&["PHONE"])));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(crate) const TRANSACTION: &str = "launcher.transaction";
 /// `file` is where an attachment is (spec 11.2.1.6), for a message that is one.
 /// Nobody is mentioned: without `m.mentions` clients would look for names in the
 /// text (spec 11.37).
-pub(crate) fn outgoing(message: &Outgoing, transaction: &str, file: Option<FileAt>) -> Value {
+pub(crate) fn outgoing(message: &Outgoing, transaction: &str, file: Option<&FileAt>) -> Value {
     let mut content = match &message.content {
         OutgoingContent::Text(text) => {
             let msgtype = if message.notice { "m.notice" } else { "m.text" };
@@ -117,6 +117,13 @@ pub(crate) enum FileAt {
     Encrypted(Value),
 }
 
+impl FileAt {
+    /// Whether the server cannot read it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Encrypted(_))
+    }
+}
+
 fn say(content: &mut Value, markdown: &str) {
     content["body"] = json!(markdown);
     if let Some(html) = markdown::html(markdown) {
@@ -125,7 +132,7 @@ fn say(content: &mut Value, markdown: &str) {
     }
 }
 
-fn attached(attachment: &Attachment, file: Option<FileAt>) -> Value {
+fn attached(attachment: &Attachment, file: Option<&FileAt>) -> Value {
     let msgtype = match attachment.content_type.split('/').next() {
         Some("image") => "m.image",
         Some("video") => "m.video",
@@ -143,7 +150,7 @@ fn attached(attachment: &Attachment, file: Option<FileAt>) -> Value {
     }
     match file {
         Some(FileAt::Plain(url)) => content["url"] = json!(url),
-        Some(FileAt::Encrypted(file)) => content["file"] = file,
+        Some(FileAt::Encrypted(file)) => content["file"] = file.clone(),
         None => {}
     }
     content
@@ -225,13 +232,13 @@ mod tests {
             ("", "m.file"),
         ] {
             let at = FileAt::Plain("mxc://hs/1".into());
-            let content = outgoing(&file(content_type, None), "t", Some(at));
+            let content = outgoing(&file(content_type, None), "t", Some(&at));
             assert_eq!((&content["msgtype"], &content["body"]), (&msgtype.into(), &"a.x".into()));
             assert_eq!(content["url"], "mxc://hs/1");
             assert_eq!(content["info"]["size"], 3);
         }
         let at = FileAt::Encrypted(json!({ "url": "mxc://hs/2" }));
-        let content = outgoing(&file("text/plain", Some("*see*")), "t", Some(at));
+        let content = outgoing(&file("text/plain", Some("*see*")), "t", Some(&at));
         assert_eq!((&content["body"], &content["filename"]), (&"*see*".into(), &"a.x".into()));
         assert_eq!(content["formatted_body"], "<em>see</em>");
         assert_eq!((content.get("url"), &content["file"]["url"]), (None, &"mxc://hs/2".into()));

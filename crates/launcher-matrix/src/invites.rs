@@ -171,6 +171,7 @@ impl Invites {
             first_seen: pending.first_seen.0,
             reason: decided.err(),
             trouble: self.failed.get(&id).map(|failed| failed.trouble.clone()),
+            gave_up: self.failed.get(&id).is_some_and(|failed| failed.tries >= TRIES),
         };
         Some((invitation, pending))
     }

@@ -23,6 +23,7 @@ mod lineage;
 mod login;
 mod maintenance;
 mod markdown;
+mod media;
 mod notices;
 mod poll;
 mod preflight;

@@ -74,9 +74,10 @@ fn session(spec: &AgentSpec) -> Result<(VaultFile, String), MaintenanceError> {
     let vault = open_vault(spec)?;
     match login::known_token(spec, &vault.content) {
         Some(token) => Ok((vault, token)),
-        None => {
-            Err(refused("the agent has not logged in yet", "start it once with `launcher run`"))
-        }
+        None => Err(refused(
+            "the agent has not logged in yet",
+            "it does when it starts; `launcher status` says why it has not",
+        )),
     }
 }
 

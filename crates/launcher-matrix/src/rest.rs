@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
 use launcher_runtime::ports::journal::Stamp;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -107,6 +107,20 @@ impl RestError {
     pub(crate) fn is_absence(&self) -> bool {
         let codes = ["M_NOT_FOUND", "M_FORBIDDEN"];
         matches!(self, Self::Api { errcode, .. } if codes.contains(&errcode.as_str()))
+    }
+
+    /// Whether the homeserver will never take it, as it is.
+    pub(crate) fn is_final(&self) -> bool {
+        let codes = ["M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM"];
+        // A proxy's limit has no code.
+        matches!(self, Self::Api { status, errcode, .. }
+            if codes.contains(&errcode.as_str()) || *status == StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    /// Whether nothing was done, for sure: what fails in the middle may be done
+    /// all the same.
+    pub(crate) fn is_undone(&self) -> bool {
+        matches!(self, Self::Api { status, .. } if status.is_client_error())
     }
 
     /// Whether the homeserver answered at all, if not well.
@@ -434,8 +448,26 @@ impl Rest {
         send(self.http.get(self.url(path)).bearer_auth(token), REQUEST_LIMIT).await
     }
 
+    /// Stores content on the server, within `limit`; returns its `mxc` address.
+    pub(crate) async fn upload(
+        &self,
+        token: &str,
+        content_type: &str,
+        content: Vec<u8>,
+        limit: Duration,
+    ) -> Result<String, RestError> {
+        let url = format!("{}/_matrix/media/v3/upload", self.origin());
+        let request = self.http.post(url).bearer_auth(token).header(CONTENT_TYPE, content_type);
+        text(&send(request.body(content), limit).await?, "content_uri")
+    }
+
+    /// The address without a slash at its end.
+    fn origin(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
     fn url(&self, path: &str) -> String {
-        format!("{}/_matrix/client/{path}", self.base.as_str().trim_end_matches('/'))
+        format!("{}/_matrix/client/{path}", self.origin())
     }
 
     /// What an error means for the agent.
@@ -574,6 +606,25 @@ mod tests {
         let both = json!([{ "stages": ["m.login.password", "m.login.terms"] }]);
         assert_eq!(read(both), Some(false));
         assert_eq!(Challenge::read(&json!({ "errcode": "M_UNKNOWN_TOKEN" })), None);
+    }
+
+    #[test]
+    fn only_what_a_homeserver_says_itself_is_final_or_surely_not_done() {
+        let api = |status: u16, errcode: &str| RestError::Api {
+            status: StatusCode::from_u16(status).unwrap(),
+            errcode: errcode.to_owned(),
+            message: String::new(),
+            retry_after: None,
+            soft_logout: false,
+            challenge: None,
+        };
+        let judged = |error: RestError| (error.is_final(), error.is_undone());
+        assert_eq!(judged(api(403, "M_FORBIDDEN")), (true, true));
+        assert_eq!(judged(api(413, "(no errcode)")), (true, true));
+        assert_eq!(judged(api(429, "M_LIMIT_EXCEEDED")), (false, true));
+        assert_eq!(judged(api(401, "M_UNKNOWN_TOKEN")), (false, true));
+        assert_eq!(judged(api(502, "(no errcode)")), (false, false));
+        assert_eq!(judged(garbled("nothing")), (false, false));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod live;
 mod outbox;
 mod rooms;
 mod sending;
+mod serving;
 mod trusting;
 mod turns;
 
@@ -70,6 +71,7 @@ use self::{
     life::Life,
     live::{Live, People},
     sending::Unfinished,
+    serving::Serving,
     turns::Turns,
 };
 use crate::{
@@ -152,9 +154,7 @@ pub(crate) struct MatrixSession {
     /// Keys of messages that an operator has sent.
     keys: Turns,
     unfinished: Unfinished,
-    /// Held for reading while an operator's message is worked on: the journal
-    /// must not be written after the agent has let go of it.
-    serving: RwLock<()>,
+    serving: Serving,
     /// Whose messages are looked at again because an operator said something.
     hurried: std::sync::Mutex<BTreeSet<UserId>>,
     stirred: Notify,
@@ -179,8 +179,6 @@ struct Position {
     due: Option<Instant>,
     /// Whether the journal is not complete up to `since`.
     behind: bool,
-    /// Whether the session was closed: its stores may belong to a successor.
-    closed: bool,
 }
 
 /// What is carried from one reading to the next.
@@ -227,7 +225,7 @@ impl MatrixSession {
             turns: Turns::default(),
             keys: Turns::default(),
             unfinished: Unfinished::default(),
-            serving: RwLock::default(),
+            serving: Serving::default(),
             hurried: std::sync::Mutex::default(),
             stirred: Notify::new(),
             life,
@@ -244,7 +242,6 @@ impl MatrixSession {
                 stalled: 0,
                 due: None,
                 behind: false,
-                closed: false,
             }),
             reading: Mutex::new(Reading { waiting, ..Reading::default() }),
         };
@@ -301,7 +298,7 @@ impl MatrixSession {
     /// another one must not lead to new keys for the device.
     async fn wake(&self) -> Result<(), Fault> {
         let mut live = self.live.write().await;
-        if self.position().closed {
+        if self.serving.is_closing() {
             return Err(Fault::StoreFailed { detail: "the session is closed".to_owned() });
         }
         if live.is_none() {
@@ -450,10 +447,14 @@ impl MatrixSession {
         }
         let (updates, keys) = self.sync(&live).await?;
         parts.report.synced();
-        self.follow_people(&live, &mut reading.waiting).await?;
+        let people = self.follow_people(&live, &mut reading.waiting).await?;
         self.follow_verifications(&live, &updates).await?;
-        let hurried = std::mem::take(&mut *self.lock_hurried());
+        let mut hurried = std::mem::take(&mut *self.lock_hurried());
         reading.waiting.decided(&hurried);
+        let everybody = people == People::Anybody;
+        if let People::Some(users) = people {
+            hurried.extend(users);
+        }
         self.show_stall(found.is_some());
         for (room, update) in updates.iter().flat_map(|update| &update.joined) {
             let leaves = parts.spec.invites.auto_leave_empty;
@@ -487,7 +488,8 @@ impl MatrixSession {
             self.call_off_dangling(&live.client, requests).await;
         }
         self.answer_invitations(&live, reading).await?;
-        let greetings = self.due_greetings(&live.client, &rooms, &hurried, is_first).await?;
+        let greetings =
+            self.due_greetings(&live.client, &rooms, &hurried, is_first || everybody).await?;
         arrivals.notices.extend(greetings);
         let retry = reading.waiting.next_due(parts.spec.undecryptable.notice_after).map(instant);
         let late = self.verifications.next_end(parts.spec.verification.timeout).await.map(instant);
@@ -499,14 +501,15 @@ impl MatrixSession {
     }
 
     /// Brings the trust ledger up to date. Messages of those about whom something
-    /// is new are looked at again.
-    async fn follow_people(&self, live: &Live, waiting: &mut Waiting) -> Result<(), Fault> {
-        match live.changed_people() {
+    /// is new are looked at again. Returns who that is.
+    async fn follow_people(&self, live: &Live, waiting: &mut Waiting) -> Result<People, Fault> {
+        let people = live.changed_people();
+        match &people {
             People::Some(users) => {
                 let all: Vec<UserId> = users.iter().cloned().collect();
                 let changed = self.ledger.reconcile(&live.client, &all).await?;
                 // Somebody else may have seen first that something is new about them.
-                waiting.hurry(&users);
+                waiting.hurry(users);
                 waiting.decided(&changed);
             }
             People::Anybody => {
@@ -514,7 +517,7 @@ impl MatrixSession {
                 waiting.hurry_all();
             }
         }
-        Ok(())
+        Ok(people)
     }
 
     /// The SDK's `/sync`, which returns at once, until it has all that the
@@ -759,8 +762,7 @@ impl Session for MatrixSession {
     }
 
     async fn close(&self) {
-        self.position().closed = true;
-        drop(self.serving.write().await);
+        self.serving.close().await;
         let live = {
             let mut guard = self.live.write().await;
             self.abandon_verifications().await;

@@ -23,6 +23,7 @@ pub(crate) const CASES: Cases = &[
     ("inviting::an_invitation_survives_a_kill_and_a_new_device_with_its_age", kept),
     ("inviting::a_direct_chat_is_read_at_first_sight_and_made_once", direct),
     ("inviting::who_has_no_device_yet_is_greeted_when_they_join", later),
+    ("inviting::who_joins_without_a_device_is_greeted_when_they_have_one", much_later),
     ("inviting::a_direct_chat_is_made_once_although_the_launcher_is_killed_over_it", killed),
     ("inviting::somebody_who_may_not_have_keys_is_named_and_greeted_after_approval", careful),
     ("inviting::a_room_is_made_and_everybody_in_it_is_answered", room),
@@ -242,6 +243,29 @@ fn later(bed: &Bed) -> Outcome {
     ask(&bob, &room, "hello", &agent)?;
     let done = invites(&place, &["echo", "dm", bob.user_id()])?;
     assert_eq!((&done["readers"], &done["said"]), (&json!([bob.device_id()]), &json!(1)));
+    Ok(())
+}
+
+fn much_later(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    let (agent, _) = agent(bed, &place, "")?;
+    let mut launcher = place.start_ready(&["echo"])?;
+    // A login without keys, as of a program that knows nothing of encryption.
+    let name = bed.name("bob");
+    let bob = bed.homeserver().register_without_login(&name, crate::bed::PASSWORD)?;
+    let token = bed.homeserver().login(&bob, crate::bed::PASSWORD)?.access_token;
+    let begun = invites(&place, &["echo", "dm", &bob, "--wait", "0s"])?;
+    let room = begun["room_id"].as_str().unwrap_or_default().to_owned();
+    let path = format!("/_matrix/client/v3/join/{room}");
+    let (status, answer) =
+        bed.homeserver().request("POST", &path, Some(&token), Some(&json!({})))?;
+    assert_eq!(status, 200, "{answer}");
+    launcher.wait_until("the agent sees that they have joined", |_| {
+        Ok(invites(&place, &["echo", "dm", &bob, "--wait", "0s"])?["membership"] == "joined")
+    })?;
+    let bob = bed.device_of(&bob, LoginOptions::default())?;
+    wait_for_greeting(&bob, &room, &agent, "Write me here.")?;
+    ask(&bob, &room, "hello", &agent)?;
     Ok(())
 }
 

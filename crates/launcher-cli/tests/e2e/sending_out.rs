@@ -10,9 +10,10 @@ use std::{
 };
 
 use launcher_testbed::{
-    DEFAULT_TIMEOUT, JsUser, Message, MessageFilter, RoomOptions,
-    tap::{Action, Matcher, Point},
+    DEFAULT_TIMEOUT, Encryption, JsUser, Message, MessageFilter, RoomOptions,
+    tap::{Action, Gate, Matcher, Point},
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,6 +29,8 @@ pub(crate) const CASES: Cases = &[
     ("sending_out::an_encrypted_file_is_what_was_sent_and_nothing_of_it_is_in_the_clear", files),
     ("sending_out::a_key_sends_one_message_over_kills_before_and_after_the_server_has_it", once),
     ("sending_out::a_key_sends_one_message_although_the_agent_became_a_new_device", new_device),
+    ("sending_out::a_send_that_hangs_does_not_keep_its_agent", hung),
+    ("sending_out::a_file_for_a_room_that_becomes_encrypted_meanwhile_is_encrypted", becomes),
     ("sending_out::answers_and_messages_of_operators_take_turns", in_turn),
     ("sending_out::what_cannot_be_sent_says_why", refused),
 ];
@@ -209,6 +212,77 @@ fn new_device(bed: &Bed) -> Outcome {
     assert_eq!(count(bed, &alice, &room, &agent)?, before + 1);
     assert!(launcher.stop()?.0.success());
     stage.check()
+}
+
+fn hung(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let alice = bed.person("alice")?;
+    let mut launcher = stage.start_ready("echo")?;
+    let room = room_with(&alice, &agent)?;
+    ask(&alice, &room, "hello", &agent)?;
+    let before = count(bed, &alice, &room, &agent)?;
+    let gate = Gate::new();
+    let hold = stage.tap.add_rule(is_send(&room).times(1), Action::HoldBefore(gate.clone()));
+    let arguments = ["echo", &room, "--key", "k"];
+    std::thread::scope(|scope| -> Outcome {
+        let sender = scope.spawn(|| {
+            send(&stage.place, &arguments, "only once").map_err(|error| error.to_string())
+        });
+        hold.wait_for_hits(1, DEFAULT_TIMEOUT)?;
+        // Another file is another agent, which is started anew.
+        let file = stage.place.path().join("agents/echo/config.yaml");
+        let config = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, config + "catch_up: { max_age: 2d }\n")?;
+        launcher.signal(Signal::HUP)?;
+        let error = sender.join().map_err(|_| "the sender panicked")?.unwrap_err();
+        assert!(error.contains("was stopped before it was done"), "{error}");
+        Ok(())
+    })?;
+    launcher.wait_until("the agent runs again", |launcher| {
+        Ok(launcher.events("agent_ready", "echo")?.len() == 2)
+    })?;
+    let sent = send(&stage.place, &arguments, "only once")?;
+    gate.open();
+    assert_eq!(seen(&alice, &sent)?.body.as_deref(), Some("only once"));
+    ask(&alice, &room, "still you?", &agent)?;
+    assert_eq!(count(bed, &alice, &room, &agent)?, before + 2);
+    assert!(launcher.stop()?.0.success());
+    stage.check()
+}
+
+fn becomes(bed: &Bed) -> Outcome {
+    let stage = Tapped::new(bed)?;
+    let agent = stage.agent(bed.homeserver(), "echo", &bed.name("echo"), "", "")?;
+    let alice = bed.person("alice")?;
+    let mut launcher = stage.start_ready("echo")?;
+    let room = alice.create_room(RoomOptions::plain().invite(&agent))?;
+    alice.wait_for_member(&room, &agent, "join", DEFAULT_TIMEOUT)?;
+    std::fs::write(stage.place.path().join("plan.txt"), "attack at dawn")?;
+    let gate = Gate::new();
+    let uploaded = Matcher::path_contains("/media/v3/upload").times(1);
+    let hold = stage.tap.add_rule(uploaded, Action::HoldAfter(gate.clone()));
+    let sent = std::thread::scope(|scope| -> Result<Value> {
+        let sender = scope.spawn(|| {
+            let sent = send(&stage.place, &["echo", &room, "--file", "plan.txt"], "");
+            sent.map_err(|error| error.to_string())
+        });
+        hold.wait_for_hits(1, DEFAULT_TIMEOUT)?;
+        alice.enable_encryption(&room, &Encryption::default())?;
+        launcher.wait_until("the agent knows that the room is encrypted", |_| {
+            let rooms = stage.place.command(&["invites", "echo", "rooms", "--json"])?;
+            let rooms: Value = serde_json::from_slice(&rooms.stdout)?;
+            Ok(rooms["rooms"][0]["encrypted"] == true)
+        })?;
+        gate.open();
+        Ok(sender.join().map_err(|_| "the sender panicked")??)
+    })?;
+    let message = seen(&alice, &sent)?;
+    assert!(message.encrypted && message.content.get("url").is_none(), "{message:?}");
+    let file = alice.download(&message)?;
+    assert!(file.bytes == b"attack at dawn" && file.stored != file.bytes);
+    assert!(launcher.stop()?.0.success());
+    Ok(())
 }
 
 fn in_turn(bed: &Bed) -> Outcome {

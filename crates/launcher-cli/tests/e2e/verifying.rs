@@ -21,6 +21,7 @@ use crate::{
 
 pub(crate) const CASES: Cases = &[
     ("verifying::an_operator_verifies_a_user_by_emojis", operator_starts),
+    ("verifying::an_operator_verifies_a_user_who_left_their_first_chat", left),
     ("verifying::a_user_who_asks_waits_for_the_operator", user_starts),
     ("verifying::who_may_not_ask_is_declined", declined),
     ("verifying::emojis_that_differ_verify_nobody", |bed| mismatch(bed, Asks::Operator)),
@@ -179,6 +180,30 @@ fn operator_starts(bed: &Bed) -> Outcome {
     ask(&scene.alice, &room, "and now", &scene.agent)?;
     let log = launcher.log_text()?;
     assert!(!log.contains("emojis\":"), "what both sides compare is not logged");
+    scene.tapped.check()
+}
+
+fn left(bed: &Bed) -> Outcome {
+    let scene = met(bed, "tofu")?;
+    let file = scene.tapped.place.path().join("agents/agent/config.yaml");
+    let config = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, config + "invites: { auto_leave_empty: false }\n")?;
+    let (mut launcher, room) = start(&scene)?;
+    let invites = |more: &[&str]| -> Result<Value> {
+        let shown = scene.tapped.place.command(&[&["invites", "agent"], more].concat())?;
+        Ok(serde_json::from_slice(&shown.stdout)?)
+    };
+    // The account calls their room direct now.
+    let chat = invites(&["dm", scene.alice.user_id(), "--json"])?;
+    assert_eq!(chat["room_id"], room);
+    scene.alice.leave(&room)?;
+    launcher.wait_until("the agent is alone", |_| {
+        Ok(invites(&["rooms", "--json"])?["rooms"][0]["joined_members"] == 1)
+    })?;
+    let options = RoomOptions::encrypted().invite(&scene.agent).direct();
+    let other = scene.alice.create_room(options)?;
+    scene.alice.wait_for_member(&other, &scene.agent, "join", DEFAULT_TIMEOUT)?;
+    verify(&scene)?;
     scene.tapped.check()
 }
 

@@ -56,6 +56,7 @@ impl Rooms for Host {
             first_seen: 7,
             reason: Some(Reason::NotFrom { inviter }),
             trouble: None,
+            gave_up: false,
         }])
     }
 

@@ -192,7 +192,10 @@ impl DirectReply {
 impl From<Invitation> for InviteReply {
     fn from(invitation: Invitation) -> Self {
         let code = invitation.reason.as_ref().map(|reason| reason.code().to_owned());
-        let failed = |trouble| format!("joining failed, and is tried again: {trouble}");
+        let failed = |trouble| match invitation.gave_up {
+            false => format!("joining failed, and is tried again: {trouble}"),
+            true => format!("joining failed too often; accept it to try once more: {trouble}"),
+        };
         let reason = invitation.reason.map(|reason| reason.to_string());
         Self {
             room_id: invitation.room.to_string(),

@@ -85,7 +85,7 @@ impl Rest {
     }
 
     fn shared_secret_url(&self) -> String {
-        format!("{}/_synapse/admin/v1/register", self.base.as_str().trim_end_matches('/'))
+        format!("{}/_synapse/admin/v1/register", self.origin())
     }
 
     /// Logs in as a new device that is to be logged out again. Returns the

@@ -41,8 +41,9 @@ use crate::trust::reach::{self, Devices};
 /// Names the user whom a room is made for, in the room's first event.
 const FOR: &str = "launcher.direct";
 
-/// How long a server may go on making a room after nobody waits for it any more.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long after it was asked a server may still make a room: as long as the
+/// request may take, and half a minute that nobody waits for it any more.
+const SETTLE: Duration = Duration::from_secs(90);
 
 impl MatrixSession {
     /// See [`Rooms::open_direct`](launcher_runtime::ports::rooms::Rooms::open_direct).
@@ -140,14 +141,7 @@ impl MatrixSession {
         info!(room = %notice.room, %user, event_id = %event, devices = reached.len(), "greeted somebody");
         let said =
             Said { transaction: notice.transaction.clone(), event: event.clone(), tried, reached };
-        let room = notice.room.clone();
-        self.greetings
-            .change(greeting, |greeting| {
-                if greeting.room.as_ref() == Some(&room) {
-                    greeting.note(said);
-                }
-            })
-            .await?;
+        self.greetings.change(greeting, |greeting| greeting.note(said)).await?;
         Ok(())
     }
 
@@ -267,7 +261,8 @@ impl MatrixSession {
                 Ok(room)
             }
             Err(error) => {
-                if error.is_answer() {
+                // A proxy's error, or none: the server may go on with it.
+                if error.is_undone() {
                     set(None).await?;
                 }
                 Err(self.rest_error("make a room", error))

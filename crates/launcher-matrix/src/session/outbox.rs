@@ -8,7 +8,7 @@
 //! long ago that the server may have forgotten the transaction, is looked for
 //! in the room first.
 
-use std::{io::Cursor, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use launcher_core::{
@@ -37,11 +37,14 @@ use tracing::warn;
 use super::{Live, MatrixSession, sending::passing};
 use crate::{
     content::{self, FileAt},
-    errors, feed,
+    errors, feed, media,
 };
 
 /// How long it is tried. Whoever waits learns then that it did not work yet.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Bytes a second that an upload takes at least.
+const SLOWEST_LINE: u64 = 256 * 1024;
 
 /// Bytes of content that fit into an event once they are encrypted: 65,536
 /// (spec, "Size limits") less what stands around it, less a quarter for base64.
@@ -63,11 +66,15 @@ const ENDING: &str = "the agent is stopping";
 #[async_trait]
 impl Outbox for MatrixSession {
     async fn send(&self, message: &Outgoing) -> Result<Sent, OutboxError> {
+        let sent = self.serving.work(self.send_once(message)).await;
+        sent.unwrap_or_else(|| Err(OutboxError::Late { detail: ENDING.to_owned() }))
+    }
+}
+
+impl MatrixSession {
+    /// Sends what was not sent before under its key.
+    async fn send_once(&self, message: &Outgoing) -> Result<Sent, OutboxError> {
         let _turn = self.keys.take(&message.key).await;
-        let _serving = self.serving.read().await;
-        if self.position().closed {
-            return Err(OutboxError::Late { detail: ENDING.to_owned() });
-        }
         let journal = &self.parts.journal;
         let digest = digest(message);
         let known = journal.outgoing(&message.key).await?;
@@ -101,16 +108,18 @@ impl Outbox for MatrixSession {
         journal.keep_outgoing(&message.key, &record).await?;
         Ok(Sent { event, room: record.room, sent_before: false })
     }
-}
 
-impl MatrixSession {
     /// Sends until the server has it, refuses it for good, or the time is over.
     async fn try_to_send(
         &self,
         message: &Outgoing,
         record: &OutgoingRecord,
     ) -> Result<EventId, OutboxError> {
-        let end = Instant::now() + PATIENCE;
+        let limit = match &message.content {
+            OutgoingContent::Text(_) => PATIENCE,
+            OutgoingContent::File(file) => PATIENCE + upload_limit(file),
+        };
+        let end = Instant::now() + limit;
         let mut file = None;
         for failures in 0.. {
             let attempt = self.attempt(message, record, &mut file);
@@ -121,62 +130,73 @@ impl MatrixSession {
                     self.check_broken()?;
                     let wait = backoff::wait(failures.min(4), 0.5, retry_after);
                     let again = Instant::now().checked_add(wait);
-                    if again.is_some_and(|again| again < end) && !self.position().closed {
+                    if again.is_some_and(|again| again < end) && !self.serving.is_closing() {
                         warn!(room = %record.room, detail, retry_in = ?wait, "sending for an operator failed");
                         tokio::time::sleep(wait).await;
                         continue;
                     }
                     detail
                 }
-                Err(_) => format!("it took longer than {} s", PATIENCE.as_secs()),
+                Err(_) => format!("it took longer than {} s", limit.as_secs()),
             };
             return Err(OutboxError::Late { detail });
         }
         Err(OutboxError::Late { detail: "it was tried too often".to_owned() })
     }
 
-    /// One attempt. A file that was uploaded by an earlier one is not uploaded again.
+    /// One attempt. A file that was uploaded by an earlier one is not uploaded
+    /// again, unless the room became encrypted meanwhile.
     async fn attempt(
         &self,
         message: &Outgoing,
         record: &OutgoingRecord,
-        file: &mut Option<Value>,
+        uploaded: &mut Option<FileAt>,
     ) -> Result<EventId, SendFault> {
-        let content = match (&message.content, file.as_ref()) {
-            (_, Some(content)) => content.clone(),
-            (OutgoingContent::Text(_), None) => {
-                content::outgoing(message, &record.transaction, None)
+        if let OutgoingContent::File(attachment) = &message.content {
+            // Looked at again after an upload: it can take minutes.
+            loop {
+                let encrypted = self.is_encrypted_for_sending(&record.room).await?;
+                if uploaded.as_ref().is_some_and(|file| file.is_encrypted() || !encrypted) {
+                    break;
+                }
+                *uploaded = Some(self.upload(attachment, encrypted).await?);
             }
-            (OutgoingContent::File(attachment), None) => {
-                let at = self.upload(attachment, &record.room).await?;
-                let content = content::outgoing(message, &record.transaction, Some(at));
-                file.insert(content).clone()
-            }
-        };
+        }
+        let content = content::outgoing(message, &record.transaction, uploaded.as_ref());
         self.send_event(&record.room, content::MESSAGE, content, &record.transaction).await
     }
 
-    /// Uploads a file, encrypted if its room is or ever was.
-    async fn upload(&self, attachment: &Attachment, room: &Room) -> Result<FileAt, SendFault> {
+    /// Whether the room is encrypted, or ever was.
+    async fn is_encrypted_for_sending(&self, room: &Room) -> Result<bool, SendFault> {
         let live = self.live().await.map_err(passing)?;
         let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
         let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
         let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
         let encryption = found.latest_encryption_state().await;
-        let is_encrypted = encryption.map_err(|error| errors::send_fault(&error))?.is_encrypted();
+        let encryption = encryption.map_err(|error| self.send_fault(&error))?;
         let was_encrypted = self.parts.journal.was_encrypted(room).await.map_err(passing)?;
-        if is_encrypted || was_encrypted {
-            let mut reader = Cursor::new(attachment.bytes.as_slice());
-            let file = live.client.upload_encrypted_file(&mut reader).await;
-            let file = file.map_err(|error| upload_fault(&error))?;
-            let file = serde_json::to_value(file);
-            return file.map(FileAt::Encrypted).map_err(|error| refused(&error.to_string()));
-        }
-        let content_type = attachment.content_type.parse();
-        let content_type = content_type.unwrap_or(mime::APPLICATION_OCTET_STREAM);
-        let uploaded = live.client.media().upload(&content_type, attachment.bytes.clone(), None);
-        let uploaded = uploaded.await.map_err(|error| upload_fault(&error))?;
-        Ok(FileAt::Plain(uploaded.content_uri.to_string()))
+        Ok(encryption.is_encrypted() || was_encrypted)
+    }
+
+    /// Uploads a file. Needs no client, so that nothing waits for a slow line.
+    async fn upload(&self, file: &Attachment, encrypted: bool) -> Result<FileAt, SendFault> {
+        let bytes = file.bytes.clone();
+        let (bytes, info) = match encrypted {
+            true => {
+                let (bytes, info) = media::encrypt(bytes).await?;
+                (bytes, Some(info))
+            }
+            false => (bytes, None),
+        };
+        // What is encrypted does not say what it is.
+        let content_type = if encrypted { media::OCTETS } else { &file.content_type };
+        let limit = upload_limit(file);
+        let url = self.parts.rest.upload(&self.token(), content_type, bytes, limit).await;
+        let url = url.map_err(|error| self.rest_send_fault(error))?;
+        Ok(match info {
+            Some(info) => FileAt::Encrypted(media::encrypted_file(&url, &info)?),
+            None => FileAt::Plain(url),
+        })
     }
 
     /// The room that is meant, of those that the agent is in.
@@ -348,12 +368,10 @@ fn hash(parts: &[&[u8]]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An upload that a server refuses for its size says so in other words than a message.
-fn upload_fault(error: &matrix_sdk::Error) -> SendFault {
-    match error {
-        matrix_sdk::Error::Media(error) => SendFault::Refused { detail: error.to_string() },
-        error => errors::send_fault(error),
-    }
+/// How long an upload may take.
+fn upload_limit(file: &Attachment) -> Duration {
+    let bytes = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
+    Duration::from_secs(60 + bytes / SLOWEST_LINE)
 }
 
 fn refused(reason: impl Into<String>, action: impl Into<String>) -> OutboxError {

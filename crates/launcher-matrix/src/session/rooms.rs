@@ -1,6 +1,6 @@
 //! Rooms and invitations of an agent that runs.
 
-use std::sync::PoisonError;
+use std::{future::Future, sync::PoisonError};
 
 use async_trait::async_trait;
 use launcher_core::{
@@ -34,107 +34,126 @@ fn encryption() -> Value {
 #[async_trait]
 impl Rooms for MatrixSession {
     async fn invitations(&self) -> Result<Vec<Invitation>, RoomsError> {
-        if let Some(pending) = self.pending().clone() {
-            return Ok(pending);
-        }
-        // This life has not looked yet.
-        let live = self.live().await?;
-        let mut reading = self.reading.lock().await;
-        Ok(self.answer_invitations(&live, &mut reading).await?)
+        self.serve(async {
+            if let Some(pending) = self.pending().clone() {
+                return Ok(pending);
+            }
+            // This life has not looked yet.
+            let live = self.live().await?;
+            let mut reading = self.reading.lock().await;
+            Ok(self.answer_invitations(&live, &mut reading).await?)
+        })
+        .await
     }
 
     async fn accept(&self, room: &Room) -> Result<(), RoomsError> {
-        let live = self.live().await?;
-        let found = room_id(room).and_then(|id| live.client.get_room(&id));
-        match found {
-            Some(found) if found.state() == RoomState::Joined => return Ok(()),
-            Some(found) if found.state() == RoomState::Invited => {
-                found.join().await.map_err(|error| self.rooms_error("join", room, &error))?;
+        self.serve(async {
+            let live = self.live().await?;
+            let found = room_id(room).and_then(|id| live.client.get_room(&id));
+            match found {
+                Some(found) if found.state() == RoomState::Joined => return Ok(()),
+                Some(found) if found.state() == RoomState::Invited => {
+                    found.join().await.map_err(|error| self.rooms_error("join", room, &error))?;
+                }
+                _ => return Err(self.not_invited(room)),
             }
-            _ => return Err(self.not_invited(room)),
-        }
-        info!(%room, "joined, as an operator wanted");
-        self.forget_pending(room);
-        self.stir();
-        Ok(())
+            info!(%room, "joined, as an operator wanted");
+            self.forget_pending(room);
+            self.stir();
+            Ok(())
+        })
+        .await
     }
 
     async fn reject(&self, room: &Room) -> Result<(), RoomsError> {
-        let live = self.live().await?;
-        let found = room_id(room).and_then(|id| live.client.get_room(&id));
-        match found.map(|found| found.state()) {
-            Some(RoomState::Invited) => {}
-            Some(RoomState::Left) => return Ok(()),
-            Some(RoomState::Joined) => {
-                return Err(refused(
-                    format!("the agent is in {room} already"),
-                    format!("`launcher invites {} leave {room}`", self.parts.spec.id),
-                ));
+        self.serve(async {
+            let live = self.live().await?;
+            let found = room_id(room).and_then(|id| live.client.get_room(&id));
+            match found.map(|found| found.state()) {
+                Some(RoomState::Invited) => {}
+                Some(RoomState::Left) => return Ok(()),
+                Some(RoomState::Joined) => {
+                    return Err(refused(
+                        format!("the agent is in {room} already"),
+                        format!("`launcher invites {} leave {room}`", self.parts.spec.id),
+                    ));
+                }
+                _ => return Err(self.not_invited(room)),
             }
-            _ => return Err(self.not_invited(room)),
-        }
-        self.go_away(&live, room).await?;
-        self.forget_pending(room);
-        self.stir();
-        Ok(())
+            self.go_away(&live, room).await?;
+            self.forget_pending(room);
+            self.stir();
+            Ok(())
+        })
+        .await
     }
 
     async fn joined(&self) -> Result<Vec<JoinedRoom>, RoomsError> {
-        let live = self.live().await?;
-        let mut rooms = Vec::new();
-        for room in live.client.joined_rooms() {
-            rooms.push(JoinedRoom {
-                room: Room::new(room.room_id().as_str()),
-                name: name_of(&room),
-                encrypted: room.encryption_settings().is_some(),
-                joined_members: room.joined_members_count(),
-                invited_members: room.invited_members_count(),
-                direct: room.direct_targets_length() > 0,
-            });
-        }
-        rooms.sort_by(|one, other| one.room.cmp(&other.room));
-        Ok(rooms)
+        self.serve(async {
+            let live = self.live().await?;
+            let mut rooms = Vec::new();
+            for room in live.client.joined_rooms() {
+                rooms.push(JoinedRoom {
+                    room: Room::new(room.room_id().as_str()),
+                    name: name_of(&room),
+                    encrypted: room.encryption_settings().is_some(),
+                    joined_members: room.joined_members_count(),
+                    invited_members: room.invited_members_count(),
+                    direct: room.direct_targets_length() > 0,
+                });
+            }
+            rooms.sort_by(|one, other| one.room.cmp(&other.room));
+            Ok(rooms)
+        })
+        .await
     }
 
     async fn leave(&self, room: &Room) -> Result<(), RoomsError> {
-        let live = self.live().await?;
-        let found = room_id(room).and_then(|id| live.client.get_room(&id));
-        match found.map(|found| found.state()) {
-            Some(RoomState::Joined) => self.go_away(&live, room).await,
-            Some(RoomState::Left) => Ok(()),
-            Some(RoomState::Invited) => Err(refused(
-                format!("the agent is only invited to {room}"),
-                format!("`launcher invites {} reject {room}`", self.parts.spec.id),
-            )),
-            _ => Err(refused(
-                format!("the agent is not in {room}"),
-                format!("`launcher invites {} rooms` lists its rooms", self.parts.spec.id),
-            )),
-        }
+        self.serve(async {
+            let live = self.live().await?;
+            let found = room_id(room).and_then(|id| live.client.get_room(&id));
+            match found.map(|found| found.state()) {
+                Some(RoomState::Joined) => self.go_away(&live, room).await,
+                Some(RoomState::Left) => Ok(()),
+                Some(RoomState::Invited) => Err(refused(
+                    format!("the agent is only invited to {room}"),
+                    format!("`launcher invites {} reject {room}`", self.parts.spec.id),
+                )),
+                _ => Err(refused(
+                    format!("the agent is not in {room}"),
+                    format!("`launcher invites {} rooms` lists its rooms", self.parts.spec.id),
+                )),
+            }
+        })
+        .await
     }
 
     async fn make_room(&self, wanted: &NewRoom) -> Result<MadeRoom, RoomsError> {
-        let mut content = json!({
-            "preset": "private_chat",
-            "name": wanted.name,
-            "initial_state": [encryption()],
-        });
-        if let Some(topic) = &wanted.topic {
-            content["topic"] = json!(topic);
-        }
-        let made = self.parts.rest.create_room(self.token().as_str(), &content).await;
-        let room = Room::new(made.map_err(|error| self.rest_error("make a room", error))?);
-        self.take_up(&room).await?;
-        let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
-        for user in &wanted.invite {
-            let token = self.token();
-            let invited = self.parts.rest.invite(&token, made.room.as_str(), user.as_str(), false);
-            match invited.await {
-                Ok(()) => made.invited.push(user.clone()),
-                Err(error) => made.not_invited.push((user.clone(), error.to_string())),
+        self.serve(async {
+            let mut content = json!({
+                "preset": "private_chat",
+                "name": wanted.name,
+                "initial_state": [encryption()],
+            });
+            if let Some(topic) = &wanted.topic {
+                content["topic"] = json!(topic);
             }
-        }
-        Ok(made)
+            let made = self.parts.rest.create_room(self.token().as_str(), &content).await;
+            let room = Room::new(made.map_err(|error| self.rest_error("make a room", error))?);
+            self.take_up(&room).await?;
+            let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
+            for user in &wanted.invite {
+                let token = self.token();
+                let invited =
+                    self.parts.rest.invite(&token, made.room.as_str(), user.as_str(), false);
+                match invited.await {
+                    Ok(()) => made.invited.push(user.clone()),
+                    Err(error) => made.not_invited.push((user.clone(), error.to_string())),
+                }
+            }
+            Ok(made)
+        })
+        .await
     }
 
     async fn open_direct(
@@ -142,15 +161,25 @@ impl Rooms for MatrixSession {
         user: &UserId,
         greeting: Option<&str>,
     ) -> Result<Direct, RoomsError> {
-        self.open_direct_chat(user, greeting).await
+        self.serve(async { self.open_direct_chat(user, greeting).await }).await
     }
 
     async fn direct(&self, user: &UserId) -> Result<Direct, RoomsError> {
-        self.direct_chat(user).await
+        self.serve(async { self.direct_chat(user).await }).await
     }
 }
 
 impl MatrixSession {
+    /// Does what an operator wants, unless the agent lets go before it is done.
+    async fn serve<T>(
+        &self,
+        work: impl Future<Output = Result<T, RoomsError>> + Send,
+    ) -> Result<T, RoomsError> {
+        self.serving.work(work).await.unwrap_or_else(|| {
+            Err(refused("the agent is stopping", "repeat the command when it runs again"))
+        })
+    }
+
     /// Joins what the policy lets the agent join; returns what waits.
     pub(super) async fn answer_invitations(
         &self,

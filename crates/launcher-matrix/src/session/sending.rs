@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::MatrixSession;
-use crate::{content, errors, feed};
+use crate::{content, errors, feed, rest::RestError};
 
 /// Pages of a hundred events that are searched for an answer at most.
 const PAGES_BACK: usize = 10;
@@ -152,20 +152,35 @@ impl MatrixSession {
 
     /// What an error while sending means. One of the session itself ends the
     /// wait for news: a long poll does not notice that its token has expired.
-    fn send_fault(&self, error: &matrix_sdk::Error) -> SendFault {
+    pub(super) fn send_fault(&self, error: &matrix_sdk::Error) -> SendFault {
         if let Some(fault) = errors::session_fault(&self.parts.spec.account, error) {
-            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-            self.broke.notify_one();
+            self.note_broken(fault);
         }
         errors::send_fault(error)
+    }
+
+    /// What an error of a request by hand means for a send.
+    pub(super) fn rest_send_fault(&self, error: RestError) -> SendFault {
+        if error.is_final() {
+            return SendFault::Refused { detail: error.to_string() };
+        }
+        let fault = self.parts.rest.fault(&self.parts.spec.account, error);
+        if !matches!(fault, Fault::ServerUnavailable { .. }) {
+            self.note_broken(fault.clone());
+        }
+        passing(fault)
+    }
+
+    fn note_broken(&self, fault: Fault) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.broke.notify_one();
     }
 
     /// What an error of the trust ledger means for a send: a store that is broken
     /// ends the session.
     fn ledger_fault(&self, fault: Fault) -> SendFault {
         if matches!(fault, Fault::StoreFailed { .. } | Fault::StoreCorrupt { .. }) {
-            *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
-            self.broke.notify_one();
+            self.note_broken(fault.clone());
         }
         passing(fault)
     }

@@ -57,19 +57,22 @@ impl Trust for MatrixSession {
     }
 
     async fn decide(&self, user: &UserId, order: &Order) -> Result<UserRecord, TrustError> {
-        let own = user.as_str() == self.parts.spec.account.user_id;
-        if own && !matches!(order, Order::Block(_)) {
-            return Err(refused(
-                "the agent's own devices are trusted by its account's signature alone",
-                format!("`launcher verify {} --with {user}` signs one", self.parts.spec.id),
-            ));
-        }
-        let live = self.live().await?;
-        let record = self.ledger.decide(&live.client, user, order).await?;
-        drop(live);
-        // Messages that wait because of the user are looked at again, now.
-        self.hurry(user);
-        Ok(record)
+        self.serve_trust(async {
+            let own = user.as_str() == self.parts.spec.account.user_id;
+            if own && !matches!(order, Order::Block(_)) {
+                return Err(refused(
+                    "the agent's own devices are trusted by its account's signature alone",
+                    format!("`launcher verify {} --with {user}` signs one", self.parts.spec.id),
+                ));
+            }
+            let live = self.live().await?;
+            let record = self.ledger.decide(&live.client, user, order).await?;
+            drop(live);
+            // Messages that wait because of the user are looked at again, now.
+            self.hurry(user);
+            Ok(record)
+        })
+        .await
     }
 
     async fn verifications(&self) -> Vec<Verification> {
@@ -81,26 +84,26 @@ impl Trust for MatrixSession {
         with: &Partner,
         method: Method,
     ) -> Result<Verification, TrustError> {
-        let live = self.live().await?;
-        let number = match self.verifications.requested_by(&with.user).await {
-            Some(number) => {
-                self.ledger.begin_verifying(&with.user).await?;
-                self.verifications.take_up(number, method).await;
-                number
-            }
-            // One that an operator has lost sight of is taken up again where it is.
-            None => match self.verifications.under_way_with(&with.user).await {
-                Some(number) => number,
-                None => self.ask(&live, with, method).await?,
-            },
-        };
-        self.advance_verifications(&live).await?;
-        if self.position().closed {
-            self.abandon_verifications().await;
-        }
-        // The next reading knows when it has taken too long.
-        self.stir();
-        self.verifications.get(number, 0, Duration::ZERO).await
+        self.serve_trust(async {
+            let live = self.live().await?;
+            let number = match self.verifications.requested_by(&with.user).await {
+                Some(number) => {
+                    self.ledger.begin_verifying(&with.user).await?;
+                    self.verifications.take_up(number, method).await;
+                    number
+                }
+                // One that an operator has lost sight of is taken up again where it is.
+                None => match self.verifications.under_way_with(&with.user).await {
+                    Some(number) => number,
+                    None => self.ask(&live, with, method).await?,
+                },
+            };
+            self.advance_verifications(&live).await?;
+            // The next reading knows when it has taken too long.
+            self.stir();
+            self.verifications.get(number, 0, Duration::ZERO).await
+        })
+        .await
     }
 
     async fn verification(
@@ -117,15 +120,28 @@ impl Trust for MatrixSession {
         number: u64,
         answer: VerificationAnswer,
     ) -> Result<Verification, TrustError> {
-        let live = self.live().await?;
-        let answered = self.verifications.answer(number, answer);
-        self.confiding(&live.client, None, answered).await??;
-        self.advance_verifications(&live).await?;
-        self.verifications.get(number, 0, Duration::ZERO).await
+        self.serve_trust(async {
+            let live = self.live().await?;
+            let answered = self.verifications.answer(number, answer);
+            self.confiding(&live.client, None, answered).await??;
+            self.advance_verifications(&live).await?;
+            self.verifications.get(number, 0, Duration::ZERO).await
+        })
+        .await
     }
 }
 
 impl MatrixSession {
+    /// Does what an operator wants, unless the agent lets go before it is done.
+    async fn serve_trust<T>(
+        &self,
+        work: impl Future<Output = Result<T, TrustError>> + Send,
+    ) -> Result<T, TrustError> {
+        self.serving.work(work).await.unwrap_or_else(|| {
+            Err(refused("the agent is stopping", "repeat the command when it runs again"))
+        })
+    }
+
     /// Asks somebody to verify the agent; returns the flow's number.
     async fn ask(&self, live: &Live, with: &Partner, method: Method) -> Result<u64, TrustError> {
         // A kill from here on is one of two things for the next life: what was sent is
@@ -206,6 +222,7 @@ impl MatrixSession {
         user: &ruma::UserId,
     ) -> Result<(), TrustError> {
         let client = &live.client;
+        self.unmark_left_chats(live, reading, user).await?;
         let mut direct = client.get_dm_room(user);
         if direct.is_none() {
             for room in client.joined_rooms() {
@@ -232,6 +249,26 @@ impl MatrixSession {
                 format!("{id} was encrypted before, and the server says that it is not"),
                 "leave that room, and write to the user from a new one",
             ));
+        }
+        Ok(())
+    }
+
+    /// Calls chats that the user has left direct no more: the SDK would ask them
+    /// there, and nobody would read it.
+    async fn unmark_left_chats(
+        &self,
+        live: &Live,
+        reading: &mut Reading,
+        user: &ruma::UserId,
+    ) -> Result<(), TrustError> {
+        let rooms: Vec<_> = live.client.get_dm_rooms(user).collect();
+        for room in rooms {
+            let members = room.members(RoomMemberships::ACTIVE).await;
+            let members = members.map_err(|error| self.unreachable(&error))?;
+            if !members.iter().any(|member| member.user_id() == user) {
+                room.set_is_direct(false).await.map_err(|error| self.unreachable(&error))?;
+                self.sync_now(live, reading).await?;
+            }
         }
         Ok(())
     }

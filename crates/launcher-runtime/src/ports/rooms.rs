@@ -67,6 +67,8 @@ pub struct Invitation {
     pub reason: Option<Reason>,
     /// Why joining failed, if it was tried.
     pub trouble: Option<String>,
+    /// Whether it is tried no more.
+    pub gave_up: bool,
 }
 
 /// A room that the agent is in.

@@ -17,8 +17,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long to wait for a room that an earlier attempt may have had made: the
-/// launcher waits for half of that.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+/// launcher waits a minute and a half.
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(
     asker: &Asker,

@@ -21,6 +21,10 @@ pub(super) fn of(pages: &[Page]) -> String {
         }
     }
     let mut text = match count {
+        0 if pages.iter().all(|page| page.reason.is_some()) && !pages.is_empty() => String::new(),
+        0 if pages.iter().any(|page| page.reason.is_some()) => {
+            "no invitations wait, of the agents that can be asked\n".to_owned()
+        }
         0 => "no invitations wait\n".to_owned(),
         _ => table.to_string(),
     };
@@ -44,7 +48,11 @@ fn row(agent: &str, invite: &InviteReply) -> [String; 8] {
         yes(invite.encrypted),
         invite.joined_members.map_or_else(none, |members| members.to_string()),
         units::age(age(invite.first_seen_ms)),
-        invite.reason.clone().unwrap_or_else(|| "the agent is about to join".to_owned()),
+        match (&invite.code, &invite.reason) {
+            (Some(code), Some(reason)) => format!("{code}: {reason}"),
+            (None, Some(reason)) => reason.clone(),
+            (_, None) => "the agent is about to join".to_owned(),
+        },
     ]
 }
 
@@ -95,12 +103,17 @@ mod tests {
         let text = of(&pages);
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.contains("bot    !r:hs  \u{fffd}[2Jfree money  @eve:hs  no   -        "));
-        assert!(text.contains("invites.from does not name @eve:hs"));
+        assert!(text.contains("not_from: invites.from does not name @eve:hs"));
         assert!(
             text.ends_with(
                 "ill: ill cannot be asked now (parked)\n     do: `launcher doctor ill`\n"
             )
         );
         assert_eq!(of(&[]), "no invitations wait\n");
+        assert!(of(&pages[1..]).starts_with("ill: ill cannot be asked now"));
+        let idle = Page { id: "idle".into(), invites: Some(vec![]), reason: None, action: None };
+        let [_, ill] = pages;
+        let some = of(&[idle, ill]);
+        assert!(some.starts_with("no invitations wait, of the agents that can be asked\nill: "));
     }
 }
