@@ -18,6 +18,9 @@ PLACE = $(DESTDIR)$(PREFIX)
 # Builds nothing: whoever may install need not have a compiler.
 install: ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
 	@test -x $(RELEASE) || { echo "$(RELEASE) is not there: run \`make build\` first" >&2; exit 1; }
+	@commit=$$(git rev-parse --short=12 HEAD 2>/dev/null || true); \
+	case "$$($(RELEASE) --version)" in *"$$commit"*) ;; \
+	*) echo "$(RELEASE) was built from another commit: run \`make build\` first" >&2; exit 1;; esac
 	install -Dm755 $(RELEASE) "$(PLACE)/bin/launcher"
 	install -d "$(PLACE)/share/man/man1"
 	$(RELEASE) man --output "$(PLACE)/share/man/man1"

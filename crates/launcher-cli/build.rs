@@ -5,14 +5,21 @@
 
 use std::{env, fs, path::Path, process::Command};
 
+/// The variable that names the commit.
+const COMMIT: &str = "LAUNCHER_COMMIT";
+
 const LOCK_FILE: &str = "../../Cargo.lock";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={LOCK_FILE}");
-    let commit = follow_commits().and_then(|()| git(&["rev-parse", "--short=12", "HEAD"]));
+    println!("cargo:rerun-if-env-changed={COMMIT}");
+    // Where there is no repository, whoever builds can say it: a container, a package.
+    let commit = fact(COMMIT)
+        .filter(|commit| !commit.trim().is_empty())
+        .or_else(|| follow_commits().and_then(|()| git(&["rev-parse", "--short=12", "HEAD"])));
     let facts = [
-        commit.map(|commit| format!("commit {commit}")),
+        commit.map(|commit| format!("commit {}", commit.trim())),
         fact("TARGET").map(|target| format!("target {target}")),
         fact("PROFILE").map(|profile| format!("profile {profile}")),
         compiler(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::AgentId,
+    fleet::Degradation,
     status::{AgentState, Standing},
 };
 
@@ -55,7 +56,10 @@ pub fn clear(
 /// or it is parked and somebody knows why.
 pub fn is_ready(standing: &Standing, known: Option<&Acknowledgement>) -> bool {
     match standing.state {
-        AgentState::Running | AgentState::Degraded | AgentState::Stopped => true,
+        AgentState::Running | AgentState::Stopped => true,
+        AgentState::Degraded => {
+            !standing.reason_code().is_some_and(|code| Degradation::SILENCING.contains(&code))
+        }
         AgentState::Starting | AgentState::Backoff | AgentState::Stopping => false,
         AgentState::Parked => known.is_some_and(|known| known.covers(standing)),
     }
@@ -91,6 +95,18 @@ mod tests {
             let known = known("token_invalid");
             assert_eq!(is_ready(&Standing::plain(state), Some(&known)), ready, "{state:?}");
         }
+    }
+
+    #[test]
+    fn who_runs_and_cannot_answer_is_not_ready() {
+        let degraded = |reason: &str| Standing {
+            reason: Some(format!("{reason}: in a sentence")),
+            ..Standing::plain(AgentState::Degraded)
+        };
+        for code in Degradation::SILENCING {
+            assert!(!is_ready(&degraded(code), None), "{code}");
+        }
+        assert!(is_ready(&degraded("unsigned"), None));
     }
 
     #[test]

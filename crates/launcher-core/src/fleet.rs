@@ -86,6 +86,18 @@ pub struct Degradation {
     pub action: String,
 }
 
+impl Degradation {
+    /// Codes of what keeps answers from people.
+    pub const SILENCING: [&'static str; 4] =
+        ["server_unavailable", "sync_stalled", "sending_fails", "behavior_failed"];
+
+    /// Whether it keeps answers from people.
+    pub fn is_silencing(&self) -> bool {
+        let code = self.reason.split(':').next().unwrap_or_default();
+        Self::SILENCING.contains(&code)
+    }
+}
+
 /// Something the shell has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -318,7 +318,11 @@ impl<'a> Running<'a> {
     }
 
     async fn on_degradations(&mut self) {
-        let worst = self.degradations.borrow_and_update().values().next().cloned();
+        let worst = {
+            let all = self.degradations.borrow_and_update();
+            let silencing = all.values().find(|found| found.is_silencing());
+            silencing.or_else(|| all.values().next()).cloned()
+        };
         self.tell(News::Health(self.worker.spec.id.clone(), worst)).await;
     }
 

@@ -17,6 +17,7 @@ use launcher_control::{
 use launcher_core::{
     agent::AgentId,
     names::{RoomId, UserId},
+    status::AgentState,
 };
 use serde::Serialize;
 
@@ -121,7 +122,9 @@ impl Asker {
             }
             None => {
                 let mut pages = Vec::new();
-                for agent in self.agents().await? {
+                // One that is switched off has nothing to decide.
+                let agents = self.agents().await?.into_iter();
+                for agent in agents.filter(|agent| agent.state != AgentState::Stopped.as_str()) {
                     pages.push(self.page(agent).await?);
                 }
                 pages

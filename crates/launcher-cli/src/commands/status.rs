@@ -7,6 +7,7 @@ use launcher_control::{
     wire::{AgentReply, StatusReply},
 };
 
+use super::of_running;
 use crate::{
     args::Status,
     exit::{self, Exit},
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) fn run(options: &Status) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = Client::new(folder::of_config(&options.files.config));
-    let reply = runtime.block_on(client.status())?;
+    let reply = runtime.block_on(client.status()).map_err(of_running)?;
     let text = match options.json {
         true => serde_json::to_string(&reply)? + "\n",
         false => table(&reply)?,

@@ -32,8 +32,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Desk {
     pub(crate) async fn trust(&self, agent: &AgentId) -> Result<TrustReply, Denied> {
-        let spec = self.spec(agent)?;
         let session = self.session(agent)?;
+        let spec = self.spec(agent)?;
         let users = self.in_time(agent, self.trust_of(agent, &session)?.users()).await?;
         Ok(TrustReply::new(&spec, &users))
     }
@@ -51,8 +51,8 @@ impl Desk {
         };
         let about = About { user: Some(user), device, ..About::agent(agent) };
         let decided = async {
-            let spec = self.spec(agent)?;
             let session = self.session(agent)?;
+            let spec = self.spec(agent)?;
             let work = self.trust_of(agent, &session)?.decide(user, order);
             Ok(UserReply::new(&spec, &self.in_time(agent, work).await?))
         };
@@ -138,7 +138,10 @@ impl Desk {
     }
 
     pub(super) fn session(&self, agent: &AgentId) -> Result<Arc<dyn Session>, Denied> {
-        self.spec(agent)?;
+        // One that is switched off, or whose file is broken, has no spec here.
+        if self.board.standing(agent).is_none() {
+            return Err(HoldError::Unknown(agent.clone()).into());
+        }
         self.board.report(agent).session().ok_or_else(|| self.denied(agent))
     }
 
@@ -169,7 +172,10 @@ pub(super) fn not_up(agent: &AgentId, standing: &Standing) -> Refusal {
         AgentState::Starting | AgentState::Backoff | AgentState::Stopping => {
             format!("repeat the command when `launcher status` shows {agent} as running")
         }
-        AgentState::Running | AgentState::Degraded | AgentState::Parked | AgentState::Stopped => {
+        AgentState::Stopped => {
+            format!("switch it on, with `enabled: true` in the config.yaml of {agent}")
+        }
+        AgentState::Running | AgentState::Degraded | AgentState::Parked => {
             format!("`launcher doctor {agent}`")
         }
     });

@@ -6,6 +6,7 @@ use launcher_core::{
     acknowledgement::{Acknowledgement, is_ready},
     agent::AgentId,
     status::AgentState,
+    undecryptable::Cause,
 };
 use launcher_runtime::{AgentMetrics, AgentStatus, report::latency::BOUNDS, stamp};
 use prometheus_client::{
@@ -167,7 +168,7 @@ impl Page {
         let name = "launcher_agent_undecryptable";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for agent in &self.agents {
-            for cause in CAUSES {
+            for cause in Cause::CODES {
                 let labels = [("agent", agent.status.id.as_str()), ("cause", cause)];
                 let value = agent.metrics.undecryptable.get(cause).copied().unwrap_or_default();
                 count(family.encode_family(&labels)?, value)?;
@@ -243,10 +244,6 @@ impl Collector for Page {
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
 }
-
-/// Every cause there is, so that a rate can be made of the first one too.
-const CAUSES: [&str; 5] =
-    ["unknown_session", "unknown_index", "withheld", "sender_not_trusted", "malformed"];
 
 fn of(agent: &Agent) -> impl EncodeLabelSet {
     [("agent", agent.status.id.as_str())]
