@@ -9,7 +9,7 @@ use launcher_runtime::ports::outbox::{Outbox, OutboxError, Outgoing, OutgoingCon
 use super::*;
 use crate::wire::{FileQuery, MessageRequest, SentReply};
 
-/// Notes what it is given; says no to one room.
+/// Notes what it is given; says no to one room, and never ends for another.
 #[derive(Debug, Default)]
 pub(super) struct Sender(Mutex<Vec<Outgoing>>);
 
@@ -23,9 +23,15 @@ impl Outbox for Sender {
         if message.target.as_str() == "!away" {
             return Err(OutboxError::Late { detail: "502".to_owned() });
         }
-        let mut all = self.0.lock().unwrap();
-        let sent_before = all.iter().any(|sent| sent.key == message.key);
-        all.push(message.clone());
+        let sent_before = {
+            let mut all = self.0.lock().unwrap();
+            let known = all.iter().any(|sent| sent.key == message.key);
+            all.push(message.clone());
+            known
+        };
+        if message.target.as_str() == "!slow" {
+            std::future::pending::<()>().await;
+        }
         Ok(Sent { event: EventId::new("$e"), room: RoomId::new("!r"), sent_before })
     }
 }
@@ -88,6 +94,24 @@ async fn what_is_not_sent_says_why() {
     launcher.board.report(&a()).set_session(None);
     let parked = refusal(client.send(&a(), &text("!r", "x")).await);
     assert!(parked.reason.contains("parked") && parked.reason.contains("token_invalid"));
+}
+
+#[tokio::test]
+async fn a_message_that_is_being_sent_is_not_waited_for_long_when_its_agent_ends() {
+    let (launcher, session) = up().await;
+    let (client, agent, message) = (launcher.client(), a(), text("!slow", "x"));
+    let end = async {
+        while session.sender.0.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        launcher.board.report(&agent).set_session(None);
+    };
+    let both = async { tokio::join!(client.send(&agent, &message), end) };
+    let (sent, ()) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    let refused = refusal(sent);
+    assert_eq!(refused.reason, "a was stopped before it was done");
+    assert!(refused.action.unwrap().contains("repeat the command"));
+    assert_eq!(Arc::strong_count(&session), 1, "the session was kept");
 }
 
 #[tokio::test]
