@@ -42,7 +42,6 @@ pub struct Report {
     answered: AtomicU64,
     undecryptable: AtomicU64,
     undecryptable_pending: AtomicU64,
-    resets: AtomicU64,
     last_decrypt_ms: AtomicU64,
     counted: Counted,
     session: watch::Sender<Option<Weak<dyn Session>>>,
@@ -189,7 +188,7 @@ impl Report {
 
     /// Notes how often the agent became a new device.
     pub fn set_resets(&self, count: usize) {
-        self.resets.store(count as u64, Ordering::Relaxed);
+        self.counted.set_resets(count as u64);
     }
 
     /// Everything, for `status`.
@@ -203,7 +202,7 @@ impl Report {
             answered: self.answered.load(Ordering::Relaxed),
             undecryptable: self.undecryptable.load(Ordering::Relaxed),
             undecryptable_pending: self.undecryptable_pending.load(Ordering::Relaxed),
-            resets: self.resets.load(Ordering::Relaxed),
+            resets: self.counted.resets().unwrap_or_default(),
         }
     }
 }
@@ -227,7 +226,7 @@ pub struct AgentStatus {
     pub undecryptable: u64,
     /// Events that still wait for their key.
     pub undecryptable_pending: u64,
-    /// Times the crypto store was replaced.
+    /// Times the crypto store was replaced; zero until the agent has started.
     pub resets: u64,
 }
 
