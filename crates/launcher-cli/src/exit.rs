@@ -4,6 +4,8 @@ use std::{fmt, io::Write, process::ExitCode};
 
 use launcher_control::wire::Refusal;
 
+use crate::table::harmless;
+
 /// The exit status. Wrong usage (2) is clap's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -57,6 +59,13 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
 
 /// Prints an error and its causes to standard error, each cause once, and what helps.
 pub(crate) fn say_error(error: &anyhow::Error) {
+    // A server may have written a part of it.
+    for line in description(error).lines() {
+        say(&harmless(line));
+    }
+}
+
+fn description(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
@@ -64,10 +73,10 @@ pub(crate) fn say_error(error: &anyhow::Error) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
     }
-    say(&format!("error: {text}"));
     let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
-    if let Some(action) = refusal.and_then(|refusal| refusal.action.as_deref()) {
-        say(&format!("do: {action}"));
+    match refusal.and_then(|refusal| refusal.action.as_deref()) {
+        Some(action) => format!("error: {text}\ndo: {action}"),
+        None => format!("error: {text}"),
     }
 }
 

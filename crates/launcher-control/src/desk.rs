@@ -21,6 +21,7 @@ use launcher_core::{
 use launcher_runtime::{
     AgentStatus, Held, HoldError, Order, StatusBoard, hold,
     ports::{
+        Session,
         archive::{ArchiveSummary, Archives},
         maintenance::{DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
         outbox::OutboxError,
@@ -39,8 +40,9 @@ use crate::{
     wire::{CheckReply, Grade, Refusal},
 };
 
-/// How long work on a held agent may go on when the launcher is told to stop:
-/// long enough to finish a step, and well below what the launcher waits for.
+/// How long work on a held agent may go on when the launcher is told to stop, and
+/// work with a session when its agent is: long enough to finish a step, and well
+/// below what is waited for.
 const LET_GO: Duration = Duration::from_secs(5);
 
 /// Where operators are served.
@@ -82,6 +84,12 @@ pub enum Denied {
     /// The agent was asked about rooms, and did not do it.
     #[error(transparent)]
     Rooms(#[from] RoomsError),
+    /// The agent was told to end in the middle of it.
+    #[error("{agent} was stopped before it was done")]
+    LetGo {
+        /// The agent.
+        agent: AgentId,
+    },
     /// The agent is not up, so it cannot be asked.
     #[error("{}", self::trust::not_up(agent, standing).reason)]
     NotUp {
@@ -101,6 +109,13 @@ impl From<Denied> for Refusal {
             Denied::Outbox(error) => error.into(),
             Denied::Refused { reason, action } => Self::new(reason, action),
             Denied::Rooms(error) => error.into(),
+            Denied::LetGo { ref agent } => {
+                let action = format!(
+                    "repeat the command when `launcher status` shows {agent} as running; look \
+                     first at what was done already"
+                );
+                Self::new(denied.to_string(), action)
+            }
             Denied::NotUp { agent, standing } => trust::not_up(&agent, &standing),
         }
     }
@@ -251,6 +266,26 @@ impl Desk {
                 done.map_err(Into::into)
             }
             () = too_late => Err(HoldError::Stopping.into()),
+        }
+    }
+
+    /// Work with a session that its agent does not wait for for ever: a session
+    /// that outlives its agent has the stores open that the next life opens.
+    async fn with_session<T, E: Into<Denied>>(
+        &self,
+        agent: &AgentId,
+        session: &Arc<dyn Session>,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Denied> {
+        let report = self.board.report(agent);
+        let too_late = async {
+            report.let_go(session).await;
+            tokio::time::sleep(LET_GO).await;
+        };
+        tokio::select! {
+            biased;
+            done = self.in_time(agent, work) => done,
+            () = too_late => Err(Denied::LetGo { agent: agent.clone() }),
         }
     }
 }

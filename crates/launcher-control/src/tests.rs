@@ -21,11 +21,12 @@ use launcher_core::{
     secret::Secret,
     status::{AgentState, Standing},
 };
-use launcher_runtime::{Order, StatusBoard, Supervisor, locks::Locks, stop::Stop};
+use launcher_journal::SqliteJournals;
+use launcher_runtime::{Order, StatusBoard, Supervisor, locks::Locks, ports::Session, stop::Stop};
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use self::fakes::{NoJournals, Notes, Refuses, spec};
+use self::fakes::{Connected, Notes, Refuses, spec};
 use crate::{
     client::{AskError, Client},
     desk::{Acknowledgements, Desk, state_check},
@@ -52,7 +53,7 @@ impl Launcher {
         let stop = Stop::new();
         let supervisor = Supervisor::new(
             Arc::new(Refuses),
-            Arc::new(NoJournals),
+            Arc::new(SqliteJournals::default()),
             Box::new(|_| Arc::new(fakes::Silent)),
             Arc::new(Locks::default()),
         );
@@ -94,6 +95,12 @@ impl Launcher {
         launcher
     }
 
+    /// From here on the agent has this session.
+    fn connect(&self, session: &Arc<Connected>) {
+        let session: Arc<dyn Session> = session.clone();
+        self.board.report(&a()).set_session(Some(&session));
+    }
+
     fn client(&self) -> Client {
         Client::new(self.folder.path())
     }
@@ -126,6 +133,14 @@ impl Launcher {
         });
         asked.await.unwrap()
     }
+}
+
+/// A launcher whose agent is connected all the same.
+async fn up() -> (Launcher, Arc<Connected>) {
+    let launcher = Launcher::start().await;
+    let session = Arc::new(Connected::default());
+    launcher.connect(&session);
+    (launcher, session)
 }
 
 fn a() -> AgentId {

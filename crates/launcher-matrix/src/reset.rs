@@ -39,6 +39,9 @@ const LOCK: &str = "launcher.lock";
 /// aside; then come the seconds since 1970 and the device.
 pub(crate) const RETIRED: &str = ".retired-";
 
+/// How many characters of a device's id are in that name; ids are ten, usually.
+const LONGEST_NAME: usize = 64;
+
 /// What a second look showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -99,7 +102,18 @@ pub(crate) async fn give_up(
 /// The name under which the store of `device` is put aside now.
 pub(crate) fn folder_for(spec: &AgentSpec, device: &str) -> String {
     let name = spec.encryption.store_path.file_name().map(|name| name.to_string_lossy());
+    let device = as_name(device);
     format!("{}{RETIRED}{}-{device}", name.unwrap_or_default(), stamp().0 / 1000)
+}
+
+/// A device's id as a part of a file's name. A server may have made it up, and
+/// one with `/` in it would lead elsewhere.
+fn as_name(device: &str) -> String {
+    let plain = |char: char| match char.is_ascii_alphanumeric() || char == '-' {
+        true => char,
+        false => '_',
+    };
+    device.chars().take(LONGEST_NAME).map(plain).collect()
 }
 
 /// Whether the store's file is damaged each time that it is looked at.
@@ -303,4 +317,16 @@ async fn log_out_old_device(rest: &Rest, vault: &mut VaultFile) -> Result<(), Fa
     }
     vault.content.old_devices.clear();
     vault.keep()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_name;
+
+    #[test]
+    fn no_device_id_leads_out_of_its_folder() {
+        assert_eq!(as_name("JLAFKJWSCS"), "JLAFKJWSCS");
+        assert_eq!(as_name("x/../../b\0.\u{e9}"), "x_______b___");
+        assert_eq!(as_name(&"x".repeat(500)).len(), 64);
+    }
 }

@@ -42,10 +42,9 @@ pub struct Report {
     answered: AtomicU64,
     undecryptable: AtomicU64,
     undecryptable_pending: AtomicU64,
-    resets: AtomicU64,
     last_decrypt_ms: AtomicU64,
     counted: Counted,
-    session: Mutex<Option<Weak<dyn Session>>>,
+    session: watch::Sender<Option<Weak<dyn Session>>>,
 }
 
 /// What is known about the account an agent speaks as.
@@ -70,16 +69,29 @@ impl fmt::Debug for Report {
 }
 
 impl Report {
-    /// Notes the session that the agent works with; `None` before and after it.
+    /// Notes the session that operators can ask; `None` before it is up, and from
+    /// when it is told to end.
     pub fn set_session(&self, session: Option<&Arc<dyn Session>>) {
-        let session = session.map(Arc::downgrade);
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        self.session.send_replace(session.map(Arc::downgrade));
     }
 
-    /// The session that the agent works with, if it is up. Whoever has it must
-    /// not keep it: it outlives its agent.
+    /// The session that operators can ask, if there is one. Whoever has it must
+    /// not keep it beyond [`Report::let_go`]: it would outlive its agent.
     pub fn session(&self) -> Option<Arc<dyn Session>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
+        self.session.borrow().as_ref()?.upgrade()
+    }
+
+    /// Ends when operators cannot ask this session any more, because it is about
+    /// to be closed.
+    ///
+    /// Cancel safe.
+    pub async fn let_go(&self, session: &Arc<dyn Session>) {
+        let own = Arc::downgrade(session);
+        let is_over =
+            |now: &Option<Weak<dyn Session>>| !now.as_ref().is_some_and(|now| now.ptr_eq(&own));
+        let mut sessions = self.session.subscribe();
+        // The other end lives as long as this report.
+        drop(sessions.wait_for(is_over).await);
     }
 
     /// Replaces what is known about the account.
@@ -176,7 +188,7 @@ impl Report {
 
     /// Notes how often the agent became a new device.
     pub fn set_resets(&self, count: usize) {
-        self.resets.store(count as u64, Ordering::Relaxed);
+        self.counted.set_resets(count as u64);
     }
 
     /// Everything, for `status`.
@@ -190,7 +202,7 @@ impl Report {
             answered: self.answered.load(Ordering::Relaxed),
             undecryptable: self.undecryptable.load(Ordering::Relaxed),
             undecryptable_pending: self.undecryptable_pending.load(Ordering::Relaxed),
-            resets: self.resets.load(Ordering::Relaxed),
+            resets: self.counted.resets().unwrap_or_default(),
         }
     }
 }
@@ -214,7 +226,7 @@ pub struct AgentStatus {
     pub undecryptable: u64,
     /// Events that still wait for their key.
     pub undecryptable_pending: u64,
-    /// Times the crypto store was replaced.
+    /// Times the crypto store was replaced; zero until the agent has started.
     pub resets: u64,
 }
 

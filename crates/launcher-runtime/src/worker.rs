@@ -87,10 +87,12 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
         cross_signed = facts.cross_signed,
         "ready"
     );
-    worker.report.set_session(Some(&session));
+    let open = Open::to_operators(&worker.report, &session);
     let mut running = Running::new(&worker, session.clone());
     running.tell(News::Ready(worker.spec.id.clone())).await;
     let mut ended = running.run().await;
+    // Whom it serves has as long as the desk gives them, while the lines finish.
+    drop(open);
     running.lines.close();
     let finished = match &ended {
         Ok(()) => running.finish().await,
@@ -104,7 +106,6 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     let orderly = ended.is_ok() && running.lines.is_idle();
     // Nobody may use the session any more when it is closed: it would open its stores again.
     running.lines.abandon().await;
-    worker.report.set_session(None);
     session.close().await;
     if orderly && session.is_whole() {
         worker.journal.end().await?;
@@ -112,6 +113,23 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
         worker.journal.rest().await;
     }
     ended
+}
+
+/// A session that operators can ask. It is not when this is dropped, also by a
+/// panic or because the task is cut off.
+struct Open<'a>(&'a Report);
+
+impl<'a> Open<'a> {
+    fn to_operators(report: &'a Report, session: &Arc<dyn Session>) -> Self {
+        report.set_session(Some(session));
+        Self(report)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.set_session(None);
+    }
 }
 
 async fn connect(worker: &Worker) -> Result<Option<Arc<dyn Session>>, Fault> {

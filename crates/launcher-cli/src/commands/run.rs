@@ -198,7 +198,8 @@ impl Launcher {
             () = manager.follow(stop.clone()) => Vec::new(),
             () = admin::serve(admin, admin_changes, watched) => Vec::new(),
             () = acknowledgements.follow(board) => Vec::new(),
-            served = served => return Err(anyhow::anyhow!("the control socket ended: {served:?}")),
+            // When a stop is demanded it ends in order; the supervisor has the last word.
+            Err(error) = served => return Err(error).context("serving the control socket"),
         };
         manager.stopping();
         match cut_off.is_empty() {

@@ -46,17 +46,17 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
             agent.id,
             agent.state,
             agent.user_id.as_deref().unwrap_or("-"),
-            agent.device_id.as_deref().unwrap_or("-"),
+            agent.device_id.as_deref().map_or_else(|| "-".to_owned(), harmless),
             if agent.cross_signed { "yes" } else { "no" },
             agent.received,
             agent.answered,
         )?;
         let known = agent.acknowledged.as_ref();
-        let known =
-            known.map(|known| known.note.as_deref().map_or_else(|| "yes".to_owned(), harmless));
+        let known = known.map(|known| known.note.clone().unwrap_or_else(|| "yes".to_owned()));
         for (label, line) in [("why", &agent.reason), ("do", &agent.action), ("known", &known)] {
             if let Some(line) = line {
-                writeln!(text, "{:id_width$}  {label}: {line}", "")?;
+                // A reason can have a server's words in it.
+                writeln!(text, "{:id_width$}  {label}: {}", "", harmless(line))?;
             }
         }
     }
@@ -89,5 +89,11 @@ mod tests {
         assert!(ill.contains("\n       why: unsigned: no key\n"), "{ill}");
         assert!(ill.contains("`launcher explain CODE`"), "{ill}");
         assert!(!status(None).contains("explain"));
+    }
+
+    #[test]
+    fn what_a_server_said_does_not_reach_the_terminal_as_it_is() {
+        let shown = status(Some("login_refused: \u{1b}]0;x\u{7}\nAGENT  no"));
+        assert!(shown.contains("login_refused: \u{fffd}]0;x\u{fffd}\u{fffd}AGENT  no"), "{shown}");
     }
 }

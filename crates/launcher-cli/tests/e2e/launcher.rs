@@ -23,6 +23,9 @@ use crate::bed::{Bed, PASSWORD};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// The program that is tested.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_launcher");
+
 thread_local! {
     /// Where the case that runs on this thread keeps the logs of its launchers.
     static KEPT: RefCell<PathBuf> = RefCell::default();
@@ -166,12 +169,7 @@ impl Place {
 
     /// Runs a command to its end.
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<Output> {
-        Ok(Command::new(env!("CARGO_BIN_EXE_launcher"))
-            .args(arguments)
-            .args(["--config", "config.yaml"])
-            .current_dir(self.path())
-            .env_remove("RUST_LOG")
-            .output()?)
+        Ok(self.here(&mut Command::new(LAUNCHER), arguments).output()?)
     }
 
     /// Runs a command to its end, with these variables.
@@ -185,24 +183,15 @@ impl Place {
 
     /// A command that is not started yet.
     pub(crate) fn prepare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_launcher"));
-        command
-            .args(arguments)
-            .args(["--config", "config.yaml"])
-            .current_dir(self.path())
-            .env_remove("RUST_LOG")
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null());
+        let mut command = Command::new(LAUNCHER);
+        self.here(&mut command, arguments).envs(variables.iter().copied()).stdin(Stdio::null());
         command
     }
 
     /// Runs a command to its end, with this on its standard input.
     pub(crate) fn command_with_input(&self, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_launcher"))
-            .args(arguments)
-            .args(["--config", "config.yaml"])
-            .current_dir(self.path())
-            .env_remove("RUST_LOG")
+        let mut child = self
+            .here(&mut Command::new(LAUNCHER), arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -215,16 +204,8 @@ impl Place {
 
     /// Runs a command on a terminal, and returns what it shows there.
     pub(crate) fn command_on_terminal(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new("python3")
-            .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])"])
-            .arg(env!("CARGO_BIN_EXE_launcher"))
-            .args(arguments)
-            .args(["--config", "config.yaml"])
-            .current_dir(self.path())
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        self.on_terminal("import pty, sys; pty.spawn(sys.argv[1:])", &[], arguments)
+            .map(|(_, shown)| shown)
     }
 
     /// Runs a command on a terminal, and types an answer at each question.
@@ -234,17 +215,28 @@ impl Place {
         arguments: &[&str],
         answers: &[&str],
     ) -> Result<(bool, String)> {
-        let output = Command::new("python3")
-            .args(["-c", TYPIST])
-            .arg(answers.join("\n"))
-            .arg(env!("CARGO_BIN_EXE_launcher"))
+        self.on_terminal(TYPIST, &[&answers.join("\n")], arguments)
+    }
+
+    fn on_terminal(
+        &self,
+        script: &str,
+        options: &[&str],
+        arguments: &[&str],
+    ) -> Result<(bool, String)> {
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).args(options).arg(LAUNCHER);
+        let output = self.here(&mut command, arguments).stdin(Stdio::null()).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// The rest of every command: what is asked for, about this folder.
+    fn here<'a>(&self, command: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
+        command
             .args(arguments)
             .args(["--config", "config.yaml"])
             .current_dir(self.path())
             .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .output()?;
-        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
     pub(crate) fn start(&self) -> Result<Running<'_>> {
@@ -273,12 +265,8 @@ impl Place {
     ) -> Result<Running<'_>> {
         let number = fs::read_dir(self.path())?.count();
         let log = self.path().join(format!("log-{number}.jsonl"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_launcher"));
-        command
-            .args(["run", "--config", "config.yaml", "--log-format", "json"])
-            .args(arguments)
-            .current_dir(self.path())
-            .env_remove("RUST_LOG");
+        let mut command = Command::new(LAUNCHER);
+        self.here(command.args(["run", "--log-format", "json"]), arguments);
         if !rust_log.is_empty() {
             command.env("RUST_LOG", rust_log);
         }

@@ -12,7 +12,7 @@ impl Desk {
         let sent = async {
             let session = self.session(agent)?;
             let outbox = session.outbox().ok_or_else(|| self.denied(agent))?;
-            self.in_time(agent, outbox.send(message)).await
+            self.with_session(agent, &session, outbox.send(message)).await
         };
         noted(agent, "send_message", sent.await)
     }

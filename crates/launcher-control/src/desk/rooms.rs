@@ -17,7 +17,7 @@ use crate::wire::InviteAction;
 impl Desk {
     pub(crate) async fn invitations(&self, agent: &AgentId) -> Result<Vec<Invitation>, Denied> {
         let session = self.session(agent)?;
-        self.in_time(agent, self.rooms_of(agent, &session)?.invitations()).await
+        self.with_session(agent, &session, self.rooms_of(agent, &session)?.invitations()).await
     }
 
     pub(crate) async fn answer_invitation(
@@ -34,8 +34,12 @@ impl Desk {
             let session = self.session(agent)?;
             let rooms = self.rooms_of(agent, &session)?;
             match action {
-                InviteAction::Accept => self.in_time(agent, rooms.accept(room)).await,
-                InviteAction::Reject => self.in_time(agent, rooms.reject(room)).await,
+                InviteAction::Accept => {
+                    self.with_session(agent, &session, rooms.accept(room)).await
+                }
+                InviteAction::Reject => {
+                    self.with_session(agent, &session, rooms.reject(room)).await
+                }
             }
         };
         About { room: Some(room), ..About::agent(agent) }.noted(name, answered.await)
@@ -43,13 +47,13 @@ impl Desk {
 
     pub(crate) async fn joined_rooms(&self, agent: &AgentId) -> Result<Vec<JoinedRoom>, Denied> {
         let session = self.session(agent)?;
-        self.in_time(agent, self.rooms_of(agent, &session)?.joined()).await
+        self.with_session(agent, &session, self.rooms_of(agent, &session)?.joined()).await
     }
 
     pub(crate) async fn leave_room(&self, agent: &AgentId, room: &RoomId) -> Result<(), Denied> {
         let left = async {
             let session = self.session(agent)?;
-            self.in_time(agent, self.rooms_of(agent, &session)?.leave(room)).await
+            self.with_session(agent, &session, self.rooms_of(agent, &session)?.leave(room)).await
         };
         About { room: Some(room), ..About::agent(agent) }.noted("room_leave", left.await)
     }
@@ -61,7 +65,8 @@ impl Desk {
     ) -> Result<MadeRoom, Denied> {
         let made = async {
             let session = self.session(agent)?;
-            self.in_time(agent, self.rooms_of(agent, &session)?.make_room(wanted)).await
+            self.with_session(agent, &session, self.rooms_of(agent, &session)?.make_room(wanted))
+                .await
         };
         let made = made.await;
         let room = made.as_ref().ok().map(|made| made.room.clone());
@@ -77,7 +82,7 @@ impl Desk {
         let opened = async {
             let session = self.session(agent)?;
             let rooms = self.rooms_of(agent, &session)?;
-            self.in_time(agent, rooms.open_direct(user, greeting)).await
+            self.with_session(agent, &session, rooms.open_direct(user, greeting)).await
         };
         let opened = opened.await;
         let room = opened.as_ref().ok().and_then(|direct| direct.room.clone());
@@ -87,7 +92,7 @@ impl Desk {
 
     pub(crate) async fn direct(&self, agent: &AgentId, user: &UserId) -> Result<Direct, Denied> {
         let session = self.session(agent)?;
-        self.in_time(agent, self.rooms_of(agent, &session)?.direct(user)).await
+        self.with_session(agent, &session, self.rooms_of(agent, &session)?.direct(user)).await
     }
 
     fn rooms_of<'a>(

@@ -34,7 +34,8 @@ impl Desk {
     pub(crate) async fn trust(&self, agent: &AgentId) -> Result<TrustReply, Denied> {
         let session = self.session(agent)?;
         let spec = self.spec(agent)?;
-        let users = self.in_time(agent, self.trust_of(agent, &session)?.users()).await?;
+        let users =
+            self.with_session(agent, &session, self.trust_of(agent, &session)?.users()).await?;
         Ok(TrustReply::new(&spec, &users))
     }
 
@@ -54,7 +55,7 @@ impl Desk {
             let session = self.session(agent)?;
             let spec = self.spec(agent)?;
             let work = self.trust_of(agent, &session)?.decide(user, order);
-            Ok(UserReply::new(&spec, &self.in_time(agent, work).await?))
+            Ok(UserReply::new(&spec, &self.with_session(agent, &session, work).await?))
         };
         about.noted(action, decided.await)
     }
@@ -62,7 +63,10 @@ impl Desk {
     pub(crate) async fn verifications(&self, agent: &AgentId) -> Result<Vec<Verification>, Denied> {
         let session = self.session(agent)?;
         let trust = self.trust_of(agent, &session)?;
-        self.in_time(agent, async { Ok::<_, TrustError>(trust.verifications().await) }).await
+        self.with_session(agent, &session, async {
+            Ok::<_, TrustError>(trust.verifications().await)
+        })
+        .await
     }
 
     pub(crate) async fn begin_verification(
@@ -76,7 +80,7 @@ impl Desk {
         let begun = async {
             let session = self.session(agent)?;
             let work = self.trust_of(agent, &session)?.begin_verification(with, method);
-            self.in_time(agent, work).await
+            self.with_session(agent, &session, work).await
         };
         about.noted("verification_begin", begun.await)
     }
@@ -132,7 +136,7 @@ impl Desk {
         let answered = async {
             let session = self.session(agent)?;
             let work = self.trust_of(agent, &session)?.answer_verification(number, answer);
-            self.in_time(agent, work).await
+            self.with_session(agent, &session, work).await
         };
         about.noted(action, answered.await)
     }

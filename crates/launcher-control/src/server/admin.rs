@@ -6,7 +6,7 @@
 mod metrics;
 mod process;
 
-use std::{future::pending, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, future::pending, io, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -20,7 +20,7 @@ use launcher_runtime::{Order, StatusBoard, answers};
 use serde::Serialize;
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
 };
 use tracing::{error, info};
 
@@ -28,6 +28,9 @@ use crate::desk::Acknowledgements;
 
 /// How long the supervisor may take to answer. Its turns take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long until an address that could not be had is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The type of the text format (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -69,20 +72,25 @@ impl AdminListener {
         self.address
     }
 
-    /// Answers for as long as it is polled.
+    /// Answers for as long as it is polled. Connections that are left then are
+    /// closed, as soon as nothing is being answered on them.
     async fn serve(self, watched: Watched) -> io::Result<()> {
-        axum::serve(self.listener, routes(watched)).await
+        let (_open, closed) = oneshot::channel::<Infallible>();
+        let dropped = async move { drop(closed.await) };
+        axum::serve(self.listener, routes(watched)).with_graceful_shutdown(dropped).await
     }
 }
 
 /// Serves at the address that is wanted, and at another one when that changes.
-/// Never ends: an address that cannot be had is told in the log, and the agents
-/// go on.
+/// Never ends: an address that cannot be had is told in the log and tried again,
+/// and the agents go on.
 pub async fn serve(
     mut listener: Option<AdminListener>,
     mut wanted: watch::Receiver<Option<SocketAddr>>,
     watched: Watched,
 ) {
+    // The address that could not be had, which the log says once.
+    let mut missing = None;
     loop {
         let serving = async {
             let Some(listener) = listener.take() else { return pending().await };
@@ -94,13 +102,15 @@ pub async fn serve(
             () = serving => {}
             changed = wanted.changed() => if changed.is_err() {
                 return pending().await;
-            }
+            },
+            () = tokio::time::sleep(AGAIN), if missing.is_some() => {}
         }
         let address = *wanted.borrow_and_update();
         listener = match address {
             None => None,
             Some(address) => match AdminListener::bind(address).await {
                 Ok(listener) => Some(listener),
+                Err(_) if missing == Some(address) => None,
                 Err(error) => {
                     error!(
                         %address,
@@ -112,6 +122,7 @@ pub async fn serve(
                 }
             },
         };
+        missing = address.filter(|_| listener.is_none());
     }
 }
 

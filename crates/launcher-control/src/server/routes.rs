@@ -87,9 +87,9 @@ impl From<Denied> for No {
             Denied::NotUp { standing, .. } if standing.state == AgentState::Parked => {
                 StatusCode::CONFLICT
             }
-            Denied::NotUp { .. } | Denied::Outbox(OutboxError::Late { .. }) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Denied::NotUp { .. }
+            | Denied::LetGo { .. }
+            | Denied::Outbox(OutboxError::Late { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
             Denied::Hold(HoldError::Fault(fault))
             | Denied::Work(MaintenanceError::Fault(fault))

@@ -38,7 +38,7 @@ impl Admin {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = get(&format!("{}{path}", self.address)).await.unwrap();
+        let answer = client().get(format!("{}{path}", self.address)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -54,9 +54,9 @@ impl Admin {
     }
 }
 
-async fn get(address: &str) -> reqwest::Result<reqwest::Response> {
+fn client() -> reqwest::Client {
     // The loopback address is never behind a proxy.
-    reqwest::Client::builder().no_proxy().build()?.get(address).send().await
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 fn note(note: &str) -> AcknowledgeRequest {
@@ -116,20 +116,39 @@ async fn a_launcher_that_stopped_is_not_healthy() {
 }
 
 #[tokio::test]
-async fn another_address_is_served_when_it_is_wanted_and_one_that_is_taken_harms_nobody() {
+async fn another_address_is_served_when_it_is_wanted_and_the_old_one_is_not() {
+    let admin = Admin::start().await;
+    // It keeps its connection, as Prometheus does.
+    let kept = client();
+    let old = format!("{}/healthz", admin.address);
+    assert_eq!(kept.get(&old).send().await.unwrap().text().await.unwrap(), "ok\n");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    admin.wanted.send(Some(free)).unwrap();
+    served_at(free).await;
+    assert!(kept.get(&old).send().await.is_err(), "the old connection is still served");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_harms_nobody_and_is_served_when_it_is_free() {
     let admin = Admin::start().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    admin.wanted.send(Some(taken.local_addr().unwrap())).unwrap();
-    admin.wanted.send(Some(free)).unwrap();
-    let moved = async {
-        let address = format!("http://{free}/healthz");
-        while get(&address).await.is_err() {
+    let address = taken.local_addr().unwrap();
+    admin.wanted.send(Some(address)).unwrap();
+    let gone = async { while client().get(&admin.address).send().await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    admin.launcher.wait_for(AgentState::Parked).await;
+    drop(taken);
+    served_at(address).await;
+}
+
+async fn served_at(address: std::net::SocketAddr) {
+    let address = format!("http://{address}/healthz");
+    let served = async {
+        while client().get(&address).send().await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), moved).await.unwrap();
-    admin.launcher.wait_for(AgentState::Parked).await;
+    tokio::time::timeout(Duration::from_secs(10), served).await.unwrap();
 }
 
 #[tokio::test]
@@ -137,7 +156,9 @@ async fn what_is_counted_is_what_happened() {
     let admin = Admin::start().await;
     let report = admin.launcher.board.report(&a());
     let before = admin.metrics().await;
-    assert!(!before.contains("launcher_agent_sync_age_seconds{"), "never: {before}");
+    for unknown in ["launcher_agent_sync_age_seconds{", "launcher_agent_resets_total{"] {
+        assert!(!before.contains(unknown), "nobody knows: {before}");
+    }
     report.count_received();
     report.count_answered();
     report.count_sent(Duration::from_millis(70));

@@ -1,4 +1,4 @@
-//! What stands in for accounts, journals, behaviors and maintenance.
+//! What stands in for accounts, sessions, behaviors and maintenance.
 
 use std::{
     future::pending,
@@ -12,30 +12,29 @@ use std::{
 
 use async_trait::async_trait;
 use launcher_core::{
-    claim::Claims,
     conversation::Message,
     fault::Fault,
-    greeting::Greeting,
-    names::{EventId, RoomId, UserId},
+    names::EventId,
     secret::{PickleKey, Secret},
     spec::{
         AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
         UndecryptablePolicy, VerificationPolicy,
     },
-    trust::UserRecord,
 };
 use launcher_runtime::{
     Report,
     ports::{
-        Action, Answer, Behavior, BehaviorFault, Connector, Session,
+        Action, Answer, Arrivals, Behavior, BehaviorFault, Connector, Notice, SendFault, Session,
         archive::{ArchiveSummary, Archives},
-        journal::{
-            Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome as Ending,
-            OutgoingRecord, Pending, Place, Queued, Stamp,
-        },
+        journal::Journal,
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
+        outbox::Outbox,
+        rooms::Rooms,
+        trust::Trust,
     },
 };
+
+use super::{rooms::Host, sending::Sender, trustee::Trustee};
 
 pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
     AgentSpec {
@@ -82,6 +81,48 @@ impl Connector for Refuses {
     }
 }
 
+/// An account that is connected and hears nothing. What operators ask of it goes
+/// to the doubles of the tests that are about that.
+#[derive(Debug, Default)]
+pub(super) struct Connected {
+    pub(super) host: Host,
+    pub(super) sender: Sender,
+    pub(super) trustee: Trustee,
+}
+
+#[async_trait]
+impl Session for Connected {
+    async fn wait(&self) -> Result<(), Fault> {
+        pending().await
+    }
+
+    async fn read(&self) -> Result<Arrivals, Fault> {
+        Ok(Arrivals::default())
+    }
+
+    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$e"))
+    }
+
+    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
+        Ok(EventId::new("$e"))
+    }
+
+    async fn close(&self) {}
+
+    fn trust(&self) -> Option<&dyn Trust> {
+        Some(&self.trustee)
+    }
+
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(&self.sender)
+    }
+
+    fn rooms(&self) -> Option<&dyn Rooms> {
+        Some(&self.host)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Silent;
 
@@ -121,7 +162,7 @@ impl Notes {
         self.hangs.store(true, Ordering::Relaxed);
     }
 
-    fn note(&self, what: impl Into<String>) {
+    pub(super) fn note(&self, what: impl Into<String>) {
         self.taken.lock().unwrap().push(what.into());
     }
 
@@ -231,147 +272,4 @@ impl Archives for Notes {
         let summary = ArchiveSummary { files: 3, size: 99 };
         self.change(format!("backup {}", out.display()), summary).await
     }
-}
-
-/// Journals that no agent comes so far as to use.
-#[derive(Debug)]
-pub(super) struct NoJournals;
-
-impl Journals for NoJournals {
-    fn journal(&self, _spec: &AgentSpec) -> Arc<dyn Journal> {
-        Arc::new(Self)
-    }
-}
-
-#[async_trait]
-impl Journal for NoJournals {
-    async fn begin(&self) -> Result<Life, Fault> {
-        unused()
-    }
-
-    async fn end(&self) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn rest(&self) {}
-
-    async fn position(&self) -> Result<Option<String>, Fault> {
-        unused()
-    }
-
-    async fn ingest(&self, _batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault> {
-        unused()
-    }
-
-    async fn waiting(&self, _after: Number, _limit: usize) -> Result<Vec<Place>, Fault> {
-        unused()
-    }
-
-    async fn queued(&self, _number: Number) -> Result<Option<Queued>, Fault> {
-        unused()
-    }
-
-    async fn attempt(&self, _number: Number) -> Result<u32, Fault> {
-        unused()
-    }
-
-    async fn keep_answers(&self, _number: Number, _answers: &[Answer]) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn answer_done(&self, _number: Number, _transaction: &str) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn settle(&self, _number: Number, _outcome: Ending) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn undecryptable(&self) -> Result<Vec<Locked>, Fault> {
-        unused()
-    }
-
-    async fn locked_event(&self, _event: &EventId) -> Result<Option<String>, Fault> {
-        unused()
-    }
-
-    async fn postpone(&self, _locked: &Locked) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn noticed(&self, _room: &RoomId, _session: &str) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn claims(&self) -> Result<Claims, Fault> {
-        unused()
-    }
-
-    async fn keep_claims(&self, _claims: &Claims) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn sending(&self, _transaction: &str) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn is_own(&self, _transaction: &str, _at: Stamp) -> Result<bool, Fault> {
-        unused()
-    }
-
-    async fn begin_fresh(&self) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn is_passed(&self, _position: &str) -> Result<bool, Fault> {
-        unused()
-    }
-
-    async fn reseal(&self, _from: &PickleKey) -> Result<(), Fault> {
-        unused()
-    }
-
-    async fn trust_records(&self, _users: &[UserId]) -> Result<Vec<UserRecord>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn trust_ledger(&self) -> Result<Vec<UserRecord>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn keep_trust(&self, _records: &[UserRecord]) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn invitations(&self) -> Result<Vec<Pending>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn keep_invitations(&self, _pending: &[Pending]) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn greetings(&self) -> Result<Vec<Greeting>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn keep_greeting(&self, _greeting: &Greeting) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn was_encrypted(&self, _room: &RoomId) -> Result<bool, Fault> {
-        unused()
-    }
-
-    async fn outgoing(&self, _key: &str) -> Result<Option<OutgoingRecord>, Fault> {
-        unused()
-    }
-
-    async fn keep_outgoing(&self, _key: &str, _record: &OutgoingRecord) -> Result<(), Fault> {
-        unused()
-    }
-}
-
-fn unused<T>() -> Result<T, Fault> {
-    Err(Fault::StoreFailed { detail: "not in these tests".to_owned() })
 }

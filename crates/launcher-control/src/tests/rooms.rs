@@ -1,35 +1,28 @@
 //! Rooms and invitations over the socket.
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use launcher_core::{
     fault::Fault,
     greeting::Membership,
     invite::{Invited, Reason},
-    names::{DeviceId, EventId, RoomId, UserId},
+    names::{DeviceId, RoomId, UserId},
     trust::Refusal as Why,
 };
-use launcher_runtime::ports::{
-    Answer, Arrivals, Notice, SendFault, Session,
-    rooms::{Direct, Invitation, JoinedRoom, MadeRoom, NewRoom, Rooms, RoomsError},
+use launcher_runtime::ports::rooms::{
+    Direct, Invitation, JoinedRoom, MadeRoom, NewRoom, Rooms, RoomsError,
 };
 use serde_json::json;
 
 use super::*;
 use crate::wire::{DirectRequest, InviteAction, InviteRequest, LeaveRequest, RoomRequest};
 
-/// A session that has an invitation and a direct chat, and notes what is asked.
+/// Has an invitation and a direct chat, and notes what is asked.
 #[derive(Debug, Default)]
-struct Host {
-    asked: Mutex<Vec<String>>,
-}
+pub(super) struct Host(Notes);
 
 impl Host {
-    fn note(&self, what: impl Into<String>) {
-        self.asked.lock().unwrap().push(what.into());
-    }
-
     fn chat(&self, user: &UserId) -> Direct {
         Direct {
             user: user.clone(),
@@ -61,7 +54,7 @@ impl Rooms for Host {
     }
 
     async fn accept(&self, room: &RoomId) -> Result<(), RoomsError> {
-        self.note(format!("accept {room}"));
+        self.0.note(format!("accept {room}"));
         Ok(())
     }
 
@@ -77,12 +70,12 @@ impl Rooms for Host {
     }
 
     async fn leave(&self, room: &RoomId) -> Result<(), RoomsError> {
-        self.note(format!("leave {room}"));
+        self.0.note(format!("leave {room}"));
         Ok(())
     }
 
     async fn make_room(&self, wanted: &NewRoom) -> Result<MadeRoom, RoomsError> {
-        self.note(format!("make {} {:?}", wanted.name, wanted.topic));
+        self.0.note(format!("make {} {:?}", wanted.name, wanted.topic));
         Ok(MadeRoom {
             room: RoomId::new("!new:hs"),
             invited: Vec::new(),
@@ -95,7 +88,7 @@ impl Rooms for Host {
         user: &UserId,
         greeting: Option<&str>,
     ) -> Result<Direct, RoomsError> {
-        self.note(format!("open {user} {greeting:?}"));
+        self.0.note(format!("open {user} {greeting:?}"));
         Ok(self.chat(user))
     }
 
@@ -104,42 +97,9 @@ impl Rooms for Host {
     }
 }
 
-#[async_trait]
-impl Session for Host {
-    async fn wait(&self) -> Result<(), Fault> {
-        std::future::pending().await
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        Ok(Arrivals::default())
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn close(&self) {}
-
-    fn rooms(&self) -> Option<&dyn Rooms> {
-        Some(self)
-    }
-}
-
-async fn up() -> (Launcher, Arc<Host>) {
-    let launcher = Launcher::start().await;
-    let host = Arc::new(Host::default());
-    let session: Arc<dyn Session> = host.clone();
-    launcher.board.report(&a()).set_session(Some(&session));
-    (launcher, host)
-}
-
 #[tokio::test]
 async fn invitations_are_listed_with_the_reason_and_answered() {
-    let (launcher, host) = up().await;
+    let (launcher, session) = up().await;
     let client = launcher.client();
     let listed = serde_json::to_value(client.invites(&a()).await.unwrap()).unwrap();
     assert_eq!(
@@ -155,12 +115,12 @@ async fn invitations_are_listed_with_the_reason_and_answered() {
     let leave = LeaveRequest { room_id: RoomId::new("!a:x") };
     client.leave_room(&a(), &leave).await.unwrap();
     assert!(client.rooms(&a()).await.unwrap_err().to_string().contains("gone"));
-    assert_eq!(*host.asked.lock().unwrap(), ["accept !a:x", "leave !a:x"]);
+    assert_eq!(session.host.0.taken(), ["accept !a:x", "leave !a:x"]);
 }
 
 #[tokio::test]
 async fn rooms_and_direct_chats_are_made_and_shown() {
-    let (launcher, host) = up().await;
+    let (launcher, session) = up().await;
     let client = launcher.client();
     let alice = UserId::new("@alice:hs");
     let request = RoomRequest {
@@ -185,13 +145,13 @@ async fn rooms_and_direct_chats_are_made_and_shown() {
     );
     assert!(!opened.is_readable());
     assert!(client.direct(&a(), &ask(true)).await.unwrap().is_readable());
-    let asked = host.asked.lock().unwrap().clone();
+    let asked = session.host.0.taken();
     assert_eq!(asked, ["make War room Some(\"now\")", "open @alice:hs Some(\"hello\")"]);
 }
 
 #[tokio::test]
 async fn what_is_no_room_user_or_text_is_not_taken() {
-    let (launcher, host) = up().await;
+    let (launcher, session) = up().await;
     let client = launcher.client();
     let leave = LeaveRequest { room_id: RoomId::new("#alias:hs") };
     assert!(client.leave_room(&a(), &leave).await.is_err());
@@ -205,5 +165,5 @@ async fn what_is_no_room_user_or_text_is_not_taken() {
         };
         assert!(client.direct(&a(), &request).await.is_err(), "{user}");
     }
-    assert!(host.asked.lock().unwrap().is_empty());
+    assert!(session.host.0.taken().is_empty());
 }

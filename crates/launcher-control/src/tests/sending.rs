@@ -3,21 +3,15 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use launcher_core::{
-    fault::Fault,
-    names::{EventId, RoomId},
-};
-use launcher_runtime::ports::{
-    Answer, Arrivals, Notice, SendFault, Session,
-    outbox::{Outbox, OutboxError, Outgoing, OutgoingContent, Sent},
-};
+use launcher_core::names::{EventId, RoomId};
+use launcher_runtime::ports::outbox::{Outbox, OutboxError, Outgoing, OutgoingContent, Sent};
 
 use super::*;
 use crate::wire::{FileQuery, MessageRequest, SentReply};
 
-/// Notes what it is given; says no to one room.
+/// Notes what it is given; says no to one room, and never ends for another.
 #[derive(Debug, Default)]
-struct Sender(Mutex<Vec<Outgoing>>);
+pub(super) struct Sender(Mutex<Vec<Outgoing>>);
 
 #[async_trait]
 impl Outbox for Sender {
@@ -29,44 +23,17 @@ impl Outbox for Sender {
         if message.target.as_str() == "!away" {
             return Err(OutboxError::Late { detail: "502".to_owned() });
         }
-        let mut all = self.0.lock().unwrap();
-        let sent_before = all.iter().any(|sent| sent.key == message.key);
-        all.push(message.clone());
+        let sent_before = {
+            let mut all = self.0.lock().unwrap();
+            let known = all.iter().any(|sent| sent.key == message.key);
+            all.push(message.clone());
+            known
+        };
+        if message.target.as_str() == "!slow" {
+            std::future::pending::<()>().await;
+        }
         Ok(Sent { event: EventId::new("$e"), room: RoomId::new("!r"), sent_before })
     }
-}
-
-#[async_trait]
-impl Session for Sender {
-    async fn wait(&self) -> Result<(), Fault> {
-        std::future::pending().await
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        Ok(Arrivals::default())
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn close(&self) {}
-
-    fn outbox(&self) -> Option<&dyn Outbox> {
-        Some(self)
-    }
-}
-
-async fn up() -> (Launcher, Arc<Sender>) {
-    let launcher = Launcher::start().await;
-    let sender = Arc::new(Sender::default());
-    let session: Arc<dyn Session> = sender.clone();
-    launcher.board.report(&a()).set_session(Some(&session));
-    (launcher, sender)
 }
 
 fn text(room: &str, text: &str) -> MessageRequest {
@@ -92,13 +59,13 @@ fn file(room: &str) -> FileQuery {
 
 #[tokio::test]
 async fn a_message_reaches_the_agent_as_it_was_given() {
-    let (launcher, sender) = up().await;
+    let (launcher, session) = up().await;
     let client = launcher.client();
     let reply = client.send(&a(), &text("#room:hs", "**hi**\n")).await.unwrap();
     let expected = SentReply { event_id: "$e".into(), room_id: "!r".into(), sent_before: false };
     assert_eq!(reply, expected);
     assert!(client.send(&a(), &text("#room:hs", "**hi**\n")).await.unwrap().sent_before);
-    let given = sender.0.lock().unwrap()[0].clone();
+    let given = session.sender.0.lock().unwrap()[0].clone();
     assert_eq!((given.target.as_str(), given.notice), ("#room:hs", true));
     assert_eq!(given.thread, Some(EventId::new("$root")));
     assert_eq!(given.content, OutgoingContent::Text("**hi**\n".into()));
@@ -106,10 +73,10 @@ async fn a_message_reaches_the_agent_as_it_was_given() {
 
 #[tokio::test]
 async fn a_file_reaches_the_agent_byte_by_byte() {
-    let (launcher, sender) = up().await;
+    let (launcher, session) = up().await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
     launcher.client().send_file(&a(), &file("@alice:hs"), bytes.clone()).await.unwrap();
-    let given = sender.0.lock().unwrap()[0].clone();
+    let given = session.sender.0.lock().unwrap()[0].clone();
     let OutgoingContent::File(found) = &given.content else { panic!("{given:?}") };
     assert!(found.bytes == bytes);
     assert_eq!((found.name.as_str(), found.content_type.as_str()), ("ä b.png", "image/png"));
@@ -118,7 +85,7 @@ async fn a_file_reaches_the_agent_byte_by_byte() {
 
 #[tokio::test]
 async fn what_is_not_sent_says_why() {
-    let (launcher, _sender) = up().await;
+    let (launcher, _session) = up().await;
     let client = launcher.client();
     let refused = refusal(client.send(&a(), &text("!closed", "x")).await);
     assert_eq!(refused, Refusal::new("it is not in it", "invite it"));
@@ -130,8 +97,26 @@ async fn what_is_not_sent_says_why() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_being_sent_is_not_waited_for_long_when_its_agent_ends() {
+    let (launcher, session) = up().await;
+    let (client, agent, message) = (launcher.client(), a(), text("!slow", "x"));
+    let end = async {
+        while session.sender.0.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        launcher.board.report(&agent).set_session(None);
+    };
+    let both = async { tokio::join!(client.send(&agent, &message), end) };
+    let (sent, ()) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    let refused = refusal(sent);
+    assert_eq!(refused.reason, "a was stopped before it was done");
+    assert!(refused.action.unwrap().contains("repeat the command"));
+    assert_eq!(Arc::strong_count(&session), 1, "the session was kept");
+}
+
+#[tokio::test]
 async fn a_message_that_is_none_is_not_taken() {
-    let (launcher, sender) = up().await;
+    let (launcher, session) = up().await;
     let client = launcher.client();
     let long = "x".repeat(70_000);
     for request in [
@@ -152,5 +137,5 @@ async fn a_message_that_is_none_is_not_taken() {
     ] {
         refusal(client.send_file(&a(), &query, vec![1]).await);
     }
-    assert!(sender.0.lock().unwrap().is_empty());
+    assert!(session.sender.0.lock().unwrap().is_empty());
 }

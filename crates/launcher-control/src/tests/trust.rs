@@ -6,25 +6,13 @@ use launcher_core::{
     names::{DeviceId, UserId},
     trust::{Decided, Method},
 };
-use launcher_runtime::ports::{Session, trust::Stage};
+use launcher_runtime::ports::trust::Stage;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{
-    trustee::{Trustee, emojis},
-    *,
-};
+use super::{trustee::emojis, *};
 use crate::wire::{
     AnswerWord, StageReply, TrustAction, TrustRequest, VerificationReply, VerificationRequest,
 };
-
-/// A launcher whose agent is up.
-async fn up() -> (Launcher, Arc<Trustee>) {
-    let launcher = Launcher::start().await;
-    let trustee = Arc::new(Trustee::default());
-    let session: Arc<dyn Session> = trustee.clone();
-    launcher.board.report(&a()).set_session(Some(&session));
-    (launcher, trustee)
-}
 
 fn order(action: TrustAction, user: &str, device: Option<&str>) -> TrustRequest {
     TrustRequest { action, user: UserId::new(user), device: device.map(DeviceId::new) }
@@ -35,16 +23,16 @@ fn request(method: Method) -> VerificationRequest {
 }
 
 /// A launcher with a verification that waits for the other side.
-async fn asked() -> (Launcher, Arc<Trustee>, VerificationReply) {
-    let (launcher, trustee) = up().await;
+async fn asked() -> (Launcher, Arc<Connected>, VerificationReply) {
+    let (launcher, session) = up().await;
     let begun = launcher.client().begin_verification(&a(), &request(Method::Emoji)).await.unwrap();
     assert_eq!((begun.number, begun.revision, &begun.stage), (1, 1, &StageReply::Waiting));
-    (launcher, trustee, begun)
+    (launcher, session, begun)
 }
 
 #[tokio::test]
 async fn whom_an_agent_trusts_is_shown_and_changed() {
-    let (launcher, _trustee) = up().await;
+    let (launcher, _session) = up().await;
     let client = launcher.client();
     let shown = client.trust(&a()).await.unwrap();
     let json = serde_json::to_value(&shown).unwrap();
@@ -78,7 +66,7 @@ async fn whom_an_agent_trusts_is_shown_and_changed() {
 
 #[tokio::test]
 async fn an_order_that_cannot_be_carried_out_says_what_helps() {
-    let (launcher, _trustee) = up().await;
+    let (launcher, _session) = up().await;
     let client = launcher.client();
     for (order, reason, action) in [
         (
@@ -123,7 +111,7 @@ async fn an_agent_that_is_not_up_is_told_as_status_tells_it() {
 
 #[tokio::test]
 async fn a_verification_is_followed_while_it_goes_on() {
-    let (launcher, trustee, begun) = asked().await;
+    let (launcher, session, begun) = asked().await;
     let (client, agent) = (launcher.client(), a());
     assert_eq!(client.verifications(&a()).await.unwrap(), [begun]);
     // Nothing happens: the wait ends.
@@ -132,10 +120,10 @@ async fn a_verification_is_followed_while_it_goes_on() {
     // Longer than one look takes.
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let change = async {
-        trustee.looked_at(2).await;
+        session.trustee.looked_at(2).await;
         // Another command at the same time is not in the way.
         client.trust(&agent).await.unwrap();
-        trustee.set(1, emojis());
+        session.trustee.set(1, emojis());
     };
     let (shown, ()) = tokio::join!(follow, change);
     let shown = shown.unwrap();
@@ -143,14 +131,14 @@ async fn a_verification_is_followed_while_it_goes_on() {
     assert_eq!((emojis.len(), emojis[0].description.as_str()), (7, "Dog"));
     let confirmed = client.answer_verification(&a(), 1, AnswerWord::Match).await.unwrap();
     assert_eq!((confirmed.revision, &confirmed.stage), (3, &StageReply::Confirmed));
-    trustee.set(1, Stage::Done);
+    session.trustee.set(1, Stage::Done);
     let done = client.verification(&a(), 1, 3, Duration::from_secs(20)).await.unwrap();
     assert!(done.stage.is_over());
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_verification_is_said() {
-    let (launcher, _trustee, _) = asked().await;
+    let (launcher, _session, _) = asked().await;
     let client = launcher.client();
     let refused = refusal(client.verification(&a(), 7, 0, Duration::ZERO).await);
     assert_eq!(refused.reason, "there is no verification 7");
@@ -168,22 +156,21 @@ async fn what_is_wrong_with_a_verification_is_said() {
 
 #[tokio::test]
 async fn nobody_waits_for_an_agent_that_ends_or_a_launcher_that_stops() {
-    let (launcher, trustee, _) = asked().await;
+    let (launcher, session, _) = asked().await;
     let (client, agent) = (launcher.client(), a());
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let end = async {
-        trustee.looked_at(1).await;
+        session.trustee.looked_at(1).await;
         launcher.board.report(&agent).set_session(None);
     };
     let (followed, ()) = tokio::join!(follow, end);
     assert!(refusal(followed).reason.starts_with("a cannot be asked now (parked)"));
-    assert_eq!(Arc::strong_count(&trustee), 1, "a session was kept");
+    assert_eq!(Arc::strong_count(&session), 1, "a session was kept");
 
-    let session: Arc<dyn Session> = trustee.clone();
-    launcher.board.report(&agent).set_session(Some(&session));
+    launcher.connect(&session);
     let follow = client.verification(&agent, 1, 1, Duration::from_secs(20));
     let stop = async {
-        trustee.looked_at(1).await;
+        session.trustee.looked_at(1).await;
         launcher.stop.ask();
     };
     let (followed, ()) = tokio::join!(follow, stop);
@@ -221,13 +208,13 @@ async fn what_operators_do_is_logged_without_what_they_compare() {
     // As long as there is one logger only, a test on another thread that comes
     // first to a line turns it off for everybody.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
-    let (launcher, trustee, _) = asked().await;
+    let (launcher, session, _) = asked().await;
     let client = launcher.client();
     let approve = order(TrustAction::Approve, "@alice:hs.test", Some("PHONE"));
     client.decide(&a(), &approve).await.unwrap();
-    trustee.set(1, emojis());
+    session.trustee.set(1, emojis());
     client.answer_verification(&a(), 1, AnswerWord::Match).await.unwrap();
-    trustee.set(1, Stage::Code(b"hunter2".to_vec()));
+    session.trustee.set(1, Stage::Code(b"hunter2".to_vec()));
     client.answer_verification(&a(), 1, AnswerWord::Cancel).await.unwrap();
     let refused = order(TrustAction::Block, "@alice:hs.test", Some("X"));
     refusal(client.decide(&a(), &refused).await);

@@ -1,16 +1,15 @@
-//! A session that has nothing but a trust ledger and verifications.
+//! A trust ledger and verifications.
 
 use std::{sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
     fault::Fault,
-    names::{DeviceId, EventId, UserId},
+    names::{DeviceId, UserId},
     trust::{Method, Order, SeenDevice, SeenIdentity, SeenUser, UserRecord, carry_out, reconcile},
 };
-use launcher_runtime::ports::{
-    Answer, Arrivals, Notice, SendFault, Session,
-    trust::{Emoji, Partner, Stage, Trust, TrustError, Verification, VerificationAnswer},
+use launcher_runtime::ports::trust::{
+    Emoji, Partner, Stage, Trust, TrustError, Verification, VerificationAnswer,
 };
 use tokio::sync::watch;
 
@@ -164,30 +163,5 @@ impl Trust for Trustee {
             VerificationAnswer::Cancel => cancelled("m.user"),
         };
         self.set(number, stage).ok_or_else(|| unknown(number))
-    }
-}
-
-#[async_trait]
-impl Session for Trustee {
-    async fn wait(&self) -> Result<(), Fault> {
-        std::future::pending().await
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        Ok(Arrivals::default())
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$e"))
-    }
-
-    async fn close(&self) {}
-
-    fn trust(&self) -> Option<&dyn Trust> {
-        Some(self)
     }
 }

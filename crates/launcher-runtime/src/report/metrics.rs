@@ -18,8 +18,9 @@ pub(super) struct Counted {
     sent: AtomicU64,
     latency: Mutex<Latency>,
     queued: AtomicU64,
-    /// One more than the number, so that zero is "nobody knows".
+    /// These two: one more than the number, so that zero is "nobody knows".
     one_time_keys: AtomicU64,
+    resets: AtomicU64,
 }
 
 /// What `Counted` has at one moment.
@@ -35,6 +36,8 @@ pub struct AgentMetrics {
     pub queued: u64,
     /// One-time keys that the server has for the device, as it last said.
     pub one_time_keys: Option<u64>,
+    /// How often the agent became a new device, once that was looked up.
+    pub resets: Option<u64>,
 }
 
 impl Counted {
@@ -56,6 +59,14 @@ impl Counted {
         self.one_time_keys.store(count.saturating_add(1), Ordering::Relaxed);
     }
 
+    pub(super) fn set_resets(&self, count: u64) {
+        self.resets.store(count.saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn resets(&self) -> Option<u64> {
+        self.resets.load(Ordering::Relaxed).checked_sub(1)
+    }
+
     pub(super) fn snapshot(&self) -> AgentMetrics {
         let undecryptable = self.undecryptable.lock().unwrap_or_else(PoisonError::into_inner);
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,6 +76,7 @@ impl Counted {
             send_latency: latency.clone(),
             queued: self.queued.load(Ordering::Relaxed),
             one_time_keys: self.one_time_keys.load(Ordering::Relaxed).checked_sub(1),
+            resets: self.resets(),
         }
     }
 }

@@ -24,7 +24,7 @@ use memory::{Memory, MemoryJournals};
 
 mod memory;
 
-/// Agents are told apart by what their name starts with.
+/// Agents are told apart by their name.
 #[derive(Debug, Default)]
 struct Trouble {
     connects: AtomicU32,
@@ -50,109 +50,72 @@ impl Connector for Trouble {
                 user: "@u:hs".into(),
                 password: false,
             }),
-            "breaks" => Ok(Arc::new(Breaking {
+            name => Ok(Arc::new(Scripted {
+                name: name.to_owned(),
                 waits: AtomicU32::new(0),
                 sending: self.sending.clone(),
                 closed_while_sending: self.closed_while_sending.clone(),
             })),
-            "deaf" => Ok(Arc::new(Deaf)),
-            "stuck" => Ok(Arc::new(Stuck { waits: AtomicU32::new(0) })),
-            name => Ok(Arc::new(Quiet { talks: name == "talks", said: AtomicU32::new(0) })),
         }
     }
 }
 
-/// Hears one message, if it `talks`, and then nothing for ever.
-struct Quiet {
-    talks: bool,
-    said: AtomicU32,
+/// A session that does what its agent's name says: `talks`, `stuck` and `breaks`
+/// hear one message, all others nothing.
+struct Scripted {
+    name: String,
+    waits: AtomicU32,
+    sending: Arc<AtomicU32>,
+    closed_while_sending: Arc<AtomicU32>,
 }
 
 #[async_trait]
-impl Session for Quiet {
+impl Session for Scripted {
     async fn wait(&self) -> Result<(), Fault> {
-        if self.talks && self.said.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(());
+        let is_first = self.waits.fetch_add(1, Ordering::Relaxed) == 0;
+        match self.name.as_str() {
+            // There is always news.
+            "deaf" => Ok(()),
+            "talks" | "stuck" | "breaks" if is_first => Ok(()),
+            "breaks" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Err(Fault::StoreFailed { detail: "on purpose".into() })
+            }
+            "bursts" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                panic!("on purpose")
+            }
+            _ => std::future::pending().await,
         }
-        std::future::pending().await
     }
 
     async fn read(&self) -> Result<Arrivals, Fault> {
+        if self.name == "deaf" {
+            std::future::pending::<()>().await;
+        }
         Ok(Arrivals {
             intake: Intake { heard: vec![heard("$e")], ..Intake::default() },
             ..Arrivals::default()
         })
     }
 
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$notice"))
-    }
-
     async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$answer"))
-    }
-
-    async fn close(&self) {}
-}
-
-/// Hears one message, and breaks while the answer is being sent, which never ends.
-struct Breaking {
-    waits: AtomicU32,
-    sending: Arc<AtomicU32>,
-    closed_while_sending: Arc<AtomicU32>,
-}
-
-/// There is always news, and reading it never ends.
-struct Deaf;
-
-#[async_trait]
-impl Session for Deaf {
-    async fn wait(&self) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        std::future::pending().await
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$answer"))
-    }
-
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        Ok(EventId::new("$notice"))
-    }
-
-    async fn close(&self) {}
-}
-
-/// Hears one message; what it sends never arrives.
-struct Stuck {
-    waits: AtomicU32,
-}
-
-#[async_trait]
-impl Session for Stuck {
-    async fn wait(&self) -> Result<(), Fault> {
-        if self.waits.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(());
+        self.sending.fetch_add(1, Ordering::Relaxed);
+        let _sending = Sending(self.sending.clone());
+        if matches!(self.name.as_str(), "stuck" | "breaks") {
+            std::future::pending::<()>().await;
         }
-        std::future::pending().await
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        Quiet { talks: true, said: AtomicU32::new(0) }.read().await
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        std::future::pending().await
+        Ok(EventId::new("$answer"))
     }
 
     async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        std::future::pending().await
+        Ok(EventId::new("$notice"))
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.closed_while_sending
+            .fetch_add(self.sending.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// Counts a send that is under way, until it is dropped.
@@ -161,36 +124,6 @@ struct Sending(Arc<AtomicU32>);
 impl Drop for Sending {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl Session for Breaking {
-    async fn wait(&self) -> Result<(), Fault> {
-        if self.waits.fetch_add(1, Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        Err(Fault::StoreFailed { detail: "on purpose".into() })
-    }
-
-    async fn send_notice(&self, _notice: &Notice) -> Result<EventId, SendFault> {
-        std::future::pending().await
-    }
-
-    async fn read(&self) -> Result<Arrivals, Fault> {
-        Quiet { talks: true, said: AtomicU32::new(0) }.read().await
-    }
-
-    async fn send(&self, _answer: &Answer) -> Result<EventId, SendFault> {
-        self.sending.fetch_add(1, Ordering::Relaxed);
-        let _sending = Sending(self.sending.clone());
-        std::future::pending().await
-    }
-
-    async fn close(&self) {
-        self.closed_while_sending
-            .fetch_add(self.sending.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -534,6 +467,36 @@ async fn a_held_agent_rests_and_goes_on_when_it_is_let_go() {
     drop(held);
     stage.wait_for("calm", AgentState::Running).await;
     assert!(stage.end().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_was_told_to_end_serves_no_operator_any_more() {
+    let stage = Stage::start(&["talks"], Duration::from_secs(30)).await;
+    stage.wait_until(|stage| stage.journal("talks").tries() == 1).await;
+    let agent: AgentId = "talks".parse().unwrap();
+    let report = stage.board.report(&agent);
+    let session = report.session().unwrap();
+    let over = async {
+        report.let_go(&session).await;
+        assert!(report.session().is_none());
+        assert_eq!(stage.journal("talks").outcome(), None, "the answer is still being made");
+    };
+    let (held, ()) = tokio::join!(hold(&stage.orders, agent), over);
+    assert_eq!(stage.journal("talks").outcome(), Some(Outcome::Done));
+    drop(held.unwrap());
+    assert!(stage.end().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ended_in_a_panic_serves_no_operator_any_more() {
+    let stage = Stage::start(&["bursts"], Duration::ZERO).await;
+    stage.wait_for("bursts", AgentState::Running).await;
+    let report = stage.board.report(&"bursts".parse().unwrap());
+    let session = report.session().unwrap();
+    stage.wait_for("bursts", AgentState::Backoff).await;
+    report.let_go(&session).await;
+    assert!(report.session().is_none());
+    assert_eq!(stage.end().await, []);
 }
 
 #[tokio::test(start_paused = true)]

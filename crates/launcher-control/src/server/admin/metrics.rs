@@ -96,17 +96,19 @@ impl Page {
         Ok(())
     }
 
-    /// A counter with one value per agent; `_total` is put behind its name.
+    /// A counter with one value per agent, or none; `_total` is put behind its name.
     fn counter(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        value: impl Fn(&Agent) -> u64,
+        value: impl Fn(&Agent) -> Option<u64>,
     ) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for agent in &self.agents {
-            count(family.encode_family(&of(agent))?, value(agent))?;
+            if let Some(value) = value(agent) {
+                count(family.encode_family(&of(agent))?, value)?;
+            }
         }
         Ok(())
     }
@@ -133,13 +135,15 @@ impl Page {
     fn messages(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Messages that called for an answer";
         let name = "launcher_agent_messages_received";
-        self.counter(encoder, name, help, |agent| agent.status.received)?;
+        self.counter(encoder, name, help, |agent| Some(agent.status.received))?;
         let help = "Messages that were answered";
         let name = "launcher_agent_messages_answered";
-        self.counter(encoder, name, help, |agent| agent.status.answered)?;
+        self.counter(encoder, name, help, |agent| Some(agent.status.answered))?;
         let help =
             "Messages that the homeserver accepted: answers, notices, and what operators sent";
-        self.counter(encoder, "launcher_agent_messages_sent", help, |agent| agent.metrics.sent)?;
+        self.counter(encoder, "launcher_agent_messages_sent", help, |agent| {
+            Some(agent.metrics.sent)
+        })?;
         let help = "Messages and notices that are worked on or wait for their turn";
         let queued = |agent: &Agent| Some(agent.metrics.queued as f64);
         self.gauge(encoder, "launcher_agent_queue_depth", help, queued)?;
@@ -188,8 +192,9 @@ impl Page {
         let help = "Whether keys are backed up on the homeserver";
         let backup = |agent: &Agent| Some(f64::from(agent.status.facts.backup_version.is_some()));
         self.gauge(encoder, "launcher_agent_backup", help, backup)?;
-        let help = "How often the agent became a new device";
-        self.counter(encoder, "launcher_agent_resets", help, |agent| agent.status.resets)
+        // Zero before it is known would look like so many resets at every start.
+        let help = "How often the agent became a new device; absent until it has started";
+        self.counter(encoder, "launcher_agent_resets", help, |agent| agent.metrics.resets)
     }
 
     /// A gauge in seconds.

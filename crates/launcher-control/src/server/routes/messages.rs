@@ -1,14 +1,17 @@
 //! What an agent is to send, and which parked agents are known about.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{DefaultBodyLimit, Path, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
     routing::post,
 };
 use launcher_core::names::EventId;
 use launcher_runtime::ports::outbox::{Attachment, Outgoing, OutgoingContent};
+use tokio::time::timeout;
 
 use super::{Answer, Body, No, agent, not_taken, read};
 use crate::{
@@ -23,6 +26,10 @@ use crate::{
 
 /// A text and its JSON, in which a character can take six.
 const BODY_LIMIT: usize = 6 * TEXT_LIMIT + 4 * 1024;
+
+/// How long a file may take to arrive. It comes from this host, and meanwhile no
+/// other one is taken.
+const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// Those below `/v1/agents/{id}`.
 pub(super) fn routes() -> Router<Desk> {
@@ -67,11 +74,7 @@ async fn send_file(
     }
     let (agent, target, key) = (agent(&id)?, target(&query.room)?, key(query.key)?);
     let _place = desk.place_for_file().await;
-    let bytes = to_bytes(request.into_body(), FILE_LIMIT).await.map_err(|_| {
-        let limit = FILE_LIMIT >> 20;
-        let reason = format!("the file did not arrive as a whole, or has more than {limit} MiB");
-        No(StatusCode::PAYLOAD_TOO_LARGE, Refusal { reason, action: None })
-    })?;
+    let bytes = arrived(request.into_body(), ARRIVAL).await?;
     let message = Outgoing {
         target,
         key,
@@ -85,6 +88,20 @@ async fn send_file(
         }),
     };
     Ok(Json(desk.send(&agent, &message).await?.into()))
+}
+
+/// The body, if it comes as a whole in this time.
+async fn arrived(body: axum::body::Body, within: Duration) -> Result<Bytes, No> {
+    let late = |_| {
+        let reason = format!("the file did not arrive within {} s", within.as_secs());
+        No(StatusCode::REQUEST_TIMEOUT, Refusal::new(reason, "repeat the command"))
+    };
+    let bytes = timeout(within, to_bytes(body, FILE_LIMIT)).await.map_err(late)?;
+    bytes.map_err(|_| {
+        let limit = FILE_LIMIT >> 20;
+        let reason = format!("the file did not arrive as a whole, or has more than {limit} MiB");
+        No(StatusCode::PAYLOAD_TOO_LARGE, Refusal { reason, action: None })
+    })
 }
 
 async fn acknowledge(
@@ -107,5 +124,26 @@ fn key(key: String) -> Result<String, No> {
     match key.is_empty() || key.len() > KEY_LIMIT {
         true => Err(not_taken(StatusCode::UNPROCESSABLE_ENTITY)),
         false => Ok(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::body::Body;
+    use futures_util::stream::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_does_not_come_is_not_waited_for_for_ever() {
+        let never = Body::from_stream(pending::<io::Result<Bytes>>());
+        let waited = timeout(ARRIVAL / 2, arrived(never, Duration::from_millis(10))).await;
+        let No(status, refusal) = waited.unwrap().unwrap_err();
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+        assert!(refusal.reason.contains("did not arrive"), "{refusal}");
+        let whole = arrived(Body::from("x"), ARRIVAL).await;
+        assert_eq!(whole.ok().as_deref(), Some(&b"x"[..]));
     }
 }
