@@ -11,7 +11,7 @@ use launcher_runtime::ports::{
     rooms::{Direct, Invitation, JoinedRoom, MadeRoom, NewRoom, Rooms},
 };
 
-use super::{Denied, Desk, trust::About};
+use super::{Denied, Desk, about::About};
 use crate::wire::InviteAction;
 
 impl Desk {
@@ -59,6 +59,7 @@ impl Desk {
         agent: &AgentId,
         wanted: &NewRoom,
     ) -> Result<MadeRoom, Denied> {
+        About::agent(agent).began("room_make");
         let made = async {
             let session = self.session(agent)?;
             self.in_time(agent, self.rooms_of(agent, &session)?.make_room(wanted)).await
@@ -74,6 +75,7 @@ impl Desk {
         user: &UserId,
         greeting: Option<&str>,
     ) -> Result<Direct, Denied> {
+        About { user: Some(user), ..About::agent(agent) }.began("direct_open");
         let opened = async {
             let session = self.session(agent)?;
             let rooms = self.rooms_of(agent, &session)?;
