@@ -4,6 +4,8 @@ use std::{fmt, io::Write, process::ExitCode};
 
 use launcher_control::wire::Refusal;
 
+use crate::table::harmless;
+
 /// The exit status. Wrong usage (2) is clap's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -64,11 +66,16 @@ pub(crate) fn say_error(error: &anyhow::Error) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
     }
-    say(&format!("error: {text}"));
+    // A server may have written a part of it.
+    say(&harmless_lines(&format!("error: {text}")));
     let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
     if let Some(action) = refusal.and_then(|refusal| refusal.action.as_deref()) {
-        say(&format!("do: {action}"));
+        say(&harmless_lines(&format!("do: {action}")));
     }
+}
+
+fn harmless_lines(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line to standard error. A closed one is nobody's problem.
