@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 .PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench install-testbed
 
@@ -15,22 +16,21 @@ PREFIX ?= /usr/local
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/launcher
 PLACE = $(DESTDIR)$(PREFIX)
 
-# Builds nothing: whoever may install need not have a compiler.
+# Builds nothing: whoever may install need not have a compiler. Modes are said,
+# so that everybody may read what root installs under a umask of 077.
 install: ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
 	@test -x $(RELEASE) || { echo "$(RELEASE) is not there: run \`make build\` first" >&2; exit 1; }
 	@commit=$$(git rev-parse --short=12 HEAD 2>/dev/null || true); \
 	case "$$($(RELEASE) --version)" in *"$$commit"*) ;; \
 	*) echo "$(RELEASE) was built from another commit: run \`make build\` first" >&2; exit 1;; esac
 	install -Dm755 $(RELEASE) "$(PLACE)/bin/launcher"
-	install -d "$(PLACE)/share/man/man1"
+	install -dm755 "$(PLACE)/share/man/man1"
 	$(RELEASE) man --output "$(PLACE)/share/man/man1"
 	chmod 644 "$(PLACE)"/share/man/man1/launcher.1 "$(PLACE)"/share/man/man1/launcher-*.1
-	install -d "$(PLACE)/share/bash-completion/completions" "$(PLACE)/share/zsh/site-functions" "$(PLACE)/share/fish/vendor_completions.d"
-	$(RELEASE) completions bash > "$(PLACE)/share/bash-completion/completions/launcher"
-	$(RELEASE) completions zsh > "$(PLACE)/share/zsh/site-functions/_launcher"
-	$(RELEASE) completions fish > "$(PLACE)/share/fish/vendor_completions.d/launcher.fish"
-	install -d "$(PLACE)/lib/systemd/system"
-	sed 's#/usr/local/bin/#$(PREFIX)/bin/#' docs/operations/launcher.service > "$(PLACE)/lib/systemd/system/launcher.service"
+	$(RELEASE) completions bash | install -Dm644 /dev/stdin "$(PLACE)/share/bash-completion/completions/launcher"
+	$(RELEASE) completions zsh | install -Dm644 /dev/stdin "$(PLACE)/share/zsh/site-functions/_launcher"
+	$(RELEASE) completions fish | install -Dm644 /dev/stdin "$(PLACE)/share/fish/vendor_completions.d/launcher.fish"
+	sed 's#/usr/local/bin/#$(PREFIX)/bin/#' docs/operations/launcher.service | install -Dm644 /dev/stdin "$(PLACE)/lib/systemd/system/launcher.service"
 
 uninstall: ## Removes what install put below PREFIX; agents and settings stay
 	rm -f "$(PLACE)/bin/launcher" "$(PLACE)"/share/man/man1/launcher.1 "$(PLACE)"/share/man/man1/launcher-*.1

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod examples;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use launcher_control::wire::{TrustAction, message::KEY_LIMIT};
 use launcher_core::{
     agent::AgentId,
     names::{DeviceId, EventId, RoomId, UserId},
+    secret::Secret,
     target::Target,
 };
 
@@ -22,7 +25,8 @@ use crate::{
     name = "launcher",
     version,
     long_version = facts::LONG_VERSION,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 done; 1 failed; 2 wrong usage; 78 bad configuration"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -35,14 +39,18 @@ pub(crate) enum Command {
     ///
     /// Folders that are added, edited or removed while it runs are started,
     /// restarted or stopped; SIGHUP reads all files again.
+    #[command(after_help = examples::RUN)]
     Run(Run),
     /// Reads every file and prints every problem, and starts nothing
     ///
-    /// Exits 0 if there is no problem and 78 if there is one.
-    Check(Files),
+    /// Each problem is `file:line:column: error: key: what`, with the line and what
+    /// helps. Exits 0 if there is no problem and 78 if there is one.
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
     /// Shows how the running launcher's agents are
     ///
     /// Exits 1 if no launcher runs on this configuration.
+    #[command(after_help = examples::STATUS)]
     Status(Status),
     /// Makes an agent: its account, its secrets and its folder
     ///
@@ -51,12 +59,14 @@ pub(crate) enum Command {
     /// asked for. Secrets go into `.env` before the server hears of them, and
     /// the folder comes last: after a kill, the same command goes on where it
     /// was. A launcher that runs takes the agent up; else `launcher run` does.
+    #[command(after_help = examples::NEW)]
     New(Box<New>),
     /// Looks at everything that can be wrong about agents, and changes nothing
     ///
     /// Each line has a mark: ok, `!` for what is not what is best or could not
     /// be looked at, FAIL for what has to be put right; and below it what
     /// helps. Exits 1 if anything is marked FAIL.
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Says what an error line means, what follows from it, and what helps
     ///
@@ -70,22 +80,35 @@ pub(crate) enum Command {
     ///
     /// Needs no configuration and no running launcher, and sends nothing
     /// anywhere. Exits 1 if nothing is known about the text.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(Explain),
     /// Lists an agent's crypto stores that were put aside, or removes them
+    ///
+    /// A store is put aside when the agent becomes a new device, and kept because
+    /// only its keys open some old messages. --prune removes those from which
+    /// nothing is to be had any more.
+    #[command(after_help = examples::STORES)]
     Stores(Stores),
     /// Lists the devices of an agent's account, or removes stale ones
+    ///
+    /// Stale are devices of earlier lives of this agent; devices that somebody
+    /// else has logged in are never removed. Some servers ask for the password
+    /// for that, which has to be configured then.
+    #[command(after_help = examples::DEVICES)]
     Devices(Devices),
     /// Makes an agent a new device
     ///
     /// Its crypto store is put aside and kept. A launcher that runs the agent
     /// does the work, and goes on with the agent after that; others are not
     /// disturbed. Waits until the new device is ready.
+    #[command(after_help = examples::RESET)]
     Reset(Reset),
     /// Shows an agent's recovery key, once, or takes one
     ///
     /// The key opens the account's secret storage: its signing keys and its key
     /// backup. It is shown at a terminal only, and only once: write it down.
     /// The agent rests meanwhile.
+    #[command(after_help = examples::RECOVERY)]
     Recovery(Recovery),
     /// Changes the pickle key, under which an agent's files are sealed
     ///
@@ -95,6 +118,7 @@ pub(crate) enum Command {
     /// launcher that runs the agent starts it with that. Elsewhere it says what
     /// to change. Both keys work until the agent is started with
     /// the new one.
+    #[command(after_help = examples::REKEY)]
     Rekey(Rekey),
     /// Writes an agent into one sealed file
     ///
@@ -102,6 +126,7 @@ pub(crate) enum Command {
     /// with the agent's pickle key. A launcher that runs the agent makes the
     /// file; the agent rests meanwhile, for about a second. Nothing is
     /// overwritten.
+    #[command(after_help = examples::BACKUP)]
     Backup(Backup),
     /// Makes an agent out of a file that `launcher backup` wrote
     ///
@@ -109,6 +134,7 @@ pub(crate) enum Command {
     /// opens the file is taken from a variable, typed at the terminal, which
     /// does not show it, or comes from standard input: 64 hex digits. Says
     /// what is missing in `.env`. A launcher that runs takes the agent up.
+    #[command(after_help = examples::RESTORE)]
     Restore(Restore),
     /// Lists invitations and answers them; makes rooms and direct chats
     ///
@@ -117,6 +143,7 @@ pub(crate) enum Command {
     /// given with --agent.
     ///
     /// Everything is done by the running launcher.
+    #[command(after_help = examples::INVITES)]
     Invites(Invites),
     /// Shows whom an agent trusts, or changes that
     ///
@@ -127,6 +154,7 @@ pub(crate) enum Command {
     ///
     /// An order takes effect with the next message. Exits 1 if a device that
     /// was approved stays refused, because the mode asks for more.
+    #[command(after_help = examples::TRUST)]
     Trust(Trust),
     /// Makes sure that a device is signed by its account; verifies other users
     ///
@@ -147,6 +175,7 @@ pub(crate) enum Command {
     ///
     /// Exits 0 only if the homeserver shows the device as signed, or if the
     /// user is verified.
+    #[command(after_help = examples::VERIFY)]
     Verify(Box<Verify>),
     /// Sends standard input as a message of an agent
     ///
@@ -158,23 +187,27 @@ pub(crate) enum Command {
     /// under a key is not sent again, whatever happened in between, for thirty
     /// days. The key with another message is refused.
     ///
-    ///   echo "Backup **done**" | launcher send assistant '#ops:example.org'
-    ///
-    ///   launcher send assistant @alice:example.org --file report.pdf --key report-2026-11
-    ///
     /// Prints the id of the event. Exits 1 if the message was not sent, or if
     /// nobody knows: the same command with the same key makes sure.
-    #[command(verbatim_doc_comment)]
+    #[command(after_help = examples::SEND)]
     Send(Send),
     /// Notes that it is known why an agent is parked
     ///
     /// `/readyz` and the metric `launcher_ready` do not count the agent then,
     /// until it is up again or parked for another reason. The note is shown by
     /// `launcher status`.
+    #[command(after_help = examples::ACKNOWLEDGE)]
     Acknowledge(Acknowledge),
     /// Prints what makes a shell complete the launcher's commands
+    ///
+    /// `make install` has put it in its place for bash, zsh and fish.
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
     /// Prints the manual page, or writes those of all commands
+    ///
+    /// `make install` has put them in their place: `man launcher`, `man
+    /// launcher-run`.
+    #[command(after_help = examples::MAN)]
     Man(Manual),
 }
 
@@ -224,6 +257,15 @@ pub(crate) struct Run {
     /// How log lines look [default: log.format of the root configuration file]
     #[arg(long, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Prints one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -464,31 +506,31 @@ pub(crate) struct InvitesTyped {
 #[derive(Debug, Subcommand)]
 pub(crate) enum InvitesOrder {
     /// Lists the invitations that wait
-    #[command(override_usage = "launcher invites list [OPTIONS] [ID]")]
+    #[command(override_usage = "launcher invites list [OPTIONS] [ID]", after_help = examples::INVITES_LIST)]
     List {
         /// The agent: the name of its folder [default: all agents]
         #[arg(value_name = "ID")]
         of: Option<AgentId>,
     },
     /// Joins a room that the agent is invited to, whatever its policy says
-    #[command(override_usage = "launcher invites <ID> accept [OPTIONS] <ROOM>")]
+    #[command(override_usage = "launcher invites <ID> accept [OPTIONS] <ROOM>", after_help = examples::INVITES_ACCEPT)]
     Accept {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
         room: RoomId,
     },
     /// Declines an invitation
-    #[command(override_usage = "launcher invites <ID> reject [OPTIONS] <ROOM>")]
+    #[command(override_usage = "launcher invites <ID> reject [OPTIONS] <ROOM>", after_help = examples::INVITES_REJECT)]
     Reject {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
         room: RoomId,
     },
     /// Lists the rooms that the agent is in
-    #[command(override_usage = "launcher invites <ID> rooms [OPTIONS]")]
+    #[command(override_usage = "launcher invites <ID> rooms [OPTIONS]", after_help = examples::INVITES_ROOMS)]
     Rooms,
     /// Leaves a room
-    #[command(override_usage = "launcher invites <ID> leave [OPTIONS] <ROOM>")]
+    #[command(override_usage = "launcher invites <ID> leave [OPTIONS] <ROOM>", after_help = examples::INVITES_LEAVE)]
     Leave {
         /// The room, `!opaque:server`
         #[arg(value_name = "ROOM", value_parser = room_id)]
@@ -500,7 +542,7 @@ pub(crate) enum InvitesOrder {
     /// however often this is repeated. Shows how far it is. Exits 0 only if
     /// the user has joined and a device of theirs has the greeting's key; or
     /// with `--wait 0s`, as soon as they are invited.
-    #[command(override_usage = "launcher invites <ID> dm [OPTIONS] <USER>")]
+    #[command(override_usage = "launcher invites <ID> dm [OPTIONS] <USER>", after_help = examples::INVITES_DM)]
     Dm {
         /// With whom, `@localpart:server`
         #[arg(value_name = "USER", value_parser = user_id)]
@@ -508,13 +550,13 @@ pub(crate) enum InvitesOrder {
         /// What is said first, plain text
         /// [default: the agent's name, and that it can be written to]
         #[arg(long, value_name = "TEXT", value_parser = greeting)]
-        greeting: Option<String>,
+        greeting: Option<Secret<String>>,
         /// How long to wait for the user to join: `30s`, `5m`
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = waiting_time)]
         wait: Duration,
     },
     /// Makes an encrypted room; each time another one
-    #[command(override_usage = "launcher invites <ID> room [OPTIONS] <NAME>")]
+    #[command(override_usage = "launcher invites <ID> room [OPTIONS] <NAME>", after_help = examples::INVITES_ROOM)]
     Room {
         /// What it is called
         #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -527,7 +569,7 @@ pub(crate) enum InvitesOrder {
         topic: Option<String>,
     },
     /// Takes orders one after the other, with completion and a history
-    #[command(override_usage = "launcher invites [ID] prompt [OPTIONS]")]
+    #[command(override_usage = "launcher invites [ID] prompt [OPTIONS]", after_help = examples::INVITES_PROMPT)]
     Prompt,
 }
 
@@ -561,12 +603,12 @@ fn room_id(text: &str) -> Result<RoomId, String> {
     RoomId::typed(text).ok_or_else(|| "not a room id such as `!abc:example.org`".to_owned())
 }
 
-fn greeting(text: &str) -> Result<String, String> {
+fn greeting(text: &str) -> Result<Secret<String>, String> {
     // The running launcher takes no longer one.
     const LONGEST: usize = 8 * 1024;
     match text.trim().is_empty() || text.len() > LONGEST {
         true => Err(format!("not a text of 1 to {LONGEST} bytes")),
-        false => Ok(text.to_owned()),
+        false => Ok(Secret::new(text.to_owned())),
     }
 }
 
@@ -613,48 +655,4 @@ pub(crate) enum LogFormat {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn typed(line: &str) -> Result<InvitesTyped, clap::Error> {
-        let words = ["launcher", "invites"].into_iter().chain(line.split_whitespace());
-        match Arguments::try_parse_from(words)?.command {
-            Command::Invites(invites) => Ok(invites.typed),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn invites_take_an_agent_and_an_order_or_one_of_them() {
-        let bot = |typed: &InvitesTyped| typed.id.as_ref().map(|id| id.as_str().to_owned());
-        let none = typed("").unwrap();
-        assert!(none.id.is_none() && none.order.is_none());
-        let listed = typed("bot --json").unwrap();
-        assert!(bot(&listed).as_deref() == Some("bot") && listed.json);
-        let accepted = typed("bot accept !a:hs --json").unwrap();
-        assert_eq!(bot(&accepted).as_deref(), Some("bot"));
-        assert!(accepted.json);
-        assert!(
-            matches!(accepted.order, Some(InvitesOrder::Accept { room }) if room.as_str() == "!a:hs")
-        );
-        assert!(matches!(typed("prompt").unwrap().order, Some(InvitesOrder::Prompt)));
-        let odd = typed("--agent prompt prompt").unwrap();
-        assert_eq!(odd.agent.unwrap().as_str(), "prompt");
-        assert!(matches!(odd.order, Some(InvitesOrder::Prompt)));
-        for wrong in
-            ["bot accept", "bot accept a", "bot dm alice", "Bot", "a --agent b", "bot room"]
-        {
-            assert!(typed(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn waiting_times_have_a_unit() {
-        assert_eq!(waiting_time("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(waiting_time("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(waiting_time("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "5", "s", "-1s", "61m", "1h", "99999999999999999999s"] {
-            assert!(waiting_time(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -30,6 +30,7 @@ use launcher_control::{
     client::AskError,
     wire::{AgentReply, Refusal},
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     exit::Exit,
@@ -49,6 +50,26 @@ fn wait_for(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resu
     let done = runtime.block_on(command);
     runtime.shutdown_timeout(LAST_WAIT);
     done
+}
+
+/// Looks again and again until there is something, or until `limit` is over.
+///
+/// # Errors
+///
+/// Those of `look`.
+pub(crate) async fn look_until<T, E, F: Future<Output = Result<Option<T>, E>>>(
+    limit: Duration,
+    every: Duration,
+    look: impl Fn() -> F,
+) -> Result<Option<T>, E> {
+    let end = Instant::now() + limit;
+    loop {
+        let found = look().await?;
+        if found.is_some() || Instant::now() >= end {
+            return Ok(found);
+        }
+        sleep(every).await;
+    }
 }
 
 /// What is to be known about an agent's device: a line each.
@@ -91,6 +112,20 @@ fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_looked_for_is_found_in_time_or_not() {
+        let look = |limit: u64| async move {
+            let begun = Instant::now();
+            let find = || async move {
+                let is_there = begun.elapsed() >= Duration::from_secs(3);
+                Ok::<_, ()>(is_there.then_some(begun.elapsed().as_secs()))
+            };
+            look_until(Duration::from_secs(limit), Duration::from_secs(1), find).await
+        };
+        assert_eq!(look(5).await, Ok(Some(3)));
+        assert_eq!(look(2).await, Ok(None));
+    }
 
     #[test]
     fn a_device_is_shown_as_chat_clients_show_it() {

@@ -59,13 +59,6 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
 
 /// Prints an error and its causes to standard error, each cause once, and what helps.
 pub(crate) fn say_error(error: &anyhow::Error) {
-    // A server may have written a part of it.
-    for line in description(error).lines() {
-        say(&harmless(line));
-    }
-}
-
-fn description(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();
@@ -73,11 +66,16 @@ fn description(error: &anyhow::Error) -> String {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
     }
+    // A server may have written a part of it.
+    say(&harmless_lines(&format!("error: {text}")));
     let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
-    match refusal.and_then(|refusal| refusal.action.as_deref()) {
-        Some(action) => format!("error: {text}\ndo: {action}"),
-        None => format!("error: {text}"),
+    if let Some(action) = refusal.and_then(|refusal| refusal.action.as_deref()) {
+        say(&harmless_lines(&format!("do: {action}")));
     }
+}
+
+fn harmless_lines(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line to standard error. A closed one is nobody's problem.

@@ -21,6 +21,7 @@ mod limits;
 mod logging;
 mod move_in;
 mod pictures;
+mod progress;
 mod service;
 mod signals;
 mod table;

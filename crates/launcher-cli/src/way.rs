@@ -38,6 +38,13 @@ use crate::{archives::AgentArchives, maintenance::maintenance};
 /// How long an agent may take to come up before a command stops waiting.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long a launcher may take to notice that files have changed: it waits
+/// until they are quiet, two seconds at most, and agents may be busy.
+pub(crate) const NOTICE_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often the launcher is asked how far it is.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// The answer of every [`Way`].
 pub(crate) type Answer<T> = Result<T, Refusal>;
 

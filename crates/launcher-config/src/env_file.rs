@@ -1,4 +1,5 @@
-//! Changes the value of one variable in `.env`, or adds some, and nothing else in the file.
+//! Changes the value of one variable in `.env`, adds some or makes comments of some, and nothing
+//! else in the file.
 //!
 //! The new text is read back before it counts: if it does not say the same as
 //! the old one but for that value, nothing is written. The file is replaced as
@@ -227,16 +228,53 @@ impl std::fmt::Debug for EnvFileAddition {
     }
 }
 
-/// Replaces the value of `name` in a file with variables.
-///
-/// Comments, order and everything else stay; so do the kind of quotes, the
-/// file's mode and its owner.
+/// Makes comments of the lines that set these variables, so that nothing reads
+/// them and nothing is lost. Those that are not set, and a file that is not
+/// there, are passed over. Returns whether there was anything to do.
 ///
 /// # Errors
 ///
-/// See [`EnvFileError`].
-pub fn replace_in_env_file(path: &Path, name: &str, value: &str) -> Result<(), EnvFileError> {
-    EnvFileEdit::prepare(path, name, value)?.commit()
+/// See [`EnvFileError`]; the file is as it was then.
+pub fn comment_out_in_env_file(path: &Path, names: &[&str]) -> Result<bool, EnvFileError> {
+    let path = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        path => path?,
+    };
+    let before = read(&path)?;
+    let mut after = before.clone();
+    for name in names {
+        let entangled = || EnvFileError::Entangled { path: path.clone(), name: (*name).to_owned() };
+        after = commented_out(&after, name).ok_or_else(entangled)?;
+    }
+    if after == before {
+        return Ok(false);
+    }
+    EnvFileEdit::draft(path, before, &after)?.commit()?;
+    Ok(true)
+}
+
+/// The text in which nothing sets the variable; `None` if that would change
+/// what else it says.
+fn commented_out(text: &str, name: &str) -> Option<Zeroizing<String>> {
+    let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => (BYTE_ORDER_MARK, text),
+        None => ("", text),
+    };
+    let mut new = Zeroizing::new(text.to_owned());
+    // It may be set twice. Each round takes one definition away.
+    while let Some(found) = dotenv::definitions(&new).into_iter().find(|one| one.name == name) {
+        let start = new.get(..found.value.start)?.rfind('\n').map_or(0, |at| at + 1);
+        let rest = new.get(found.value.end..)?;
+        let end = rest.find('\n').map_or(new.len(), |at| found.value.end + at);
+        let (before, set, after) = (new.get(..start)?, new.get(start..end)?, new.get(end..)?);
+        // A value in quotes can have several lines.
+        let set = Zeroizing::new(set.replace('\n', "\n# "));
+        new = Zeroizing::new(format!("{before}# {}{after}", set.as_str()));
+    }
+    let ((mut old, old_problems), (now, new_problems)) = (parse(text), parse(&new));
+    old.remove(name);
+    let same = old == now && new_problems <= old_problems;
+    same.then(|| Zeroizing::new(format!("{mark}{}", new.as_str())))
 }
 
 /// A change of a file with variables that waits beside it to be made.

@@ -46,8 +46,8 @@ mod root;
 pub use arrival::{Arrival, StoreHome, arrival, variable};
 pub use diagnostic::{Diagnostic, Excerpt, Related, summary};
 pub use env_file::{
-    EnvFileAddition, EnvFileEdit, EnvFileError, append_to_env_file, read_env_file,
-    replace_in_env_file,
+    EnvFileAddition, EnvFileEdit, EnvFileError, append_to_env_file, comment_out_in_env_file,
+    read_env_file,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use load::{Loaded, Sources, load};

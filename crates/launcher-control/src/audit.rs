@@ -37,9 +37,11 @@ pub struct AuditLog {
     folder: PathBuf,
 }
 
-/// How an action ended.
+/// How far an action is, or how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// It begins, and may take long: a kill leaves no other line of it.
+    Began,
     /// It was done.
     Done,
     /// It was not done, or not all of it; why.
@@ -68,7 +70,7 @@ impl AuditLog {
         Self { folder: folder.into() }
     }
 
-    /// Writes down what became of an action. `subjects` are the ids of whom and
+    /// Writes down that an action begins, or what became of it. `subjects` are the ids of whom and
     /// what it was about besides the agent: users, devices, rooms.
     ///
     /// A line that cannot be written is an error in the log of the process and
@@ -82,6 +84,7 @@ impl AuditLog {
         outcome: &Outcome,
     ) {
         let (outcome, reason) = match outcome {
+            Outcome::Began => ("began", None),
             Outcome::Done => ("done", None),
             Outcome::Refused(why) => ("refused", Some(why.chars().take(LONGEST_REASON).collect())),
             Outcome::Abandoned => ("abandoned", None),

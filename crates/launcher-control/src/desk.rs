@@ -5,6 +5,7 @@
 //! the work ends. Whoever goes away, or outlives a stop of the launcher, has
 //! let go of the agent by that.
 
+mod about;
 mod acknowledging;
 mod outbox;
 mod rooms;
@@ -31,14 +32,11 @@ use launcher_runtime::{
     stop::Stop,
 };
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info_span};
 
+use self::about::About;
 pub use self::acknowledging::Acknowledgements;
-use crate::{
-    audit::Outcome,
-    server::asker,
-    wire::{CheckReply, Grade, Refusal},
-};
+use crate::wire::{CheckReply, Grade, Refusal};
 
 /// How long work on a held agent may go on when the launcher is told to stop, and
 /// work with a session when its agent is: long enough to finish a step, and well
@@ -162,7 +160,7 @@ impl Desk {
     pub(crate) async fn prune_stores(&self, agent: &AgentId) -> Result<Vec<RetiredStore>, Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.prune_stores(&spec);
-        noted(agent, "prune_stores", self.in_time(agent, work).await)
+        self.carry_out(agent, "prune_stores", work).await
     }
 
     pub(crate) async fn devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
@@ -172,7 +170,7 @@ impl Desk {
     pub(crate) async fn prune_devices(&self, agent: &AgentId) -> Result<Vec<DeviceEntry>, Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.prune_devices(&spec);
-        noted(agent, "prune_devices", self.in_time(agent, work).await)
+        self.carry_out(agent, "prune_devices", work).await
     }
 
     /// Everything that was looked at; first the agent's state.
@@ -193,7 +191,7 @@ impl Desk {
     ) -> Result<(), Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.reset(held.spec(), password);
-        noted(agent, "reset", self.in_time(agent, work).await)
+        self.carry_out(agent, "reset", work).await
     }
 
     pub(crate) async fn show_recovery_key(
@@ -202,7 +200,7 @@ impl Desk {
     ) -> Result<Secret<String>, Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.show_recovery_key(held.spec());
-        noted(agent, "show_recovery_key", self.in_time(agent, work).await)
+        self.carry_out(agent, "show_recovery_key", work).await
     }
 
     pub(crate) async fn set_recovery_key(
@@ -212,7 +210,7 @@ impl Desk {
     ) -> Result<(), Denied> {
         let held = self.hold(agent).await?;
         let work = self.maintenance.set_recovery_key(held.spec(), key);
-        noted(agent, "set_recovery_key", self.in_time(agent, work).await)
+        self.carry_out(agent, "set_recovery_key", work).await
     }
 
     pub(crate) async fn backup(
@@ -222,12 +220,12 @@ impl Desk {
     ) -> Result<ArchiveSummary, Denied> {
         let held = self.hold(agent).await?;
         let work = self.archives.write(held.spec(), out);
-        noted(agent, "backup", self.in_time(agent, work).await)
+        self.carry_out(agent, "backup", work).await
     }
 
     pub(crate) async fn restart(&self, agent: &AgentId) -> Result<(), Denied> {
         let held = self.hold(agent).await;
-        noted(agent, "restart", held.map(drop))
+        About::agent(agent).noted("restart", held.map(drop))
     }
 
     /// Does not hold the agent: a start with the key it has now would end what
@@ -235,7 +233,7 @@ impl Desk {
     pub(crate) async fn begin_rekey(&self, agent: &AgentId, new: &PickleKey) -> Result<(), Denied> {
         let spec = self.spec(agent)?;
         let work = self.maintenance.begin_rekey(&spec, new);
-        noted(agent, "begin_rekey", self.in_time(agent, work).await)
+        self.carry_out(agent, "begin_rekey", work).await
     }
 
     fn spec(&self, agent: &AgentId) -> Result<AgentSpec, Denied> {
@@ -248,6 +246,18 @@ impl Desk {
             () = self.stop.asked() => Err(HoldError::Stopping.into()),
             held = hold(&self.orders, agent.clone()) => Ok(held?),
         }
+    }
+
+    /// Work on an agent's files or its account, which may take long.
+    async fn carry_out<T, E: Into<Denied>>(
+        &self,
+        agent: &AgentId,
+        action: &'static str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Denied> {
+        let about = About::agent(agent);
+        about.began(action);
+        about.noted(action, self.in_time(agent, work).await)
     }
 
     /// Work that a stop of the launcher does not wait for.
@@ -306,28 +316,4 @@ pub fn state_check(standing: &Standing) -> CheckReply {
         None => state.to_owned(),
     };
     CheckReply { name: "state".to_owned(), outcome, finding, action: standing.action.clone() }
-}
-
-fn noted<T>(agent: &AgentId, action: &'static str, done: Result<T, Denied>) -> Result<T, Denied> {
-    let agent = agent.as_str();
-    asker::note(action, agent, &[], &outcome(&done));
-    match &done {
-        Ok(_) => info!(event = "operator_action", agent, action, "done for an operator"),
-        Err(denied) => warn!(
-            event = "operator_action",
-            agent,
-            action,
-            reason = %denied,
-            "asked for by an operator, and not done"
-        ),
-    }
-    done
-}
-
-/// What is written down of how something ended.
-fn outcome<T>(done: &Result<T, Denied>) -> Outcome {
-    match done {
-        Ok(_) => Outcome::Done,
-        Err(denied) => Outcome::Refused(denied.to_string()),
-    }
 }

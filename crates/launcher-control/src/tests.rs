@@ -2,6 +2,7 @@
 //! maintenance that notes what it is asked for.
 
 mod admin;
+mod audited;
 mod fakes;
 mod rooms;
 mod sending;
@@ -354,12 +355,16 @@ async fn what_is_done_or_refused_or_abandoned_is_written_down_with_who_asked() {
     assert_eq!(
         lines.iter().map(shown).collect::<Vec<_>>(),
         [
+            "reset a began",
             "reset a done",
+            "show_recovery_key a began",
             "show_recovery_key a done",
+            "prune_devices a began",
             "prune_devices a refused",
             "restart b refused",
             "POST /v1/agents/{id}/rekey a refused",
-            "POST /v1/agents/{id}/reset a abandoned",
+            "reset a began",
+            "reset a abandoned",
         ]
     );
 }

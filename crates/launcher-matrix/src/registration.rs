@@ -7,8 +7,11 @@
 
 mod finding;
 
+use std::time::Duration;
+
 use launcher_core::secret::Secret;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use url::Url;
 
 pub use self::finding::{FindError, Found, find_homeserver};
@@ -22,6 +25,15 @@ const TOKEN: &str = "m.login.registration_token";
 
 /// What the device is called that shows that a password is right.
 const TEMPORARY: &str = "launcher new";
+
+/// How often the question whether a name is free may be put off.
+const MOST_PUT_OFF: u32 = 5;
+
+/// How long to wait then, if the server does not say it.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait, whatever the server says.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// How the homeserver is asked for an account.
 #[derive(Clone, Debug)]
@@ -133,12 +145,29 @@ pub async fn examine(
             .map(drop)
             .map_err(|error| explain_shared_secret(&rest, localpart, error))?,
     }
-    match rest.is_available(localpart).await {
+    match is_available(&rest, localpart).await {
         Ok(()) => Ok(()),
         // A server that registers nobody in the open does not say which names
         // are free; with the secret it still registers.
         Err(error) if is_code(&error, &["M_FORBIDDEN", "M_UNRECOGNIZED"]) => Ok(()),
         Err(error) => Err(explain(&rest, localpart, error)),
+    }
+}
+
+/// Whether a name is free. Synapse answers one such question of an address at a
+/// time and puts off the others, by seconds.
+async fn is_available(rest: &Rest, localpart: &str) -> Result<(), RestError> {
+    let mut put_off = 0;
+    loop {
+        match rest.is_available(localpart).await {
+            Err(RestError::Api { errcode, retry_after, .. })
+                if errcode == "M_LIMIT_EXCEEDED" && put_off < MOST_PUT_OFF =>
+            {
+                put_off += 1;
+                sleep(retry_after.unwrap_or(SHORT_WAIT).min(LONG_WAIT)).await;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -338,7 +367,10 @@ fn explain(rest: &Rest, localpart: &str, error: RestError) -> AccountError {
         ),
         // It may have been done before something broke.
         _ if status.is_server_error() => unconfirmed(rest, error.to_string()),
-        _ => refused(format!("{homeserver} refused: {error}"), "see the homeserver's log"),
+        _ => refused(
+            format!("{homeserver} refused what was asked: {error}"),
+            "see the homeserver's log",
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     args::Backup,
     configured::Configured,
     exit::{self, Exit, say},
+    progress::patiently,
     table::harmless,
     units,
     way::Purpose,
@@ -36,7 +37,8 @@ pub(crate) fn run(options: &Backup) -> anyhow::Result<Exit> {
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;
         say(&way.describe());
-        let reply = way.backup(&out).await?;
+        let work = format!("writing {id} into {}", harmless(&out.display().to_string()));
+        let reply = patiently(&work, way.backup(&out)).await?;
         let runs_on = way.runs_on();
         let text = match options.json {
             true => json(&Written {

@@ -2,28 +2,76 @@
 
 use std::fmt::Write as _;
 
-use launcher_config::{ProcessEnvironment, Sources, load, summary};
+use launcher_config::{Diagnostic, ProcessEnvironment, Sources, load, summary};
+use serde::Serialize;
 
+use super::json;
 use crate::{
-    args::Files,
+    args::{Check, Files},
     exit::{self, Exit},
 };
 
-pub(crate) fn run(files: &Files) -> anyhow::Result<Exit> {
-    let loaded = load(&sources(files), &ProcessEnvironment);
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    /// How many agents there are.
+    agents: usize,
+    problems: Vec<Problem<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Problem<'a> {
+    file: &'a str,
+    /// From 1, like `column`, which counts characters.
+    line: usize,
+    column: usize,
+    /// The key; null if the whole file is meant.
+    path: Option<&'a str>,
+    message: &'a str,
+    /// The short way out.
+    label: Option<&'a str>,
+    /// Why, or the long way out.
+    hint: Option<&'a str>,
+}
+
+pub(crate) fn run(options: &Check) -> anyhow::Result<Exit> {
+    let loaded = load(&sources(&options.files), &ProcessEnvironment);
+    let (count, problems) = (loaded.agents.len(), &loaded.diagnostics);
+    exit::print(&match options.json {
+        true => json(&Checked { agents: count, problems: problems.iter().map(of).collect() })?,
+        false => page(count, problems)?,
+    });
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::BadConfig })
+}
+
+fn of(problem: &Diagnostic) -> Problem<'_> {
+    Problem {
+        file: &problem.file,
+        line: problem.line,
+        column: problem.column,
+        path: not_empty(&problem.path),
+        message: &problem.message,
+        label: not_empty(&problem.label),
+        hint: problem.hint.as_deref(),
+    }
+}
+
+fn not_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn page(agents: usize, problems: &[Diagnostic]) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    for problem in &loaded.diagnostics {
+    for problem in problems {
         writeln!(text, "{problem}\n")?;
     }
-    if loaded.diagnostics.is_empty() {
-        let count = loaded.agents.len();
-        writeln!(text, "{count} agent{}, no problems", if count == 1 { "" } else { "s" })?;
-        exit::print(&text);
-        return Ok(Exit::Done);
+    match problems.is_empty() {
+        true => {
+            writeln!(text, "{agents} agent{}, no problems", if agents == 1 { "" } else { "s" })?
+        }
+        false => writeln!(text, "{}", summary(problems))?,
     }
-    writeln!(text, "{}", summary(&loaded.diagnostics))?;
-    exit::print(&text);
-    Ok(Exit::BadConfig)
+    Ok(text)
 }
 
 /// Where `launcher-config` is to look.

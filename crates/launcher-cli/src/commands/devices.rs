@@ -8,7 +8,8 @@ use super::{json, wait_for};
 use crate::{
     args::Devices,
     configured::Configured,
-    exit::{self, Exit},
+    exit::{self, Exit, say},
+    progress::patiently,
     table::{Table, harmless, yes},
     units,
     way::Purpose,
@@ -20,7 +21,8 @@ pub(crate) fn run(options: &Devices) -> anyhow::Result<Exit> {
     wait_for(async {
         let text = if options.prune_stale {
             let way = configured.way(spec, Purpose::Change).await?;
-            let removed = way.prune_devices().await?;
+            say(&way.describe());
+            let removed = patiently("removing devices", way.prune_devices()).await?;
             match options.json {
                 true => json(&BTreeMap::from([("removed", &removed)]))?,
                 false => pruned(&removed),

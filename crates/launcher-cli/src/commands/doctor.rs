@@ -13,6 +13,7 @@ use crate::{
     args::Doctor,
     configured::Configured,
     exit::{self, Exit},
+    progress::patiently,
     table::harmless,
     way::Purpose,
 };
@@ -34,7 +35,7 @@ pub(crate) fn run(options: &Doctor) -> anyhow::Result<Exit> {
             .buffered(AT_ONCE);
         let mut reports = Vec::new();
         let mut all_well = true;
-        while let Some((id, checks)) = found.next().await {
+        while let Some((id, checks)) = patiently("still looking", found.next()).await {
             all_well &= !checks.iter().any(|check| check.outcome == Grade::Bad);
             match options.json {
                 true => reports.push(Page { id: id.to_string(), checks }),

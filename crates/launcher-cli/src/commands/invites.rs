@@ -25,7 +25,9 @@ use super::{json, wait_for};
 use crate::{
     args::{Invites, InvitesOrder, InvitesTyped},
     exit::{self, Exit, Quit, say},
-    folder, signals,
+    folder,
+    progress::patiently,
+    signals,
     table::harmless,
 };
 
@@ -100,7 +102,8 @@ impl Asker {
             InvitesOrder::Leave { room } => self.leave(typed, room).await,
             InvitesOrder::Dm { user, greeting, wait } => {
                 let agent = typed.agent_of("dm")?;
-                direct::run(self, agent, user, greeting.as_deref(), *wait, typed.json).await
+                let greeting = greeting.as_ref().map(|text| text.expose().as_str());
+                direct::run(self, agent, user, greeting, *wait, typed.json).await
             }
             InvitesOrder::Room { name, invite, topic } => {
                 self.make_room(typed, name, invite, topic.as_deref()).await
@@ -167,14 +170,16 @@ impl Asker {
         };
         let agent = typed.agent_of(order)?;
         let request = InviteRequest { action, room_id: room.clone() };
-        self.client.answer_invite(agent, &request).await.map_err(refusal)?;
+        let work = self.client.answer_invite(agent, &request);
+        patiently("waiting for the homeserver", work).await.map_err(refusal)?;
         done_with(typed, agent, done, room)
     }
 
     async fn leave(&self, typed: &InvitesTyped, room: &RoomId) -> anyhow::Result<Exit> {
         let agent = typed.agent_of("leave")?;
         let request = LeaveRequest { room_id: room.clone() };
-        self.client.leave_room(agent, &request).await.map_err(refusal)?;
+        let work = self.client.leave_room(agent, &request);
+        patiently("waiting for the homeserver", work).await.map_err(refusal)?;
         done_with(typed, agent, "left", room)
     }
 
@@ -200,8 +205,8 @@ impl Asker {
             topic: topic.map(str::to_owned),
             invite: invite.to_vec(),
         };
-        let made = self.client.make_room(typed.agent_of("room")?, &request).await;
-        let made = made.map_err(refusal)?;
+        let work = self.client.make_room(typed.agent_of("room")?, &request);
+        let made = patiently("waiting for the homeserver", work).await.map_err(refusal)?;
         match typed.json {
             true => exit::print(&json(&made)?),
             false => exit::print(&made_page(&made)),

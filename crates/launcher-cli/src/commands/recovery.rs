@@ -10,6 +10,7 @@ use crate::{
     ask,
     configured::Configured,
     exit::{self, Exit, Quit, say},
+    progress::patiently,
     way::Purpose,
 };
 
@@ -20,15 +21,15 @@ pub(crate) fn run(options: &Recovery) -> anyhow::Result<Exit> {
 fn show(options: &Recovery) -> anyhow::Result<Exit> {
     // In a file or a pipe the key would stay, and it comes only once.
     if !std::io::stdout().is_terminal() {
-        let text = "a recovery key is shown at a terminal only, and only once; nothing was done";
-        return Err(Quit::usage(text).into());
+        let reason = "a recovery key is shown at a terminal only, and only once; nothing was done";
+        return Err(Quit::usage(reason).into());
     }
     let configured = Configured::read(&options.agent.files)?;
     let spec = configured.agent(&options.agent.id)?;
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;
         say(&way.describe());
-        let key = way.show_recovery_key().await?;
+        let key = patiently("fetching the key", way.show_recovery_key()).await?;
         exit::print(&format!("{}\n", key.expose().trim()));
         say("write it down and keep it off this machine: it is not shown again");
         Ok(Exit::Done)
@@ -47,9 +48,9 @@ fn set(options: &Recovery) -> anyhow::Result<Exit> {
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;
         say(&way.describe());
-        way.set_recovery_key(key).await?;
+        patiently("trying the key", way.set_recovery_key(key)).await?;
         say("the key opens the account's secret storage and is kept; waiting for a start with it");
-        let agent = way.come_up().await?;
+        let agent = patiently("waiting until it is ready", way.come_up()).await?;
         exit::print(&device_page(&agent));
         Ok(Exit::Done)
     })

@@ -17,6 +17,7 @@ use crate::{
     ask,
     configured::Configured,
     exit::{self, Exit, Quit, say},
+    progress::patiently,
     way::Purpose,
 };
 
@@ -56,14 +57,15 @@ pub(crate) fn run(options: &Rekey) -> anyhow::Result<Exit> {
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;
         say(&way.describe());
-        way.begin_rekey(&key).await?;
+        patiently("giving the agent's files the new key", way.begin_rekey(&key)).await?;
         let Some(edit) = edit else {
             exit::print(&by_hand(&place));
             return Ok(Exit::Done);
         };
         edit.commit().with_context(|| format!("the new key was not written down; {BOTH}"))?;
         say(&format!("{} has the new key; {BOTH}", place.shown()));
-        let done = match way.take_up().await? {
+        let waiting = format!("waiting until {id} is started with it");
+        let done = match patiently(&waiting, way.take_up()).await? {
             Some(_) => format!("{id} is ready with the new key\n"),
             None => format!("the next start of {id} uses the new key\n"),
         };

@@ -12,6 +12,8 @@ use crate::{
     ask,
     configured::Configured,
     exit::{self, Exit, Quit, say},
+    progress::patiently,
+    table::harmless,
     way::{Purpose, Way},
 };
 
@@ -21,8 +23,8 @@ pub(crate) fn run(options: &Reset) -> anyhow::Result<Exit> {
     say(&plan(spec));
     if !options.yes {
         if !ask::can_ask() {
-            let text = "this needs a yes: give --yes, or run it at a terminal";
-            return Err(Quit::usage(text).into());
+            let reason = "this needs a yes: give --yes, or run it at a terminal";
+            return Err(Quit::usage(reason).into());
         }
         if !ask::confirm("Go on?")? {
             say("nothing was done");
@@ -57,10 +59,10 @@ fn password(options: &Reset, spec: &AgentSpec) -> anyhow::Result<Option<Secret<S
             ask::secret(&format!("Password of {user}: ")).map(Some)
         }
         (false, false) => {
-            let text = format!(
+            let reason = format!(
                 "no password of {user} is configured: give it on standard input with --password-stdin"
             );
-            Err(Quit::usage(text).into())
+            Err(Quit::usage(reason).into())
         }
     }
 }
@@ -72,14 +74,14 @@ async fn reset(
 ) -> anyhow::Result<Exit> {
     let before = way.stores().await?;
     say("putting the crypto store aside");
-    way.reset(password).await?;
+    patiently("still putting it aside", way.reset(password)).await?;
     // It is done; not being able to name what was put aside is no reason to stop here.
     let old = put_aside(&before, &way.stores().await.unwrap_or_default());
     if let Some(old) = &old {
         say(&format!("kept as {}", old.name));
     }
     say("waiting for the new device to come up");
-    let agent = way.come_up().await?;
+    let agent = patiently("waiting for the new device", way.come_up()).await?;
     let old = old.map(|store| store.device_id);
     let Some(device) = agent.device_id.as_ref().filter(|device| Some(*device) != old.as_ref())
     else {
@@ -101,7 +103,7 @@ fn ready(agent: &AgentReply, device: &str, old: Option<&str>) -> String {
     let mut text = format!("{} is ready as device {device}{was}, {signed}\n", agent.id);
     for (label, line) in [("why", &agent.reason), ("do", &agent.action)] {
         if let Some(line) = line {
-            text.push_str(&format!("{label}: {line}\n"));
+            text.push_str(&format!("{label}: {}\n", harmless(line)));
         }
     }
     text

@@ -3,7 +3,11 @@
 //! Everything is unpacked and checked below `.launcher/` before anything
 //! appears where agents are.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, anyhow};
 use fs_err as fs;
@@ -26,7 +30,7 @@ use crate::{
     args::Restore,
     ask,
     configured::Configured,
-    exit::{self, Exit, Quit},
+    exit::{self, Exit, Quit, say},
     move_in::move_in,
     table::harmless,
 };
@@ -40,36 +44,66 @@ pub(crate) fn run(options: &Restore) -> anyhow::Result<Exit> {
     let id = agent_of(file)?;
     let configured = Configured::read(&options.files)?;
     let root = configured.loaded.root.as_ref().context("reading the root configuration file")?;
-    let folder = root.agents_dir.join(id.as_str());
-    if fs::symlink_metadata(&folder).is_ok() {
-        let reason = format!("{} exists; nothing was done", folder.display());
-        let action = "move it away if that agent is not needed any more";
-        return Err(Refusal::new(reason, action).into());
-    }
-    let key = Key::find(options.key_env.as_deref(), &configured, root, &id)?;
-    let archive = open(file, &key.key).with_context(|| key.origin.clone())?;
-    let staging = staging(&configured.own_folder, &id)?;
-    let unpacked = staging.path().join("agent");
-    let files = archive.unpack(&unpacked)?.files;
-    let sources = &configured.sources;
-    let config = unpacked.join("config.yaml");
-    let arrival = arrival(sources, root, &ProcessEnvironment, &id, &config).ok_or_else(|| {
-        anyhow!("{}: there is no config.yaml in it that can be read", file.display())
-    })?;
-    move_in(&unpacked, staging.path(), &folder, &arrival.store)?;
-    drop(staging);
     let log = AuditLog::in_folder(&configured.own_folder);
-    log.write(Peer::own(), "restore", Some(id.as_str()), &[], &Outcome::Done);
+    let noted = |outcome: &Outcome| {
+        log.write(Peer::own(), "restore", Some(id.as_str()), &[], outcome);
+    };
+    let restored = restore(options, &configured, root, &id, || noted(&Outcome::Began));
+    noted(&match &restored {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::Refused(error.to_string()),
+    });
+    let Restored { folder, files, arrival, key } = restored?;
 
-    let loaded = load(sources, &ProcessEnvironment);
+    let loaded = load(&configured.sources, &ProcessEnvironment);
     let what = format!("{id} is restored to {}: {files} files", folder.display());
-    let todo = todo(&arrival, &loaded, &id, &key.key);
+    let todo = todo(&arrival, &loaded, &id, &key);
     let is_enabled = !matches!(loaded.agents.get(&id), Some(Ok(spec)) if !spec.enabled);
     wait_for(async {
         let is_running = Client::new(&configured.own_folder).status().await.is_ok();
         exit::print(&page(&what, &todo, next(is_enabled, is_running, todo.is_empty())));
         Ok(Exit::Done)
     })
+}
+
+/// An agent that is in its place.
+struct Restored {
+    folder: PathBuf,
+    files: usize,
+    arrival: Arrival,
+    key: PickleKey,
+}
+
+/// Unpacks the archive, and moves what was in it to where agents are. `began` is
+/// called when everything is known that is needed for that.
+fn restore(
+    options: &Restore,
+    configured: &Configured,
+    root: &RootConfig,
+    id: &AgentId,
+    began: impl FnOnce(),
+) -> anyhow::Result<Restored> {
+    let file = &options.archive;
+    let folder = root.agents_dir.join(id.as_str());
+    if fs::symlink_metadata(&folder).is_ok() {
+        let reason = format!("{} exists; nothing was done", folder.display());
+        let action = "move it away if that agent is not needed any more";
+        return Err(Refusal::new(reason, action).into());
+    }
+    let key = Key::find(options.key_env.as_deref(), configured, root, id)?;
+    let archive = open(file, &key.key).with_context(|| key.origin.clone())?;
+    began();
+    say(&format!("unpacking {id} from {}", file.display()));
+    let staging = staging(&configured.own_folder, id)?;
+    let unpacked = staging.path().join("agent");
+    let files = archive.unpack(&unpacked)?.files;
+    let config = unpacked.join("config.yaml");
+    let arrival = arrival(&configured.sources, root, &ProcessEnvironment, id, &config);
+    let arrival = arrival.ok_or_else(|| {
+        anyhow!("{}: there is no config.yaml in it that can be read", file.display())
+    })?;
+    move_in(&unpacked, staging.path(), &folder, &arrival.store)?;
+    Ok(Restored { folder, files, arrival, key: key.key })
 }
 
 fn next(is_enabled: bool, is_running: bool, is_complete: bool) -> &'static str {

@@ -107,7 +107,7 @@ fn refuse(agent: Option<&AgentId>, own_folder: &std::path::Path, fault: &Fault) 
             holder,
             "another launcher is running on it; stop that one first"
         ),
-        other => error!(error = %other, action = other.action(), "cannot start"),
+        other => error!(reason = other.reason(), action = other.action(), "cannot start"),
     }
     Exit::Failed
 }

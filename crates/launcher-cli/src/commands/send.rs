@@ -20,7 +20,9 @@ use crate::{
     ask,
     exit::{self, Exit, Quit},
     folder,
+    progress::patiently,
     table::harmless,
+    units,
 };
 
 pub(crate) fn run(options: &Send) -> anyhow::Result<Exit> {
@@ -31,7 +33,8 @@ pub(crate) fn run(options: &Send) -> anyhow::Result<Exit> {
         None => random_key()?,
     };
     wait_for(async {
-        let sent = match message.send(options, &client, key.clone()).await {
+        let what = message.progress();
+        let sent = match patiently(&what, message.send(options, &client, key.clone())).await {
             Ok(sent) => sent,
             Err(error) => {
                 if options.key.is_none() && !matches!(error, AskError::NotRunning { .. }) {
@@ -71,6 +74,18 @@ impl Message {
             bytes,
             caption: options.caption.then(|| read_text(CAPTION_LIMIT)).transpose()?,
         })
+    }
+
+    /// What is said while it is on its way.
+    fn progress(&self) -> String {
+        match self {
+            Self::Text(_) => "waiting until the homeserver has the message".to_owned(),
+            Self::File { name, bytes, .. } => format!(
+                "waiting until the homeserver has {}, {}",
+                harmless(name),
+                units::size(bytes.len() as u64)
+            ),
+        }
     }
 
     async fn send(
@@ -125,8 +140,8 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = file.take(FILE_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     if read > FILE_LIMIT {
-        let text = format!("{} has more than {} MiB", path.display(), FILE_LIMIT >> 20);
-        return Err(Quit::usage(text).into());
+        let reason = format!("{} has more than {} MiB", path.display(), FILE_LIMIT >> 20);
+        return Err(Quit::usage(reason).into());
     }
     Ok(bytes)
 }

@@ -34,23 +34,24 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
     };
     let id_width = width(|agent| &agent.id, 5);
     let user_width = width(|agent| agent.user_id.as_deref().unwrap_or("-"), 7);
-    writeln!(
-        text,
-        "{:id_width$}  {:8}  {:user_width$}  {:10}  {:6}  {:>8}  {:>8}",
-        "AGENT", "STATE", "ACCOUNT", "DEVICE", "SIGNED", "RECEIVED", "ANSWERED"
-    )?;
+    let row = |cells: [&str; 7]| {
+        let [agent, state, account, device, signed, received, answered] = cells;
+        format!(
+            "{agent:id_width$}  {state:8}  {account:user_width$}  {device:10}  {signed:6}  \
+             {received:>8}  {answered:>8}\n"
+        )
+    };
+    text.push_str(&row(["AGENT", "STATE", "ACCOUNT", "DEVICE", "SIGNED", "RECEIVED", "ANSWERED"]));
     for agent in &reply.agents {
-        writeln!(
-            text,
-            "{:id_width$}  {:8}  {:user_width$}  {:10}  {:6}  {:>8}  {:>8}",
-            agent.id,
-            agent.state,
+        text.push_str(&row([
+            &agent.id,
+            &agent.state,
             agent.user_id.as_deref().unwrap_or("-"),
-            agent.device_id.as_deref().map_or_else(|| "-".to_owned(), harmless),
+            &agent.device_id.as_deref().map_or_else(|| "-".to_owned(), harmless),
             if agent.cross_signed { "yes" } else { "no" },
-            agent.received,
-            agent.answered,
-        )?;
+            &agent.received.to_string(),
+            &agent.answered.to_string(),
+        ]));
         let known = agent.acknowledged.as_ref();
         let known = known.map(|known| known.note.clone().unwrap_or_else(|| "yes".to_owned()));
         for (label, line) in [("why", &agent.reason), ("do", &agent.action), ("known", &known)] {
@@ -88,6 +89,7 @@ mod tests {
         let ill = status(Some("unsigned: no key"));
         assert!(ill.contains("\n       why: unsigned: no key\n"), "{ill}");
         assert!(ill.contains("`launcher explain CODE`"), "{ill}");
+        assert!(!status(Some("login_refused: \u{1b}[2J")).contains('\u{1b}'));
         assert!(!status(None).contains("explain"));
     }
 

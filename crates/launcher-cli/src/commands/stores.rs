@@ -8,7 +8,8 @@ use super::{json, wait_for};
 use crate::{
     args::Stores,
     configured::Configured,
-    exit::{self, Exit},
+    exit::{self, Exit, say},
+    progress::patiently,
     table::{Table, harmless},
     units,
     way::Purpose,
@@ -20,7 +21,8 @@ pub(crate) fn run(options: &Stores) -> anyhow::Result<Exit> {
     wait_for(async {
         let text = if options.prune {
             let way = configured.way(spec, Purpose::Change).await?;
-            let removed = way.prune_stores().await?;
+            say(&way.describe());
+            let removed = patiently("removing stores", way.prune_stores()).await?;
             match options.json {
                 true => json(&BTreeMap::from([("removed", &removed)]))?,
                 false => pruned(&removed),

@@ -49,8 +49,8 @@ pub(crate) fn run(options: &Trust) -> anyhow::Result<Exit> {
 fn request(options: &Trust) -> Result<Option<TrustRequest>, Quit> {
     let (Some(order), Some(user)) = (options.order, options.user.clone()) else { return Ok(None) };
     if order == TrustOrder::Withdraw && options.device.is_some() {
-        let text = "`withdraw` is about a user as a whole; approve or block a single device";
-        return Err(Quit::usage(text));
+        let reason = "`withdraw` is about a user as a whole; approve or block a single device";
+        return Err(Quit::usage(reason));
     }
     Ok(Some(TrustRequest { action: order.into(), user, device: options.device.clone() }))
 }

@@ -6,6 +6,7 @@ use crate::{
     args::Verify,
     configured::Configured,
     exit::{self, Exit, Quit, say},
+    progress::patiently,
     way::Purpose,
 };
 
@@ -24,7 +25,7 @@ pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
         say(&way.describe());
         way.restart().await?;
         say("starting it anew, which signs its device if that can be done");
-        let agent = way.come_up().await?;
+        let agent = patiently("waiting until it is ready", way.come_up()).await?;
         exit::print(&device_page(&agent));
         Ok(if agent.cross_signed { Exit::Done } else { Exit::Failed })
     })

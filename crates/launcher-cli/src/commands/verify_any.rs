@@ -158,13 +158,13 @@ impl Secrets {
     fn gather(options: &VerifyAny) -> anyhow::Result<Self> {
         let token = match options.token_stdin {
             true => Some(line("access token")?),
-            false => variable(options.token_env.as_deref())?,
+            false => variable("--token-env", options.token_env.as_deref())?,
         };
         let password = match options.password_stdin {
             true => Some(line("password")?),
-            false => variable(options.password_env.as_deref())?,
+            false => variable("--password-env", options.password_env.as_deref())?,
         };
-        let recovery_key = variable(options.recovery_key_env.as_deref())?;
+        let recovery_key = variable("--recovery-key-env", options.recovery_key_env.as_deref())?;
         let mut found = Self { token, password, recovery_key };
         if io::stdin().is_terminal() {
             found.ask(options.username.as_deref().unwrap_or_default())?;
@@ -193,16 +193,18 @@ fn typed(prompt: &str) -> anyhow::Result<Option<Secret<String>>> {
     Ok(Some(typed).filter(|typed| !typed.expose().is_empty()))
 }
 
-/// The secret in a variable, if one is named.
-pub(super) fn variable(name: Option<&str>) -> anyhow::Result<Option<Secret<String>>> {
+/// The secret in the variable that this option names, if it names one.
+///
+/// What was typed is not repeated: it may be the secret itself, which everybody
+/// on the machine could read by now, and which must not get into a log as well.
+pub(super) fn variable(option: &str, name: Option<&str>) -> anyhow::Result<Option<Secret<String>>> {
     let Some(name) = name else { return Ok(None) };
     match ProcessEnvironment.var(name).map(Secret::new) {
         Some(value) if !value.expose().is_empty() => Ok(Some(value)),
-        _ if is_constant(name) => bail!("the variable {name} is not set, or empty"),
-        // It may be the secret itself, which everybody could read by now.
+        _ if is_constant(name) => bail!("the variable that {option} names is not set, or empty"),
         _ => bail!(
-            "this takes the name of a variable, such as MATRIX_TOKEN, and no secret: everybody on \
-             this machine can read command lines"
+            "{option} takes the name of a variable, such as MATRIX_TOKEN, and no secret: everybody \
+             on this machine can read command lines"
         ),
     }
 }
@@ -244,9 +246,14 @@ mod tests {
 
     #[test]
     fn a_token_that_is_typed_in_place_of_a_name_is_not_repeated() {
-        let said = variable(Some("syt_Ym90_secret")).unwrap_err().to_string();
-        assert!(!said.contains("syt_"), "{said}");
-        let said = variable(Some("NO_SUCH_VARIABLE_HERE")).unwrap_err().to_string();
-        assert!(said.contains("NO_SUCH_VARIABLE_HERE"), "{said}");
+        for (typed, why) in [
+            ("syt_Ym90_secret", "takes the name of a variable"),
+            ("SUMMER2026", "names is not set, or empty"),
+            ("NO_SUCH_VARIABLE_HERE", "names is not set, or empty"),
+        ] {
+            let said = variable("--token-env", Some(typed)).unwrap_err().to_string();
+            assert!(!said.contains(typed) && said.contains("--token-env"), "{said}");
+            assert!(said.contains(why), "{said}");
+        }
     }
 }

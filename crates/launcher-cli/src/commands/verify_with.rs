@@ -100,11 +100,11 @@ fn request(
 ) -> Result<Option<VerificationRequest>, Quit> {
     let Some(user) = options.with.clone() else { return Ok(None) };
     if account.device.is_some() && user.as_str() != spec.account.user_id {
-        let text = format!(
+        let reason = format!(
             "users are verified as a whole; --device is for a device of {}",
             spec.account.user_id
         );
-        return Err(Quit::usage(text));
+        return Err(Quit::usage(reason));
     }
     let method = if options.qr { Method::Qr } else { Method::Emoji };
     let device = account.device.as_deref().map(DeviceId::new);

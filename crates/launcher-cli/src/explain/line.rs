@@ -10,7 +10,7 @@ use launcher_core::agent::AgentId;
 use serde_json::Value;
 
 /// The states of `launcher status`, after an agent's name.
-const STATES: [&str; 7] =
+pub(super) const STATES: [&str; 7] =
     ["starting", "running", "degraded", "backoff", "parked", "stopping", "stopped"];
 
 /// How many words a row of `launcher status` has at least.

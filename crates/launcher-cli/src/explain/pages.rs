@@ -20,7 +20,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-const CHAPTERS: [(&str, &str); 13] = [
+const CHAPTERS: [(&str, &str); 15] = [
     ("config.toml", include_str!("pages/config.toml")),
     ("agent.toml", include_str!("pages/agent.toml")),
     ("store.toml", include_str!("pages/store.toml")),
@@ -33,6 +33,8 @@ const CHAPTERS: [(&str, &str); 13] = [
     ("trust.toml", include_str!("pages/trust.toml")),
     ("people.toml", include_str!("pages/people.toml")),
     ("commands.toml", include_str!("pages/commands.toml")),
+    ("making.toml", include_str!("pages/making.toml")),
+    ("orders.toml", include_str!("pages/orders.toml")),
     ("clients.toml", include_str!("pages/clients.toml")),
 ];
 

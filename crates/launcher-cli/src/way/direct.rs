@@ -2,7 +2,7 @@
 
 mod ledger;
 
-use std::{path::Path, sync::Arc};
+use std::{future::Future, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use launcher_control::{
@@ -20,7 +20,7 @@ use launcher_core::{
     spec::AgentSpec,
     status::{AgentState, Standing},
 };
-use launcher_runtime::{Report, locks::Locks};
+use launcher_runtime::{Report, locks::Locks, ports::maintenance::MaintenanceError};
 
 use super::{Answer, READY_LIMIT, Tools, Way};
 
@@ -39,14 +39,28 @@ impl Direct {
         Self { spec, tools, audit: AuditLog::in_folder(own_folder), _locks: locks }
     }
 
+    fn write_down(&self, action: &str, subjects: &[&str], outcome: &Outcome) {
+        self.audit.write(Peer::own(), action, Some(self.spec.id.as_str()), subjects, outcome);
+    }
+
     /// Writes down what became of something that a launcher would write down.
     fn noted<T>(&self, action: &str, subjects: &[&str], done: Answer<T>) -> Answer<T> {
         let outcome = match &done {
             Ok(_) => Outcome::Done,
             Err(refusal) => Outcome::Refused(refusal.reason.clone()),
         };
-        self.audit.write(Peer::own(), action, Some(self.spec.id.as_str()), subjects, &outcome);
+        self.write_down(action, subjects, &outcome);
         done
+    }
+
+    /// Work that may take long is written down when it begins, too.
+    async fn carry_out<T>(
+        &self,
+        action: &str,
+        work: impl Future<Output = Result<T, MaintenanceError>> + Send,
+    ) -> Answer<T> {
+        self.write_down(action, &[], &Outcome::Began);
+        self.noted(action, &[], work.await.map_err(Into::into))
     }
 
     /// It takes two to verify, and both have to be there.
@@ -72,8 +86,8 @@ impl Way for Direct {
     }
 
     async fn prune_stores(&self) -> Answer<Vec<StoreReply>> {
-        let done = self.tools.maintenance.prune_stores(&self.spec).await;
-        Ok(all(self.noted("prune_stores", &[], done.map_err(Into::into))?))
+        let work = self.tools.maintenance.prune_stores(&self.spec);
+        Ok(all(self.carry_out("prune_stores", work).await?))
     }
 
     async fn devices(&self) -> Answer<Vec<DeviceReply>> {
@@ -81,8 +95,8 @@ impl Way for Direct {
     }
 
     async fn prune_devices(&self) -> Answer<Vec<DeviceReply>> {
-        let done = self.tools.maintenance.prune_devices(&self.spec).await;
-        Ok(all(self.noted("prune_devices", &[], done.map_err(Into::into))?))
+        let work = self.tools.maintenance.prune_devices(&self.spec);
+        Ok(all(self.carry_out("prune_devices", work).await?))
     }
 
     async fn examine(&self) -> Answer<Vec<CheckReply>> {
@@ -100,28 +114,26 @@ impl Way for Direct {
     }
 
     async fn reset(&self, password: Option<Secret<String>>) -> Answer<()> {
-        let done = self.tools.maintenance.reset(&self.spec, password).await;
-        self.noted("reset", &[], done.map_err(Into::into))
+        self.carry_out("reset", self.tools.maintenance.reset(&self.spec, password)).await
     }
 
     async fn show_recovery_key(&self) -> Answer<Secret<String>> {
-        let done = self.tools.maintenance.show_recovery_key(&self.spec).await;
-        self.noted("show_recovery_key", &[], done.map_err(Into::into))
+        self.carry_out("show_recovery_key", self.tools.maintenance.show_recovery_key(&self.spec))
+            .await
     }
 
     async fn set_recovery_key(&self, key: Secret<String>) -> Answer<()> {
-        let done = self.tools.maintenance.set_recovery_key(&self.spec, key).await;
-        self.noted("set_recovery_key", &[], done.map_err(Into::into))
+        self.carry_out("set_recovery_key", self.tools.maintenance.set_recovery_key(&self.spec, key))
+            .await
     }
 
     async fn begin_rekey(&self, new: &PickleKey) -> Answer<()> {
-        let done = self.tools.maintenance.begin_rekey(&self.spec, new).await;
-        self.noted("begin_rekey", &[], done.map_err(Into::into))
+        self.carry_out("begin_rekey", self.tools.maintenance.begin_rekey(&self.spec, new)).await
     }
 
     async fn backup(&self, out: &Path) -> Answer<BackupReply> {
-        let done = self.tools.archives.write(&self.spec, out).await;
-        self.noted("backup", &[], done.map(Into::into).map_err(Into::into))
+        let written = self.carry_out("backup", self.tools.archives.write(&self.spec, out)).await;
+        written.map(Into::into)
     }
 
     async fn trust_users(&self) -> Answer<TrustReply> {

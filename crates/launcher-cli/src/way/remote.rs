@@ -14,19 +14,13 @@ use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{Answer, READY_LIMIT, Way};
-
-/// How often the launcher is asked how far the agent is.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+use super::{Answer, LOOK_EVERY, NOTICE_LIMIT, READY_LIMIT, Way};
+use crate::commands::look_until;
 
 /// How often while waiting for the short time in which an agent restarts.
 const LOOK_CLOSELY_EVERY: Duration = Duration::from_millis(25);
-
-/// How long a launcher may take to notice that a file has changed: it waits
-/// until files are quiet, two seconds at most, and agents may be busy.
-const NOTICE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long the launcher waits for news of a verification before it is asked again.
 const NEWS_LIMIT: Duration = Duration::from_secs(20);
@@ -63,16 +57,7 @@ impl Remote {
         every: Duration,
         look: impl Fn(AgentReply) -> Option<T> + Send + Sync,
     ) -> Answer<Option<T>> {
-        let end = Instant::now() + limit;
-        loop {
-            if let Some(found) = look(self.status().await?) {
-                return Ok(Some(found));
-            }
-            if Instant::now() >= end {
-                return Ok(None);
-            }
-            sleep(every).await;
-        }
+        look_until(limit, every, || async { Ok(look(self.status().await?)) }).await
     }
 }
 

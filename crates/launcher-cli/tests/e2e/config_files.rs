@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::{Cases, Outcome, bed::Bed, launcher::Place};
 
 pub(crate) const CASES: Cases = &[
@@ -21,6 +23,14 @@ fn check(bed: &Bed) -> Outcome {
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     let text = String::from_utf8(output.stdout)?;
     assert!(text.contains("agents/bad/config.yaml:2:3: error: matrix.user: "), "{text}");
+    let output = place.command(&["check", "--json"])?;
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let shown: Value = serde_json::from_slice(&output.stdout)?;
+    let problems = shown["problems"].as_array().ok_or("no problems")?;
+    let problem = problems.iter().find(|problem| problem["path"] == "matrix.user");
+    let problem = problem.ok_or_else(|| shown.to_string())?;
+    assert_eq!((&shown["agents"], &problem["line"]), (&json!(2), &json!(2)), "{shown}");
+    assert_eq!(problem["file"], "agents/bad/config.yaml");
     assert!(!place.path().join(".launcher").exists());
     Ok(())
 }

@@ -48,16 +48,25 @@ fn restore(into: &Tapped, archive: &Path, key: &str) -> Result<Output, Box<dyn s
     Ok(output)
 }
 
-/// Whether nothing is left of an attempt to restore.
-fn is_untouched(place: &Tapped) -> Result<bool, std::io::Error> {
-    let is_empty = |folder: &str| -> Result<bool, std::io::Error> {
-        match fs::read_dir(place.place.path().join(folder)) {
-            Ok(mut entries) => Ok(entries.next().is_none()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error),
-        }
+/// Whether nothing is left of attempts to restore but their lines in the audit
+/// log, which has these outcomes.
+fn is_untouched(place: &Tapped, outcomes: &[&str]) -> Result<bool, Box<dyn std::error::Error>> {
+    let names = |folder: &str| -> Result<Vec<String>, std::io::Error> {
+        let entries = match fs::read_dir(place.place.path().join(folder)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     };
-    Ok(is_empty("agents")? && is_empty(".launcher")?)
+    let audit = fs::read_to_string(place.place.path().join(".launcher/audit.jsonl"))?;
+    let mut found = Vec::new();
+    for line in audit.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        assert_eq!((&line["action"], &line["agent"]), (&"restore".into(), &"echo".into()));
+        found.push(line["outcome"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(found, outcomes);
+    Ok(names("agents")?.is_empty() && names(".launcher")? == ["audit.jsonl"])
 }
 
 fn stopped(bed: &Bed) -> Outcome {
@@ -175,7 +184,7 @@ fn refused(bed: &Bed) -> Outcome {
     let output = restore(&there, &archive, &pickle_key("other"))?;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("the pickle key does not open"), "{}", said(&output));
-    assert!(is_untouched(&there)?);
+    assert!(is_untouched(&there, &["refused"])?);
 
     let mut bytes = fs::read(&archive)?;
     let middle = bytes.len() / 2;
@@ -184,11 +193,12 @@ fn refused(bed: &Bed) -> Outcome {
     let output = restore(&there, &archive, &pickle_key("echo"))?;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("is damaged in the chunk"), "{}", said(&output));
-    assert!(is_untouched(&there)?);
+    assert!(is_untouched(&there, &["refused", "began", "refused"])?);
 
     fs::write(&archive, "something else")?;
     let output = restore(&there, &archive, &pickle_key("echo"))?;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(is_untouched(&there)?);
+    // Whose archive it is, nobody knows.
+    assert!(is_untouched(&there, &["refused", "began", "refused"])?);
     here.check()
 }

@@ -28,6 +28,7 @@ pub(crate) const CASES: Cases = &[
     ("newcomer::the_shared_secret_opens_a_closed_server_while_the_launcher_runs", closed),
     ("newcomer::an_account_that_exists_is_taken_with_its_password", existing),
     ("newcomer::a_kill_before_and_after_the_registration_is_taken_up_by_the_same_command", kills),
+    ("newcomer::starting_over_keeps_what_the_first_run_had_written_down", starting_over),
     ("newcomer::what_is_there_already_is_not_touched", collisions),
     ("newcomer::whoever_sits_at_a_terminal_is_asked_and_types_secrets_unseen", terminal),
     ("newcomer::the_well_known_file_of_a_server_leads_to_its_homeserver", discovery),
@@ -82,7 +83,9 @@ fn first_contact(bed: &Bed) -> Outcome {
     assert!(made.status.success(), "{said}");
     let user = bed.homeserver().user_id(&name);
     let page = String::from_utf8(made.stdout)?;
-    assert!(page.contains("launcher run") && page.contains(&format!("write to {user}")), "{page}");
+    let last = page.lines().last().unwrap_or_default();
+    assert!(page.contains("launcher run"), "{page}");
+    assert!(last.starts_with("try: `launcher invites assistant dm @you:"), "{page}");
     for name in [".env", "config.yaml", "agents/assistant/config.yaml", ".launcher/audit.jsonl"] {
         assert_eq!(mode(&place.path().join(name))?, 0o600, "{name}");
     }
@@ -202,56 +205,113 @@ fn existing(bed: &Bed) -> Outcome {
     Ok(())
 }
 
-fn kills(bed: &Bed) -> Outcome {
-    let tap = Tap::start(bed.homeserver().base_url())?;
+/// Kills the command when the request that registers is sent, or when it is
+/// answered; what was sent before does not arrive.
+fn kill_in_it(tap: &Tap, place: &Place, arguments: &[&str], is_registered: bool) -> Outcome {
     let registration =
         || Matcher::path_contains("/v3/register").method("POST").times(1).body(is_full);
+    let gate = Gate::new();
+    let held = match is_registered {
+        false => Action::HoldBefore(gate.clone()),
+        true => Action::HoldAfter(gate.clone()),
+    };
+    let rule = tap.add_rule(registration(), held);
+    let lost = tap.add_rule(registration(), Action::DropBefore);
+    if is_registered {
+        lost.remove();
+    } else {
+        lost.keep();
+    }
+    let mut command = place.prepare(arguments, &[]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let reached = rule.wait_for_hits(1, DEFAULT_TIMEOUT);
+    child.kill()?;
+    child.wait()?;
+    gate.open();
+    reached?;
+    rule.remove();
+    Ok(())
+}
+
+/// How each order that is in the audit log went on.
+fn outcomes(place: &Place) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let text = fs::read_to_string(place.path().join(".launcher/audit.jsonl"))?;
+    let outcome = |line: &str| -> Result<String, Box<dyn std::error::Error>> {
+        let line: Value = serde_json::from_str(line)?;
+        assert_eq!(line["action"], "new", "{line}");
+        Ok(line["outcome"].as_str().unwrap_or_default().to_owned())
+    };
+    text.lines().map(outcome).collect()
+}
+
+fn kills(bed: &Bed) -> Outcome {
+    let tap = Tap::start(bed.homeserver().base_url())?;
     for (id, is_registered) in [("before", false), ("after", true)] {
         let place = Place::empty(tap.base_url())?;
         let name = bed.name(id);
         let arguments = ["new", id, "--homeserver", tap.base_url(), "--username", &name, "--open"];
-        let gate = Gate::new();
-        let held = match is_registered {
-            false => Action::HoldBefore(gate.clone()),
-            true => Action::HoldAfter(gate.clone()),
-        };
-        let rule = tap.add_rule(registration(), held);
-        let lost = tap.add_rule(registration(), Action::DropBefore);
-        if is_registered {
-            lost.remove();
-        } else {
-            lost.keep();
-        }
-        let mut command = place.prepare(&arguments, &[]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let reached = rule.wait_for_hits(1, DEFAULT_TIMEOUT);
-        child.kill()?;
-        child.wait()?;
-        gate.open();
-        reached?;
-        rule.remove();
+        kill_in_it(&tap, &place, &arguments, is_registered)?;
         assert!(!place.agent_folder(id).exists(), "half an agent is there");
         let password = value(&place, &format!("MATRIX_PASSWORD_{}", id.to_uppercase()))?;
+        assert_eq!(outcomes(&place)?, ["began"]);
 
-        let made = place.command(&arguments)?;
+        // Another account would take the place of what may be the only password.
+        let env = fs::read_to_string(place.path().join(".env"))?;
+        let note = place.path().join(format!(".launcher/new/{id}.json"));
+        let (elsewhere, other) = (bed.homeserver().base_url(), bed.name("other"));
+        for (homeserver, username, difference) in
+            [(tap.base_url(), &other, "its account was"), (elsewhere, &name, "it was at")]
+        {
+            let arguments =
+                ["new", id, "--homeserver", homeserver, "--username", username, "--open"];
+            let refused = place.command(&arguments)?;
+            assert_refused(&refused, difference, "--start-over");
+            assert!(said(&refused).contains(&note.display().to_string()), "{}", said(&refused));
+        }
+        assert_eq!(fs::read_to_string(place.path().join(".env"))?, env);
+
+        // Another spelling of the same is the same.
+        let (homeserver, user) = (format!("{}/", tap.base_url()), bed.homeserver().user_id(&name));
+        let again = ["new", id, "--homeserver", &homeserver, "--username", &user, "--open"];
+        let made = place.command(&again)?;
         assert!(made.status.success(), "{}", said(&made));
         assert_eq!(said(&made).contains("an earlier run has registered"), is_registered);
+        assert_eq!(outcomes(&place)?, ["began", "refused", "refused", "began", "done"]);
         let now = value(&place, &format!("MATRIX_PASSWORD_{}", id.to_uppercase()))?;
         assert_eq!(now, password);
         bed.homeserver().login(&name, &password)?;
-        assert!(!place.path().join(format!(".launcher/new/{id}.json")).exists());
+        assert!(!note.exists());
         assert!(place.command(&["check"])?.status.success());
         // Killed when nothing but the note was left to remove: it is finished.
-        let note = place.path().join(format!(".launcher/new/{id}.json"));
-        let user = bed.homeserver().user_id(&name);
         let text = json!({ "homeserver": tap.base_url(), "username": name, "user_id": user });
         fs::write(&note, text.to_string())?;
+        let other = place.command(&["new", id, "--username", &other, "--open"])?;
+        assert_refused(&other, "its account was", "--start-over");
         let finished = place.command(&arguments)?;
         assert!(finished.status.success(), "{}", said(&finished));
         assert!(!note.exists());
         let again = place.command(&arguments)?;
         assert_refused(&again, "exists; nothing was done", "another id");
     }
+    Ok(())
+}
+
+fn starting_over(bed: &Bed) -> Outcome {
+    let tap = Tap::start(bed.homeserver().base_url())?;
+    let place = Place::empty(tap.base_url())?;
+    let (first, second) = (bed.name("first"), bed.name("second"));
+    let begin = ["new", "bot", "--homeserver", tap.base_url(), "--open", "--username"];
+    kill_in_it(&tap, &place, &[&begin[..], &[&first]].concat(), true)?;
+    let password = value(&place, "MATRIX_PASSWORD_BOT")?;
+    let made = place.command(&[&begin[..], &[&second, "--start-over"]].concat())?;
+    assert!(made.status.success(), "{}", said(&made));
+    let now = value(&place, "MATRIX_PASSWORD_BOT")?;
+    bed.homeserver().login(&second, &now)?;
+    // The account of the first run is there, and its password can be found.
+    bed.homeserver().login(&first, &password)?;
+    let env = fs::read_to_string(place.path().join(".env"))?;
+    assert!(env.contains(&format!("# MATRIX_PASSWORD_BOT={password}\n")) && now != password);
+    assert!(place.command(&["check"])?.status.success());
     Ok(())
 }
 
@@ -273,8 +333,12 @@ fn collisions(bed: &Bed) -> Outcome {
     assert_refused(&refused, "PICKLE_KEY_BOT is set in the environment", "unset it");
     let unclear = new(&place, "bot", &[], &[])?;
     assert_eq!(unclear.status.code(), Some(2), "{}", said(&unclear));
-    let secret = new(&place, "bot", &["--registration-token-env", "s3cr3t"], &[])?;
-    assert!(said(&secret).contains("name of a variable") && !said(&secret).contains("s3cr3t"));
+    for (typed, why) in [("s3cr3t", "name of a variable"), ("S3CR3T", "is not set, or empty")] {
+        let secret = new(&place, "bot", &["--registration-token-env", typed], &[])?;
+        assert!(said(&secret).contains(why) && !said(&secret).contains(typed), "{}", said(&secret));
+        let audit = fs::read_to_string(place.path().join(".launcher/audit.jsonl"))?;
+        assert!(audit.contains(why) && !audit.contains(typed), "{audit}");
+    }
     let now = fs::read_to_string(place.path().join(".env"))?;
     assert!(now.starts_with(env.trim_end()), "{now}");
     assert_eq!(fs::read_dir(place.path().join("agents"))?.count(), 1);

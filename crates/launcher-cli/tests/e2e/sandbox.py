@@ -40,6 +40,8 @@ APPLIED = {
 }
 # A user that no system has; only root can become another one.
 USER = 64999
+# What root needs of its rights here, as capabilities(7) numbers them.
+NEEDED = {"CAP_CHOWN": 0, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8, "CAP_SYS_ADMIN": 21}
 DEVICES = ["null", "zero", "full", "random", "urandom", "tty"]
 
 
@@ -68,18 +70,32 @@ def service(unit):
 
 def outside(arguments):
     wrap = ["unshare", "--mount", "--propagation", "private"]
-    if os.getuid() != 0:
+    if os.getuid() == 0:
+        missing = sorted(name for name, bit in NEEDED.items() if not capabilities() >> bit & 1)
+        if missing:
+            fail(f"this test runs as root without {', '.join(missing)}, as in a container: run it "
+                 "with these (--privileged), or as a user who is not root")
+    else:
         wrap += ["--user", "--map-root-user"]
     probe = subprocess.run(wrap + ["true"], capture_output=True, text=True)
     if probe.returncode != 0:
-        fail("this test needs root, or user namespaces for everybody "
-             f"(sysctl kernel.unprivileged_userns_clone=1): {probe.stderr.strip()}")
+        way_out = ("the system forbids mount namespaces to root, as in a container: run it with "
+                   "--privileged" if os.getuid() == 0 else
+                   "this test needs root, or user namespaces for everybody "
+                   "(sysctl kernel.unprivileged_userns_clone=1)")
+        fail(f"{way_out}: {probe.stderr.strip()}")
     here = str(Path(__file__).resolve())
     folder = Path(arguments[1]).resolve()
     if os.getuid() == 0:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, USER, USER, follow_symlinks=False)
     exec_(wrap + [sys.executable, here, "--inside", str(os.getuid()), *arguments])
+
+
+def capabilities():
+    """What this process may, as a set of bits."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^CapEff:\s*(\w+)$", status, re.M).group(1), 16)
 
 
 def inside(arguments):
@@ -93,12 +109,14 @@ def inside(arguments):
     # The calls are looked up with a program that may be hidden later.
     calls = filter_of(settings)
 
+    # Both may lie below what is hidden next, and are found by these afterwards.
+    folder, program = os.open(folder, os.O_PATH), os.open(program, os.O_PATH)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(Path(work).parent))
     os.mkdir(work)
-    mount("--bind", folder, work)
+    bind(folder, work)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(Path(start[0]).parent))
     Path(start[0]).touch()
-    mount("--bind", program, start[0])
+    bind(program, start[0])
     if only("PrivateDevices") == "yes":
         devices = Path(work).parent / "dev"
         os.mkdir(devices)
@@ -257,6 +275,7 @@ def install(program):
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 24, 38, 2
+MS_BIND = 4096
 
 
 def prctl(option, value, more=0):
@@ -269,6 +288,14 @@ def mount(*arguments):
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         fail(f"mount {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def bind(descriptor, target):
+    """Shows at `target` what was opened, wherever it is; mount(8) would go by its name."""
+    source = f"/proc/self/fd/{descriptor}".encode()
+    if LIBC.mount(source, str(target).encode(), None, MS_BIND, None) != 0:
+        fail(f"mount --bind {target}: {os.strerror(ctypes.get_errno())}")
+    os.close(descriptor)
 
 
 def exec_(command):

@@ -176,13 +176,20 @@ fn written_down(bed: &Bed) -> Outcome {
     assert_eq!(place.command(&["backup", "a", "--output", "config.yaml"])?.status.code(), Some(1));
     assert!(place.command(&["status"])?.status.success());
     assert!(launcher.stop()?.0.success());
-    let by_launcher = ["trust_block a done @mallory:localhost", "reset a done", "backup a refused"];
+    let by_launcher = [
+        "trust_block a done @mallory:localhost",
+        "reset a began",
+        "reset a done",
+        "backup a began",
+        "backup a refused",
+    ];
     assert_eq!(audit(&place)?, by_launcher);
     let withdraw = ["trust", "a", "withdraw", "@mallory:localhost"];
     assert!(place.command(&withdraw)?.status.success());
     assert!(place.command(&["stores", "a", "--prune"])?.status.success());
     assert!(place.command(&["stores", "a"])?.status.success());
-    let by_commands = ["trust_withdraw a done @mallory:localhost", "prune_stores a done"];
+    let by_commands =
+        ["trust_withdraw a done @mallory:localhost", "prune_stores a began", "prune_stores a done"];
     assert_eq!(audit(&place)?, [&by_launcher[..], &by_commands].concat());
     Ok(())
 }

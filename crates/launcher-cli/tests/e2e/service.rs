@@ -2,18 +2,19 @@
 
 use std::{
     fs,
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::symlink, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
 };
 
+use launcher_testbed::testbed_root;
 use rustix::process::{Signal, geteuid};
 
 use crate::{
     Cases, Outcome,
     bed::Bed,
-    launcher::{Place, Running},
+    launcher::{Place, Running, mode},
     rooms::{ask, room_with},
 };
 
@@ -22,6 +23,7 @@ pub(crate) const CASES: Cases = &[
     ("service::a_manager_hears_that_it_is_up_lives_reloads_and_stops", manager),
     ("service::under_the_restrictions_of_the_unit_an_encrypted_message_is_answered", restricted),
     ("service::pages_and_completions_come_out_of_the_binary", pages),
+    ("service::what_is_installed_can_be_read_by_everybody_whatever_the_umask", install),
 ];
 
 /// The exposure that `systemd-analyze security` may find, in tenths; 1.5 when
@@ -198,4 +200,50 @@ fn pages(_bed: &Bed) -> Outcome {
     assert!(version.contains("rustc 1.") && version.contains("profile "), "{version}");
     assert_eq!(run(&["-V"])?.trim(), concat!("launcher ", env!("CARGO_PKG_VERSION")));
     Ok(())
+}
+
+fn install(_bed: &Bed) -> Outcome {
+    let place = Place::empty("http://unused")?;
+    let release = place.path().join("build/release");
+    fs::create_dir_all(&release)?;
+    symlink(env!("CARGO_BIN_EXE_launcher"), release.join("launcher"))?;
+    let system = place.path().join("system");
+    let installed = Command::new("sh")
+        .args(["-c", "umask 077 && make install"])
+        .current_dir(testbed_root())
+        .env("CARGO_TARGET_DIR", place.path().join("build"))
+        .env("DESTDIR", &system)
+        // Those of a `make` that runs the tests.
+        .env_remove("MAKEFLAGS")
+        .env_remove("PREFIX")
+        .output()?;
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let files = everything_in(&system)?;
+    for path in ["bin/launcher", "lib/systemd/system/launcher.service", "share/man/man1/launcher.1"]
+    {
+        let path = system.join("usr/local").join(path);
+        assert!(files.contains(&path), "{} is not in {files:?}", path.display());
+    }
+    assert!(files.len() > 25, "{files:?}");
+    for path in files {
+        let expected = match path.is_dir() || path.ends_with("bin/launcher") {
+            true => 0o755,
+            false => 0o644,
+        };
+        assert_eq!(mode(&path)?, expected, "{}", path.display());
+    }
+    Ok(())
+}
+
+/// Every file and folder below a folder.
+fn everything_in(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(everything_in(&path)?);
+        }
+        found.push(path);
+    }
+    Ok(found)
 }

@@ -15,6 +15,10 @@ fn file(text: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+fn replace_in_env_file(path: &Path, name: &str, value: &str) -> Result<(), EnvFileError> {
+    EnvFileEdit::prepare(path, name, value)?.commit()
+}
+
 /// The file after the value of `KEY` was replaced.
 fn changed(text: &str) -> String {
     let (folder, path) = file(text);
@@ -204,4 +208,25 @@ fn nothing_is_added_where_it_would_mean_something_else_nor_taken_from_what_chang
     fs::write(&path, "A=1\nB=2\n").unwrap();
     assert!(matches!(added.undo(), Err(EnvFileError::Changed { .. })));
     assert!(path.exists(), "what somebody else has written is gone");
+}
+
+#[test]
+fn what_becomes_a_comment_is_still_there_and_sets_nothing() {
+    for (before, after) in [
+        ("A=1\nKEY=old\nB=2\n", "A=1\n# KEY=old\nB=2\n"),
+        ("export KEY='two\nlines' # why\nB=2", "# export KEY='two\n# lines' # why\nB=2"),
+        ("KEY=old\nKEY=older", "# KEY=old\n# KEY=older"),
+        ("\u{feff}KEY=old\n", "\u{feff}# KEY=old\n"),
+        ("KEY=\nOTHER=x\n", "# KEY=\n# OTHER=x\n"),
+    ] {
+        let (folder, path) = file(before);
+        assert!(comment_out_in_env_file(&path, &["KEY", "OTHER"]).unwrap(), "{before:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        assert!(!comment_out_in_env_file(&path, &["KEY", "OTHER"]).unwrap(), "again: {before:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a draft was left behind");
+    }
+    let (folder, path) = file("KEY=old\nUSER_OF_IT=${KEY}\n");
+    let error = comment_out_in_env_file(&path, &["KEY"]).unwrap_err();
+    assert!(matches!(error, EnvFileError::Entangled { .. }), "{error}");
+    assert!(!comment_out_in_env_file(&folder.path().join("none"), &["KEY"]).unwrap());
 }

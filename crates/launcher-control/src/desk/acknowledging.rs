@@ -17,7 +17,7 @@ use launcher_runtime::{StatusBoard, stamp};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Denied, Desk, noted};
+use super::{Denied, Desk, about::About};
 
 /// The file's name in the launcher's own folder.
 const FILE_NAME: &str = "acknowledged.json";
@@ -112,7 +112,7 @@ impl Desk {
         agent: &AgentId,
         note: Option<String>,
     ) -> Result<Acknowledgement, Denied> {
-        noted(agent, "acknowledge", self.try_acknowledge(agent, note))
+        About::agent(agent).noted("acknowledge", self.try_acknowledge(agent, note))
     }
 
     fn try_acknowledge(

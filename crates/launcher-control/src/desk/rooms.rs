@@ -11,7 +11,7 @@ use launcher_runtime::ports::{
     rooms::{Direct, Invitation, JoinedRoom, MadeRoom, NewRoom, Rooms},
 };
 
-use super::{Denied, Desk, trust::About};
+use super::{Denied, Desk, about::About};
 use crate::wire::InviteAction;
 
 impl Desk {
@@ -63,6 +63,7 @@ impl Desk {
         agent: &AgentId,
         wanted: &NewRoom,
     ) -> Result<MadeRoom, Denied> {
+        About::agent(agent).began("room_make");
         let made = async {
             let session = self.session(agent)?;
             self.with_session(agent, &session, self.rooms_of(agent, &session)?.make_room(wanted))
@@ -79,6 +80,7 @@ impl Desk {
         user: &UserId,
         greeting: Option<&str>,
     ) -> Result<Direct, Denied> {
+        About { user: Some(user), ..About::agent(agent) }.began("direct_open");
         let opened = async {
             let session = self.session(agent)?;
             let rooms = self.rooms_of(agent, &session)?;

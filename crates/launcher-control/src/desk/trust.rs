@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use launcher_core::{
     agent::AgentId,
-    names::{DeviceId, RoomId, UserId},
+    names::UserId,
     status::{AgentState, Standing},
     trust::{Method, Order},
 };
@@ -19,13 +19,9 @@ use launcher_runtime::{
     },
 };
 use tokio::time::Instant;
-use tracing::{field::display, info, warn};
 
-use super::{Denied, Desk, outcome};
-use crate::{
-    server::asker,
-    wire::{Refusal, TrustReply, UserReply},
-};
+use super::{Denied, Desk, about::About};
+use crate::wire::{Refusal, TrustReply, UserReply};
 
 /// How long one look at a verification may keep the session.
 const LOOK: Duration = Duration::from_secs(1);
@@ -184,56 +180,4 @@ pub(super) fn not_up(agent: &AgentId, standing: &Standing) -> Refusal {
         }
     });
     Refusal::new(reason, way_out)
-}
-
-/// What is logged of something that an operator wants: whom it is about, and
-/// nothing of what both sides compare.
-pub(super) struct About<'a> {
-    pub(super) agent: &'a AgentId,
-    pub(super) user: Option<&'a UserId>,
-    pub(super) device: Option<&'a DeviceId>,
-    pub(super) room: Option<&'a RoomId>,
-}
-
-impl<'a> About<'a> {
-    /// Something about the agent itself.
-    pub(super) fn agent(agent: &'a AgentId) -> Self {
-        Self { agent, user: None, device: None, room: None }
-    }
-
-    pub(super) fn noted<T>(
-        &self,
-        action: &'static str,
-        done: Result<T, Denied>,
-    ) -> Result<T, Denied> {
-        let agent = self.agent.as_str();
-        let subjects = [
-            self.user.map(UserId::as_str),
-            self.device.map(DeviceId::as_str),
-            self.room.map(RoomId::as_str),
-        ];
-        let subjects: Vec<&str> = subjects.into_iter().flatten().collect();
-        asker::note(action, agent, &subjects, &outcome(&done));
-        let (user, device) = (self.user.map(display), self.device.map(display));
-        let room = self.room.map(display);
-        match &done {
-            Ok(_) => {
-                info!(
-                    event = "operator_action",
-                    agent, action, user, device, room, "done for an operator"
-                );
-            }
-            Err(denied) => warn!(
-                event = "operator_action",
-                agent,
-                action,
-                user,
-                device,
-                room,
-                reason = %denied,
-                "asked for by an operator, and not done"
-            ),
-        }
-        done
-    }
 }

@@ -2,15 +2,12 @@
 //!
 //! The asker travels with the request's task, so that what is done for it can
 //! be noted where it is done, with everything that is known there. A request
-//! that could have changed something and of which nothing was noted, because
+//! that could have changed something and of whose end nothing was noted, because
 //! it was refused before or because its client went away, is written down here.
 
 use std::{
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::{
@@ -34,18 +31,42 @@ tokio::task_local! {
     static ASKER: Arc<Asker>;
 }
 
-/// Who asks, and whether anything was noted of it yet.
+/// Who asks, and what was noted of it yet.
 struct Asker {
     log: AuditLog,
     peer: Peer,
-    noted: AtomicBool,
+    noted: Mutex<Noted>,
 }
 
-/// Writes down what became of an action that somebody asked for on this task.
-pub(crate) fn note(action: &str, agent: &str, subjects: &[&str], outcome: &Outcome) {
+/// What is in the audit log about a request.
+#[derive(Clone, Copy, Debug)]
+enum Noted {
+    Nothing,
+    /// That this began.
+    Began(&'static str),
+    /// What became of it.
+    End,
+}
+
+impl Asker {
+    fn new(log: AuditLog, peer: Peer) -> Arc<Self> {
+        Arc::new(Self { log, peer, noted: Mutex::new(Noted::Nothing) })
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes down that an action begins that somebody asked for on this task, or
+/// what became of it.
+pub(crate) fn note(action: &'static str, agent: &str, subjects: &[&str], outcome: &Outcome) {
     // Outside of a request nobody asked.
     if let Ok(asker) = ASKER.try_with(Arc::clone) {
-        asker.noted.store(true, Ordering::Relaxed);
+        *asker.noted() = match outcome {
+            Outcome::Began => Noted::Began(action),
+            Outcome::Done | Outcome::Refused(_) | Outcome::Abandoned => Noted::End,
+        };
         asker.log.write(asker.peer, action, Some(agent), subjects, outcome);
     }
 }
@@ -75,7 +96,7 @@ async fn attend_as<F: Future<Output = Response>>(
         let refusal = Refusal::new(reason, "run the command as that user");
         return (StatusCode::FORBIDDEN, Json(refusal)).into_response();
     }
-    let asker = Arc::new(Asker { log, peer, noted: AtomicBool::new(false) });
+    let asker = Asker::new(log, peer);
     let unnoted = Unnoted::of(&request, asker.clone());
     let response = ASKER.scope(asker, next(request)).await;
     if let Some(unnoted) = unnoted {
@@ -118,11 +139,13 @@ impl Unnoted {
 
 impl Drop for Unnoted {
     fn drop(&mut self) {
-        if self.asker.noted.load(Ordering::Relaxed) {
-            return;
-        }
+        let action = match *self.asker.noted() {
+            Noted::Nothing => self.action.as_str(),
+            Noted::Began(action) => action,
+            Noted::End => return,
+        };
         let agent = self.agent.as_ref().map(AgentId::as_str);
-        self.asker.log.write(self.asker.peer, &self.action, agent, &[], &self.outcome);
+        self.asker.log.write(self.asker.peer, action, agent, &[], &self.outcome);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is asked and answered about rooms and invitations.
 
+use std::fmt;
+
 use launcher_core::{
     greeting::Membership,
     names::{RoomId, UserId},
@@ -122,7 +124,7 @@ pub struct LeaveRequest {
 }
 
 /// The body of `POST /v1/agents/{id}/direct`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectRequest {
     /// Whom the chat is with.
@@ -133,6 +135,14 @@ pub struct DirectRequest {
     /// Only says how far the chat is.
     #[serde(default)]
     pub look: bool,
+}
+
+impl fmt::Debug for DirectRequest {
+    /// Leaves out the greeting, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("DirectRequest");
+        shown.field("user_id", &self.user_id).field("look", &self.look).finish_non_exhaustive()
+    }
 }
 
 /// How far a direct chat is.
@@ -271,5 +281,21 @@ impl From<Direct> for DirectReply {
             due: direct.due,
             readers: names(&direct.readers),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_does_not_reach_a_log() {
+        let request = DirectRequest {
+            user_id: UserId::new("@alice:hs"),
+            greeting: Some("hunter2".to_owned()),
+            look: false,
+        };
+        let shown = format!("{request:?}");
+        assert!(shown.contains("@alice:hs") && !shown.contains("hunter2"), "{shown}");
     }
 }

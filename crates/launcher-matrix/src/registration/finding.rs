@@ -40,7 +40,7 @@ pub enum FindError {
         "`{typed}` is neither an address such as https://matrix.example.org nor the name of a server"
     )]
     NotAnAddress {
-        /// What was given.
+        /// What was given; `…` if there may be a password in it.
         typed: String,
     },
     /// Nobody answers there.
@@ -90,8 +90,7 @@ impl FindError {
 pub async fn find_homeserver(connector: &MatrixConnector, typed: &str) -> Result<Found, FindError> {
     let http = connector.http();
     let typed = typed.trim();
-    let address =
-        address(typed).ok_or_else(|| FindError::NotAnAddress { typed: typed.to_owned() })?;
+    let address = address(typed).ok_or_else(|| not_an_address(typed))?;
     let is_name = !typed.contains("://");
     let look_up = async || match well_known(&http, &address).await {
         Ok(answer) => base_url(&answer, &address),
@@ -149,6 +148,12 @@ fn address(typed: &str) -> Option<Url> {
         .then_some(url)
 }
 
+/// What stands before an `@` or behind a `?` in an address may be a secret.
+fn not_an_address(typed: &str) -> FindError {
+    let shown = if typed.contains(['@', '?', '#']) { "…" } else { typed };
+    FindError::NotAnAddress { typed: shown.to_owned() }
+}
+
 /// Where `/.well-known/matrix/client` of `origin` says that the API is. What was
 /// asked in private leads nowhere where others listen.
 fn base_url(answer: &Value, origin: &Url) -> Option<Url> {
@@ -193,6 +198,9 @@ mod tests {
         ] {
             assert_eq!(shown(nonsense), None, "{nonsense}");
         }
+        let said = |typed: &str| not_an_address(typed).to_string();
+        assert!(said("ftp://hs").starts_with("`ftp://hs` is neither"));
+        assert!(!said("https://u:hunter2@hs").contains("hunter2"));
     }
 
     #[test]

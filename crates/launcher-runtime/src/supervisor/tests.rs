@@ -410,6 +410,24 @@ async fn what_was_cut_off_stays_in_the_journal_and_the_next_life_answers_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_to_be_answered_is_counted_up_and_down() {
+    let journal = Arc::new(Memory::default());
+    for event in ["$a", "$b", "$c"] {
+        journal.ingest(Intake { heard: vec![heard(event)], ..Intake::default() }).await.unwrap();
+    }
+    let slow: MakeBehavior = Box::new(|_| Arc::new(Slow(Duration::from_secs(5))));
+    let journals = MemoryJournals::with("quiet".parse().unwrap(), journal);
+    let stage = Stage::start_all(&["quiet"], slow, journals).await;
+    // They are of one room: one is worked on, and the others wait for it.
+    for count in [3, 2, 1, 0] {
+        let report = stage.board.report(&"quiet".parse().unwrap());
+        stage.wait_until(|_| report.metrics().queued == count).await;
+    }
+    assert_eq!(stage.board.snapshot()[0].answered, 3);
+    assert_eq!(stage.end().await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_were_written_down_are_sent_and_not_made_again() {
     let journal = Arc::new(Memory::default());
     let message = heard("$asked").message;

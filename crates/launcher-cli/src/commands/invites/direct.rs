@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Asker, json, refusal};
 use crate::{
     exit::{self, Exit, say},
+    progress::patiently,
     table::harmless,
 };
 
@@ -33,27 +34,17 @@ pub(super) async fn run(
         greeting: greeting.filter(|_| !look).map(str::to_owned),
         look,
     };
-    let mut told = Told::default();
-    let mut tell = |chat: &DirectReply| {
-        let lines = told.news(chat);
-        if !as_json {
-            lines.iter().for_each(|line| say(&harmless(line)));
-        }
-    };
+    let (first, look) = (request(false), request(true));
+    let mut told = Told { is_quiet: as_json, ..Told::default() };
     let begun = Instant::now();
-    let mut chat = asker.client.direct(agent, &request(false)).await.map_err(refusal)?;
-    while chat.room_id.is_none() && begun.elapsed() < SETTLE_LIMIT {
-        tell(&chat);
-        sleep(LOOK_EVERY).await;
-        chat = asker.client.direct(agent, &request(false)).await.map_err(refusal)?;
-    }
-    tell(&chat);
-    let end = Instant::now() + wait;
-    while !is_over(&chat) && Instant::now() < end {
-        sleep(LOOK_EVERY).await;
-        chat = asker.client.direct(agent, &request(true)).await.map_err(refusal)?;
-        tell(&chat);
-    }
+    let work = asker.client.direct(agent, &first);
+    let chat = patiently("waiting for the homeserver", work).await.map_err(refusal)?;
+    told.tell(&chat);
+    let is_there = |chat: &DirectReply| chat.room_id.is_some();
+    let chat = follow(asker, agent, &first, chat, begun + SETTLE_LIMIT, &mut told, is_there);
+    let chat = patiently("waiting for the room", chat).await?;
+    let joined = follow(asker, agent, &look, chat, Instant::now() + wait, &mut told, is_over);
+    let chat = patiently(&format!("waiting for {user}"), joined).await?;
     if as_json {
         exit::print(&json(&chat)?);
     }
@@ -66,6 +57,24 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
+/// Asks the same again and again until the chat is as far as that, or the time is over.
+async fn follow(
+    asker: &Asker,
+    agent: &AgentId,
+    request: &DirectRequest,
+    mut chat: DirectReply,
+    end: Instant,
+    told: &mut Told,
+    is_far_enough: impl Fn(&DirectReply) -> bool,
+) -> Result<DirectReply, Refusal> {
+    while !is_far_enough(&chat) && Instant::now() < end {
+        sleep(LOOK_EVERY).await;
+        chat = asker.client.direct(agent, request).await.map_err(refusal)?;
+        told.tell(&chat);
+    }
+    Ok(chat)
+}
+
 /// Whether waiting changes nothing: the greeting can be read, or the user is not
 /// there any more.
 fn is_over(chat: &DirectReply) -> bool {
@@ -75,6 +84,8 @@ fn is_over(chat: &DirectReply) -> bool {
 /// What somebody has been told so far.
 #[derive(Debug, Default)]
 struct Told {
+    /// Nobody wants to be told.
+    is_quiet: bool,
     room: bool,
     settling: bool,
     membership: Option<MembershipWord>,
@@ -83,6 +94,14 @@ struct Told {
 }
 
 impl Told {
+    /// Says what is new.
+    fn tell(&mut self, chat: &DirectReply) {
+        let lines = self.news(chat);
+        if !self.is_quiet {
+            lines.iter().for_each(|line| say(&harmless(line)));
+        }
+    }
+
     /// What is new.
     fn news(&mut self, chat: &DirectReply) -> Vec<String> {
         let mut lines = Vec::new();

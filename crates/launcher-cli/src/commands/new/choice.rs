@@ -21,6 +21,7 @@ use crate::{
     ask,
     commands::verify_any::{line, variable},
     exit::Quit,
+    table::harmless,
 };
 
 /// The ways to an account; one at most.
@@ -76,15 +77,19 @@ impl Choice {
             Self::New(Entrance::Open)
         } else if given.registration_token_stdin {
             Self::New(Entrance::Token(line("registration token")?))
-        } else if let Some(token) = variable(given.registration_token_env.as_deref())? {
+        } else if let Some(token) =
+            variable("--registration-token-env", given.registration_token_env.as_deref())?
+        {
             Self::New(Entrance::Token(token))
         } else if given.shared_secret_stdin {
             Self::New(Entrance::SharedSecret(line("shared secret")?))
-        } else if let Some(secret) = variable(given.shared_secret_env.as_deref())? {
+        } else if let Some(secret) =
+            variable("--shared-secret-env", given.shared_secret_env.as_deref())?
+        {
             Self::New(Entrance::SharedSecret(secret))
         } else if given.password_stdin {
             Self::Existing(line("password")?)
-        } else if let Some(password) = variable(given.password_env.as_deref())? {
+        } else if let Some(password) = variable("--password-env", given.password_env.as_deref())? {
             Self::Existing(password)
         } else if ask::can_ask() {
             Self::ask(connector, server, username).await?
@@ -140,20 +145,24 @@ pub(super) fn homeserver(given: Option<&str>, root: Option<&RootConfig>) -> anyh
     }
 }
 
-/// The account's name: what was given or typed, else the agent's.
+/// The account's name: what was given, else the agent's. Whoever sits at a
+/// terminal is asked, and offered the name of `earlier`, a run that was cut off.
 pub(super) fn username(
     given: Option<&str>,
     id: &AgentId,
+    earlier: Option<&str>,
     entrances: &Entrances,
 ) -> anyhow::Result<String> {
-    let typed = match given {
-        Some(given) => given.trim().to_owned(),
+    let usual = || id.to_string();
+    let name = match given.map(str::trim) {
+        Some(given) if !given.is_empty() => given.to_owned(),
         None if ask::can_ask() && !entrances.takes_existing() => {
-            answer(&format!("Name of the account [{id}]: "))?
+            let offered = earlier.map_or_else(usual, str::to_owned);
+            let typed = answer(&harmless(&format!("Name of the account [{offered}]: ")))?;
+            if typed.is_empty() { offered } else { typed }
         }
-        None => String::new(),
+        _ => usual(),
     };
-    let name = if typed.is_empty() { id.to_string() } else { typed };
     match is_name(&name) {
         true => Ok(name),
         false => Err(Refusal::new(

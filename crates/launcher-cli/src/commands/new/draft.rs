@@ -10,11 +10,13 @@ use std::{
 
 use anyhow::Context;
 use fs_err::{self as fs, OpenOptions, os::unix::fs::OpenOptionsExt};
+use launcher_control::wire::Refusal;
 use launcher_core::agent::AgentId;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::move_in::sync_folder;
+use super::files::shown;
+use crate::{move_in::sync_folder, table::harmless};
 
 /// An agent that is being made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +72,57 @@ impl Draft {
         }
     }
 
-    /// Whether the same account was to be made.
-    pub(super) fn is_about(&self, homeserver: &Url, username: &str) -> bool {
-        self.homeserver == *homeserver && self.username == username
+    /// Makes sure that the same account is to be made as before. Secrets that
+    /// an account may have been made with stand in `.env`, and nowhere else, so
+    /// nothing may be put in their place.
+    ///
+    /// # Errors
+    ///
+    /// Which note says otherwise, what differs, and the ways out.
+    pub(super) fn check(
+        &self,
+        id: &AgentId,
+        homeserver: &Url,
+        username: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let mut differences = Vec::new();
+        if shown(&self.homeserver) != shown(homeserver) {
+            let (before, now) = (shown(&self.homeserver), shown(homeserver));
+            differences.push(format!("it was at {before}, not at {now}"));
+        }
+        let known = self.user_id.as_ref().unwrap_or(&self.username);
+        if let Some(username) = username.filter(|username| !is_same_name(known, username)) {
+            differences.push(format!("its account was `{known}`, not `{username}`"));
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let done = match &self.user_id {
+            Some(user_id) => format!("has made {user_id} and was cut off"),
+            None => "was cut off, and may have made its account".to_owned(),
+        };
+        let reason = format!(
+            "an earlier `launcher new {id}` {done} ({}); {}; nothing was done",
+            self.path.display(),
+            differences.join(", and ")
+        );
+        let action = format!(
+            "repeat it as it was, with `--homeserver {} --username {}`; or give --start-over, \
+             which forgets it and makes comments of its lines in `.env`; or take another ID",
+            shown(&self.homeserver),
+            self.username
+        );
+        Err(Refusal::new(harmless(&reason), harmless(&action)))
+    }
+
+    /// Where it is registered.
+    pub(super) fn homeserver(&self) -> &Url {
+        &self.homeserver
+    }
+
+    /// The account's name, as it was given.
+    pub(super) fn username(&self) -> &str {
+        &self.username
     }
 
     fn write(&self) -> io::Result<()> {
@@ -84,6 +134,17 @@ impl Draft {
         fs::rename(&new, &self.path)?;
         sync_folder(self.path.parent().unwrap_or(Path::new(".")))
     }
+}
+
+/// Whether two names are those of the same account of one server: of `bot` and
+/// `@bot:hs`, the first says less.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let parts = |name: &str| match name.strip_prefix('@').and_then(|full| full.split_once(':')) {
+        Some((local, server)) => (local.to_owned(), Some(server.to_ascii_lowercase())),
+        None => (name.to_owned(), None),
+    };
+    let ((one, its_server), (other, other_server)) = (parts(one), parts(other));
+    one == other && (its_server.is_none() || other_server.is_none() || its_server == other_server)
 }
 
 fn path(notes: &Path, id: &AgentId) -> PathBuf {
@@ -102,7 +163,7 @@ mod tests {
         let (id, server) = ("a".parse().unwrap(), Url::parse("https://hs").unwrap());
         assert_eq!(Draft::read(folder.path(), &id).unwrap(), None);
         let mut draft = Draft::begin(folder.path(), &id, &server, "bot").unwrap();
-        assert!(draft.is_about(&server, "bot") && !draft.is_about(&server, "other"));
+        draft.check(&id, &server, Some("bot")).unwrap();
         assert_eq!(Draft::read(folder.path(), &id).unwrap().unwrap().user_id, None);
         draft.registered("@bot:hs").unwrap();
         assert_eq!(Draft::read(folder.path(), &id).unwrap(), Some(draft));
@@ -110,5 +171,32 @@ mod tests {
             Draft::remove(folder.path(), &id).unwrap();
         }
         assert_eq!(Draft::read(folder.path(), &id).unwrap(), None);
+    }
+
+    #[test]
+    fn another_spelling_of_the_same_account_is_the_same_and_everything_else_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let (id, url) = ("a".parse().unwrap(), |text: &str| Url::parse(text).unwrap());
+        let server = url("https://HS.test:443/");
+        let mut draft = Draft::begin(folder.path(), &id, &server, "bot").unwrap();
+        for same in ["https://hs.test", "https://hs.test/"] {
+            for name in [None, Some("bot"), Some("@bot:hs.test"), Some("@bot:HS.test")] {
+                draft.check(&id, &url(same), name).unwrap();
+            }
+        }
+        let refused = |draft: &Draft, server: &str, name: &str| {
+            draft.check(&id, &url(server), Some(name)).unwrap_err()
+        };
+        let other = refused(&draft, "http://hs.test", "bot");
+        assert!(other.reason.contains("it was at https://hs.test, not at http://hs.test"));
+        assert!(other.reason.contains("/a.json"), "{}", other.reason);
+        assert!(other.action.unwrap().contains("--homeserver https://hs.test --username bot"));
+        let other = refused(&draft, "https://hs.test/matrix", "Bot");
+        assert!(other.reason.contains("not at https://hs.test/matrix, and its account was `bot`"));
+        draft.registered("@bot:hs.test").unwrap();
+        draft.check(&id, &server, Some("@bot:hs.test")).unwrap();
+        let other = refused(&draft, "https://hs.test", "@bot:example.org");
+        assert!(other.reason.contains("has made @bot:hs.test"), "{}", other.reason);
+        assert!(other.action.unwrap().contains("--start-over"));
     }
 }

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, bail};
 use fs_err as fs;
 use launcher_config::{
-    EnvFileAddition, Environment, ProcessEnvironment, RootConfig, Sources, append_to_env_file,
-    read_env_file, replace_in_env_file,
+    EnvFileAddition, EnvFileError, Environment, ProcessEnvironment, RootConfig, Sources,
+    append_to_env_file, comment_out_in_env_file, read_env_file,
 };
 use launcher_control::wire::Refusal;
 use launcher_core::{agent::AgentId, names::UserId, secret::Secret};
@@ -111,6 +111,32 @@ impl Files {
         read_env_file(&self.env_file).ok()?.remove(&self.password)
     }
 
+    /// Fails if an earlier run has written down another password: it may be the
+    /// only thing that opens an account.
+    pub(super) fn check_password(&self, password: &Secret<String>) -> Result<(), Refusal> {
+        match self.password() {
+            Some(earlier) if earlier != *password => {
+                let (name, file) = (&self.password, self.env_file.display());
+                let reason = format!(
+                    "{name} in {file} is another password, of an earlier run; nothing was done"
+                );
+                let action = "repeat that run as it was; or give --start-over, which makes a \
+                              comment of the line";
+                Err(Refusal::new(reason, action))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes comments of the variables of an earlier run.
+    pub(super) fn set_aside(&self) -> Result<(), EnvFileError> {
+        if comment_out_in_env_file(&self.env_file, &self.variables())? {
+            let names = self.variables().join(" and ");
+            say(&format!("{names} of the earlier run are comments in {}", self.env_file.display()));
+        }
+        Ok(())
+    }
+
     /// Makes the root file and the folder of agents if they are not there.
     pub(super) fn begin(&self, homeserver: &Url) -> anyhow::Result<Begun> {
         let Some(root) = &self.new_root else { return Ok(Begun { root: None }) };
@@ -141,10 +167,6 @@ impl Files {
                 .into_iter()
                 .filter(|(name, _)| !set.contains_key(*name))
                 .collect();
-        if set.get(&self.password).is_some_and(|earlier| earlier != password) {
-            // Of a run about another account, which cannot go on.
-            replace_in_env_file(&self.env_file, &self.password, password.expose())?;
-        }
         match missing.is_empty() {
             true => Ok(None),
             false => Ok(Some(append_to_env_file(&self.env_file, &missing)?)),
@@ -220,8 +242,8 @@ fn root_text(homeserver: &Url) -> String {
     )
 }
 
-/// An address as people write it.
-fn shown(homeserver: &Url) -> String {
+/// An address as people write it, the same for all spellings of it.
+pub(super) fn shown(homeserver: &Url) -> String {
     homeserver.as_str().trim_end_matches('/').to_owned()
 }
 
@@ -300,9 +322,19 @@ mod tests {
         let before = fs::read_to_string(&env).unwrap();
         assert!(files.add_secrets(&secret("first")).unwrap().is_none());
         assert_eq!(fs::read_to_string(&env).unwrap(), before);
-        // Another account of the same agent has another password, and the same key.
+        // Another password is in the way, until somebody says that it is not needed.
+        files.check_password(&secret("first")).unwrap();
+        let refused = files.check_password(&secret("second")).unwrap_err();
+        assert!(refused.action.unwrap().contains("--start-over"));
         assert!(files.add_secrets(&secret("second")).unwrap().is_none());
-        assert_eq!(fs::read_to_string(&env).unwrap(), before.replace("first", "second"));
+        assert_eq!(fs::read_to_string(&env).unwrap(), before);
+        files.set_aside().unwrap();
+        files.check_password(&secret("second")).unwrap();
+        files.check_variables(false).unwrap();
+        files.add_secrets(&secret("second")).unwrap().unwrap();
+        let now = fs::read_to_string(&env).unwrap();
+        assert!(now.contains("\n# MATRIX_PASSWORD_MY_BOT=first\n"), "{now}");
+        assert_eq!(files.password(), Some(secret("second")));
     }
 
     #[test]

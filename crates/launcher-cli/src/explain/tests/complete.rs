@@ -10,7 +10,10 @@ use launcher_core::{
     undecryptable::Cause,
 };
 
-use super::{super::pages::Page, *};
+use super::{
+    super::{line::STATES, pages::Page},
+    *,
+};
 
 const HOW: &str = "add a [[page]] with this `id`, or with it in `codes`, to the chapter that fits in \
                    crates/launcher-cli/src/explain/pages/*.toml, in both languages, and run `make \
@@ -113,6 +116,139 @@ fn every_event_of_the_log_has_a_page() {
         events.extend(names.split('`').filter(|word| word.contains('_')).map(str::to_owned));
     }
     assert_all("the event", events);
+}
+
+#[test]
+fn every_code_and_every_state_has_a_page() {
+    let mut codes = BTreeSet::new();
+    for source in sources() {
+        for body in source.split("fn code(&self) -> ").skip(1) {
+            let (body, _) = body.split_once("\n    }\n").unwrap_or((body, ""));
+            let texts = body.split('"').skip(1).step_by(2);
+            let is_code = |text: &&str| code(&format!("{text} ")) == Some(text);
+            codes.extend(texts.filter(is_code).map(str::to_owned));
+        }
+    }
+    assert!(codes.len() > 25, "the sources were not found: {codes:?}");
+    assert_all("the code", codes);
+    assert_all("the state", STATES.map(str::to_owned));
+}
+
+/// What an operator's reasons are written behind.
+const BEFORE: [&str; 9] = [
+    "Refusal::new(",
+    "refused(",
+    "Quit::usage(",
+    "bail!(",
+    "anyhow!(",
+    "#[error(",
+    "let reason =",
+    "reason:",
+    "no(",
+];
+
+/// What stands only beside other reasons, which are explained.
+const DETAILS: [&str; 4] = ["the name x x", "x: the name x x", "interrupted", "cannot start"];
+
+/// The reasons in a source, each with something in its gaps.
+fn reasons(source: &str) -> Vec<String> {
+    let (source, _) = source.split_once("#[cfg(test)]\nmod tests {").unwrap_or((source, ""));
+    let behind = BEFORE.iter().flat_map(|before| source.split(before).skip(1));
+    let texts = behind.filter_map(|mut rest| {
+        for wrapped in ["Some(", "format!("] {
+            rest = rest.trim_start();
+            rest = rest.strip_prefix(wrapped).unwrap_or(rest);
+        }
+        rest.trim_start().strip_prefix('"').map(literal)
+    });
+    texts.filter(|text| text.split([' ', ':', ';', '(', ')']).any(|word| word.len() > 1)).collect()
+}
+
+/// A text up to its closing quote, with `x` for what is put in.
+fn literal(source: &str) -> String {
+    let mut text = String::new();
+    let mut letters = source.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            '\\' => match letters.next() {
+                // The line goes on below, behind its indentation.
+                Some('\n') => while letters.next_if(|next| next.is_whitespace()).is_some() {},
+                Some('n') => text.push('\n'),
+                other => text.extend(other),
+            },
+            '{' if letters.next_if_eq(&'{').is_none() => {
+                text.push('x');
+                while letters.next().is_some_and(|inside| inside != '}') {}
+            }
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+/// Those that no page explains, with what a line has in front of them.
+fn unexplained<'a>(before: &str, texts: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let texts = texts.iter().map(String::as_str).filter(|text| !DETAILS.contains(text));
+    texts.filter(|text| page_of(&format!("{before} {text}")).is_none()).collect()
+}
+
+#[test]
+fn every_reason_that_is_written_in_the_code_has_a_page() {
+    let all: BTreeSet<String> = sources().iter().flat_map(|source| reasons(source)).collect();
+    assert!(all.len() > 180, "the sources were not found: {all:?}");
+    let missing = unexplained("error:", &all);
+    assert!(
+        missing.is_empty(),
+        "no page explains these reasons of errors; give one a phrase of each, or make one \
+         ({HOW}):\n{}",
+        missing.join("\n")
+    );
+}
+
+/// What the log says as a warning or an error in lines without an event: the
+/// last text of each call.
+fn complaints(source: &str) -> Vec<String> {
+    let (source, _) = source.split_once("#[cfg(test)]\nmod tests {").unwrap_or((source, ""));
+    let calls = ["warn!(", "error!("].iter().flat_map(|call| source.split(call).skip(1));
+    let texts = calls.filter_map(|call| {
+        let (mut inside, mut is_named, mut last) = (1, false, None);
+        let mut letters = call.char_indices();
+        while let Some((at, letter)) = letters.next() {
+            match letter {
+                '(' => inside += 1,
+                ')' => inside -= 1,
+                '"' => {
+                    is_named |= call[..at].trim_end().ends_with("event =");
+                    last = Some(at + 1);
+                    let mut escaped = false;
+                    letters.by_ref().find(|(_, letter)| {
+                        let ends = *letter == '"' && !escaped;
+                        escaped = *letter == '\\' && !escaped;
+                        ends
+                    });
+                }
+                _ => {}
+            }
+            if inside == 0 {
+                break;
+            }
+        }
+        last.filter(|_| !is_named).map(|at| literal(&call[at..]))
+    });
+    texts.filter(|text| text.len() > 1).collect()
+}
+
+#[test]
+fn every_warning_of_the_log_has_a_page() {
+    let all: BTreeSet<String> = sources().iter().flat_map(|source| complaints(source)).collect();
+    assert!(all.len() > 25, "the sources were not found: {all:?}");
+    let missing = unexplained("ERROR", &all);
+    assert!(
+        missing.is_empty(),
+        "no page explains these lines of the log ({HOW}):\n{}",
+        missing.join("\n")
+    );
 }
 
 #[test]
