@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -12,6 +13,7 @@ use rustix::process::{Signal, geteuid};
 
 use crate::{
     Cases, Outcome,
+    asked::bare,
     bed::Bed,
     launcher::{Place, Running},
     rooms::{ask, room_with},
@@ -22,6 +24,7 @@ pub(crate) const CASES: Cases = &[
     ("service::a_manager_hears_that_it_is_up_lives_reloads_and_stops", manager),
     ("service::under_the_restrictions_of_the_unit_an_encrypted_message_is_answered", restricted),
     ("service::pages_and_completions_come_out_of_the_binary", pages),
+    ("service::bash_completes_commands_orders_and_options", bash),
 ];
 
 /// The exposure that `systemd-analyze security` may find, in tenths; 1.5 when
@@ -197,5 +200,56 @@ fn pages(_bed: &Bed) -> Outcome {
     assert!(version.starts_with("launcher ") && version.contains("matrix-sdk 0."), "{version}");
     assert!(version.contains("rustc 1.") && version.contains("profile "), "{version}");
     assert_eq!(run(&["-V"])?.trim(), concat!("launcher ", env!("CARGO_PKG_VERSION")));
+    Ok(())
+}
+
+/// Reads the script and offers what follows each line of words, the last of
+/// which is being typed: a line of offers for each.
+const COMPLETER: &str = r#"
+source "$1" || exit 1
+complete -p launcher > /dev/null || exit 1
+while IFS= read -r line; do
+    read -ra COMP_WORDS <<< "$line"
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _launcher launcher "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[*]}"
+done
+"#;
+
+fn bash(_bed: &Bed) -> Outcome {
+    let place = Place::empty("http://unused")?;
+    let script = bare(&place, &["completions", "bash"]).output()?;
+    let path = place.path().join("launcher.bash");
+    fs::write(&path, script.stdout)?;
+    let mut bash = Command::new("bash")
+        .args(["--norc", "--noprofile", "-c", COMPLETER, "bash"])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let cases = [
+        ("launcher inv", &["invites"][..]),
+        ("launcher ac", &["acknowledge"]),
+        ("launcher invites acc", &["accept"]),
+        ("launcher invites assistant rej", &["reject"]),
+        ("launcher invites assistant dm --w", &["--wait"]),
+        ("launcher invites assistant room --t", &["--topic"]),
+        ("launcher trust assistant app", &["approve"]),
+        ("launcher explain --lang e", &["en", "es"]),
+        ("launcher send --k", &["--key"]),
+        ("launcher run --o", &["--only"]),
+        ("launcher invites assistant dm @alice:example.org acc", &[]),
+    ];
+    let lines = cases.iter().map(|(line, _)| format!("{line}\n"));
+    bash.stdin.take().ok_or("no input")?.write_all(lines.collect::<String>().as_bytes())?;
+    let output = bash.wait_with_output()?;
+    assert!(output.status.success());
+    let offered = String::from_utf8(output.stdout)?;
+    let offered: Vec<Vec<&str>> =
+        offered.lines().map(|line| line.split_whitespace().collect()).collect();
+    for ((line, wanted), offered) in cases.iter().zip(&offered) {
+        assert_eq!(offered, wanted, "{line}");
+    }
+    assert_eq!(offered.len(), cases.len());
     Ok(())
 }
