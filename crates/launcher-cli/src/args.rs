@@ -213,13 +213,25 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct Manual {
+    #[command(flatten)]
+    _files: NoFiles,
     /// Writes a page for the launcher and one for each command into this folder
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
 
+/// What every command takes, for one that reads no file.
+#[derive(Args, Debug)]
+pub(crate) struct NoFiles {
+    /// Taken, and not read
+    #[arg(long = "config", value_name = "FILE", hide = true)]
+    _config: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
+    #[command(flatten)]
+    _files: NoFiles,
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
@@ -291,6 +303,8 @@ pub(crate) struct Doctor {
 
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
+    #[command(flatten)]
+    _files: NoFiles,
     /// The line, a part of it, or a code; `-` reads standard input
     pub(crate) text: Vec<String>,
     /// The language [default: that of LC_ALL, LC_MESSAGES or LANG, if it is one of these; else en]

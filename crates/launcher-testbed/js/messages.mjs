@@ -10,6 +10,8 @@ export class Messages {
     #client;
     // Room id to event id to event, both in the order of arrival.
     #rooms = new Map();
+    // The ids of those that once could not be decrypted.
+    #failed = new Set();
 
     constructor(client) {
         this.#client = client;
@@ -22,6 +24,13 @@ export class Messages {
         this.#rooms.get(roomId).set(event.getId(), event);
         // The SDK decrypts on demand only; a screen that shows the room asks.
         void this.#client.decryptEventIfNeeded(event);
+        this.tried(event);
+    }
+
+    // Called after every attempt to decrypt an event: a key that comes later
+    // hides that there was none at first.
+    tried(event) {
+        if (event.isDecryptionFailure()) this.#failed.add(event.getId());
     }
 
     in(roomId) {
@@ -45,6 +54,7 @@ export class Messages {
             wire_content: event.getWireContent(),
             encrypted: event.getWireType() === "m.room.encrypted",
             decryption_failure: event.isDecryptionFailure() ? event.decryptionFailureReason : null,
+            ever_failed: this.#failed.has(event.getId()),
             sender_key: event.getSenderKey(),
             shield: await this.#shield(event),
             redacted: event.isRedacted(),

@@ -65,7 +65,10 @@ export class User {
         };
         client.on(sdk.RoomEvent.Timeline, (event, room) => remember(event, event.getRoomId() ?? room?.roomId));
         client.on(sdk.RoomEvent.LocalEchoUpdated, (event, room) => remember(event, room.roomId));
-        client.on(sdk.MatrixEventEvent.Decrypted, wake);
+        client.on(sdk.MatrixEventEvent.Decrypted, (event) => {
+            this.#messages.tried(event);
+            wake();
+        });
         client.on(sdk.RoomMemberEvent.Membership, wake);
         client.on(sdk.RoomStateEvent.Events, wake);
         client.on(sdk.RoomEvent.MyMembership, wake);

@@ -31,6 +31,9 @@ pub struct Message {
     /// Why it cannot be read, in the words of the SDK
     /// (`MEGOLM_UNKNOWN_INBOUND_SESSION_ID`).
     pub decryption_failure: Option<String>,
+    /// Whether it could not be read at any moment since it was first seen; it
+    /// may be readable now.
+    pub ever_failed: bool,
     /// The curve25519 key of the device that sent it, once decrypted.
     pub sender_key: Option<String>,
     /// What Element would warn about; none for what was not encrypted.

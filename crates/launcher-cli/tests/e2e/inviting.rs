@@ -1,6 +1,11 @@
 //! Invitations that wait for an operator, rooms and direct chats that they make.
 
-use std::{os::unix::fs::PermissionsExt, process::Output, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use launcher_testbed::{
     DEFAULT_TIMEOUT, JsUser, LoginOptions, MessageFilter, RoomOptions,
@@ -175,7 +180,7 @@ fn kept(bed: &Bed) -> Outcome {
 fn wait_for_greeting(user: &JsUser, room: &str, agent: &str, text: &str) -> Outcome {
     let wanted = MessageFilter::new().sender(agent).body_contains(text);
     let greeting = user.wait_for_message(room, wanted, DEFAULT_TIMEOUT)?;
-    assert!(greeting.encrypted);
+    assert!(greeting.encrypted && !greeting.ever_failed, "{greeting:?}");
     let seen = user.messages(room)?;
     let of_agent: Vec<_> = seen.iter().filter(|message| message.sender == agent).collect();
     assert_eq!(of_agent.len(), 1, "{of_agent:?}");
@@ -202,9 +207,24 @@ fn direct(bed: &Bed) -> Outcome {
     assert_eq!(early.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&early.stderr).contains("has not joined within 1 s"));
 
+    // The command goes on until the user can read it, and says so.
+    let mut following = place
+        .prepare(&["invites", "echo", "dm", alice.user_id()], &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut told = BufReader::new(following.stderr.take().ok_or("no standard error")?).lines();
+    let invited = format!("{} is invited", alice.user_id());
+    assert!(told.by_ref().map_while(std::result::Result::ok).any(|line| line == invited));
     alice.wait_for_member(&room, alice.user_id(), "invite", DEFAULT_TIMEOUT)?;
     alice.join(&room)?;
     wait_for_greeting(&alice, &room, &agent, "Good morning.")?;
+    let joined = told.collect::<std::io::Result<Vec<String>>>()?;
+    let followed = following.wait_with_output()?;
+    assert_eq!(followed.status.code(), Some(0), "{joined:?}");
+    assert!(joined.contains(&format!("{} has joined", alice.user_id())), "{joined:?}");
+    let end = format!("{} can read it now, on {}\n", alice.user_id(), alice.device_id());
+    assert_eq!(String::from_utf8(followed.stdout)?, end);
     ask(&alice, &room, "good morning", &agent)?;
 
     let again = dm(&[])?;
@@ -416,5 +436,65 @@ fn prompt(bed: &Bed) -> Outcome {
     let history = std::fs::read_to_string(&history)?;
     assert!(history.contains(&format!("echo accept {room}")), "{history}");
     assert!(!history.contains("a secret"), "{history}");
-    Ok(())
+    prompt_again(bed, &place, &mut launcher, &agent, &alice, &room)
+}
+
+/// A later session, about one agent, in which `room` is left.
+fn prompt_again(
+    bed: &Bed,
+    place: &Place,
+    launcher: &mut Running<'_>,
+    agent: &str,
+    alice: &JsUser,
+    room: &str,
+) -> Outcome {
+    let (bob, absent) = (bed.person("bob")?, bed.person("absent")?);
+    let unwanted = alice.create_room(RoomOptions::encrypted().invite(agent))?;
+    wait_for(launcher, place, 1)?;
+    let told = terminal::typed(
+        place,
+        &["invites", "echo", "prompt"],
+        &[
+            // What the first session remembered: its last order, and the one before.
+            ("echo> ", "\u{1b}[A"),
+            ("list", "\u{1b}[A"),
+            (&format!("echo accept {room}"), "\u{15}reje\t"),
+            ("reject", " !\t"),
+            (&format!("reject {unwanted}"), "\r"),
+            ("echo has rejected the invitation to", ""),
+            ("echo> ", "leave !\t"),
+            (&format!("leave {room}"), "\r"),
+            ("echo has left", ""),
+            ("echo> ", "rooms\r"),
+            ("the agent is in no room", ""),
+            ("echo> ", &format!("room 'War room' --invite {}\r", alice.user_id())),
+            ("made !", ""),
+            ("echo> ", "rooms\r"),
+            ("War room", ""),
+            ("echo> ", &format!("dm {} --wait 0s\r", bob.user_id())),
+            ("is invited", ""),
+            ("echo> ", &format!("dm {} --wait 5m\r", absent.user_id())),
+            ("is invited", "\u{3}"),
+            // It ended at once, and the prompt goes on.
+            ("echo> ", "rooms\r"),
+            ("MEMBERS", ""),
+            ("echo> ", "quit\r"),
+        ],
+    );
+    // An order that was broken off was not done.
+    let told = told.err().ok_or("the prompt forgot what was broken off")?.to_string();
+    assert!(told.starts_with("exit status: 1"), "{told}");
+    for room in [room, &unwanted] {
+        alice.wait_for_member(room, agent, "leave", DEFAULT_TIMEOUT)?;
+    }
+    let rooms = invites(place, &["echo", "rooms"])?;
+    let direct = rooms["rooms"].as_array().into_iter().flatten();
+    let direct: Vec<&Value> = direct.filter(|room| room["is_direct"] == true).collect();
+    assert_eq!((rooms["rooms"].as_array().map(Vec::len), direct.len()), (Some(3), 2), "{rooms}");
+    let made = invites(place, &["echo", "dm", bob.user_id(), "--wait", "0s"])?;
+    let room = made["room_id"].as_str().unwrap_or_default();
+    assert_eq!(made["made"], false, "{made}");
+    bob.wait_for_member(room, bob.user_id(), "invite", DEFAULT_TIMEOUT)?;
+    bob.join(room)?;
+    wait_for_greeting(&bob, room, agent, "Write me here.")
 }

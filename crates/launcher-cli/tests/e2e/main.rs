@@ -13,6 +13,7 @@ mod tapped;
 mod terminal;
 
 mod absence;
+mod asked;
 mod config_files;
 mod conversation;
 mod copies;
@@ -64,6 +65,7 @@ const LONG: &[Cases] = &[kills::LONG, late_keys::LONG, soak::LONG];
 
 const ALL: &[Cases] = &[
     absence::CASES,
+    asked::CASES,
     config_files::CASES,
     conversation::CASES,
     copies::CASES,

@@ -71,7 +71,7 @@ impl Metrics {
 }
 
 /// A place whose launchers serve metrics at a free port.
-fn watched(bed: &Bed) -> Result<Place> {
+pub(crate) fn watched(bed: &Bed) -> Result<Place> {
     let place = Place::new(bed)?;
     set_admin(&place, "127.0.0.1:0")?;
     Ok(place)
@@ -84,12 +84,12 @@ fn set_admin(place: &Place, address: &str) -> Result<()> {
 }
 
 /// Where the launcher listens, by its log.
-fn address(launcher: &mut Running<'_>) -> Result<String> {
+pub(crate) fn address(launcher: &mut Running<'_>) -> Result<String> {
     let line = launcher.wait_for_line("listening", |line| line["event"] == "listening")?;
     Ok(format!("http://{}", line["address"].as_str().ok_or("no address")?))
 }
 
-fn get(address: &str, path: &str) -> Result<(u16, String)> {
+pub(crate) fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
     let mut answer = agent.get(format!("{address}{path}")).call()?;
@@ -117,7 +117,16 @@ fn counted(bed: &Bed) -> Outcome {
     let room = room_with(&alice, &agent)?;
     let before = metrics(&address)?;
     let at = |metrics: &Metrics, name: &str| metrics.of(name, "echo", None);
-    assert_eq!(at(&before, "launcher_agent_messages_answered_total"), Some(0.0));
+    for name in [
+        "launcher_agent_messages_received_total",
+        "launcher_agent_messages_answered_total",
+        "launcher_agent_messages_sent_total",
+        "launcher_agent_send_duration_seconds_count",
+        "launcher_agent_send_duration_seconds_sum",
+        "launcher_agent_undecryptable_pending",
+    ] {
+        assert_eq!(at(&before, name), Some(0.0), "{name}");
+    }
     assert_eq!(at(&before, "launcher_agent_decrypt_age_seconds"), None);
     ask(&alice, &room, "hello", &agent)?;
     let sent = place.command_with_input(&["send", "echo", &room], "by the way")?;
@@ -130,6 +139,10 @@ fn counted(bed: &Bed) -> Outcome {
     let after = metrics(&address)?;
     assert_eq!(at(&after, "launcher_agent_messages_received_total"), Some(1.0));
     assert_eq!(at(&after, "launcher_agent_send_duration_seconds_count"), Some(2.0));
+    assert!(at(&after, "launcher_agent_send_duration_seconds_sum").is_some_and(|sum| sum > 0.0));
+    let all_sends = ("le", "+Inf");
+    let buckets = "launcher_agent_send_duration_seconds_bucket";
+    assert_eq!(after.of(buckets, "echo", Some(all_sends)), Some(2.0));
     assert!(at(&after, "launcher_agent_decrypt_age_seconds").is_some_and(|age| age < 60.0));
     assert!(at(&after, "launcher_agent_sync_age_seconds").is_some_and(|age| age < 60.0));
     assert_eq!(at(&after, "launcher_agent_queue_depth"), Some(0.0));
@@ -149,25 +162,38 @@ fn counted(bed: &Bed) -> Outcome {
         Ok(keys.is_some_and(|keys| keys >= 40.0))
     })?;
 
-    // Somebody whose client keeps the key back.
+    // Somebody whose client keeps the key back. That it does may be known only
+    // after the first message, and is known before the second.
     let options =
         LoginOptions { unverified_devices: UnverifiedDevices::Exclude, ..LoginOptions::default() };
     let careful = bed.person_with("careful", options)?;
     let other = careful.create_room(RoomOptions::encrypted().invite(&agent))?;
     careful.wait_for_member(&other, &agent, "join", DEFAULT_TIMEOUT)?;
-    careful.send_text(&other, "not for you")?;
-    launcher.wait_for_event("undecryptable", "echo")?;
-    launcher.wait_until("it is counted by its cause", |_| {
-        let metrics = metrics(&address)?;
+    for number in 1..=2 {
+        careful.send_text(&other, "not for you")?;
+        launcher.wait_until("it waits", |_| {
+            let pending = at(&metrics(&address)?, "launcher_agent_undecryptable_pending");
+            Ok(pending == Some(f64::from(number)))
+        })?;
+    }
+    let cause = |metrics: &Metrics, cause: &str| {
         let name = "launcher_agent_undecryptable_total";
-        let causes = ["withheld", "unknown_session"];
-        let count: f64 = causes
-            .iter()
-            .filter_map(|cause| metrics.of(name, "echo", Some(("cause", cause))))
-            .sum();
-        Ok(count == 1.0 && at(&metrics, "launcher_agent_undecryptable_pending") == Some(1.0))
-    })?;
+        metrics.of(name, "echo", Some(("cause", cause))).unwrap_or_default()
+    };
+    let after = metrics(&address)?;
+    let (withheld, unknown) = (cause(&after, "withheld"), cause(&after, "unknown_session"));
+    assert!(withheld >= 1.0 && withheld + unknown == 2.0, "{withheld} {unknown}");
+    assert_eq!(at(&after, "launcher_agent_messages_received_total"), Some(1.0));
     Ok(())
+}
+
+/// What the metrics say of an agent that may be parked: whether it is parked,
+/// whether it runs, whether that is known, and whether the launcher is ready.
+fn parked_as_measured(address: &str, agent: &str) -> Result<[Option<f64>; 4]> {
+    let metrics = metrics(address)?;
+    let state = |state| metrics.of("launcher_agent_state", agent, Some(("state", state)));
+    let known = metrics.of("launcher_agent_acknowledged", agent, None);
+    Ok([state("parked"), state("running"), known, metrics.process("launcher_ready")])
 }
 
 fn readiness(bed: &Bed) -> Outcome {
@@ -182,6 +208,9 @@ fn readiness(bed: &Bed) -> Outcome {
     assert_eq!(get(&at, "/healthz")?.0, 200);
     let agent = json!({ "id": "shut", "state": "parked", "reason": "store_key_wrong", "acknowledged": false });
     assert_eq!(ready(&at)?, (503, json!({ "ready": false, "agents": [agent] })));
+    let [yes, no] = [Some(1.0), Some(0.0)];
+    assert_eq!(parked_as_measured(&at, "shut")?, [yes, no, no, no]);
+    assert_eq!(parked_as_measured(&at, "well")?, [no, yes, no, no]);
 
     let refused = place.command(&["acknowledge", "well"])?;
     assert_eq!(refused.status.code(), Some(1));
@@ -189,6 +218,7 @@ fn readiness(bed: &Bed) -> Outcome {
     assert!(known.status.success(), "{}", String::from_utf8_lossy(&known.stderr));
     let (status, page) = ready(&at)?;
     assert_eq!((status, &page["agents"][0]["acknowledged"]), (200, &json!(true)));
+    assert_eq!(parked_as_measured(&at, "shut")?, [yes, no, yes, yes]);
     let shown = launcher.agent_status("shut")?;
     assert_eq!(shown["acknowledged"]["note"], "the key is in the safe");
     assert!(launcher.stop()?.0.success());
@@ -203,9 +233,11 @@ fn readiness(bed: &Bed) -> Outcome {
     launcher.wait_until("all agents are ready", |_| {
         Ok(ready(&at)? == (200, json!({ "ready": true, "agents": [] })))
     })?;
+    assert_eq!(parked_as_measured(&at, "shut")?, [no, yes, no, yes]);
     place.set_variable(&variable("shut"), &pickle_key("another"))?;
     launcher.wait_for_event("agent_parked", "shut")?;
     launcher.wait_until("nobody knows of it any more", |_| Ok(ready(&at)?.0 == 503))?;
+    assert_eq!(parked_as_measured(&at, "shut")?, [yes, no, no, no]);
     Ok(())
 }
 

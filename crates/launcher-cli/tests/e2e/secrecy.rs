@@ -8,45 +8,94 @@ use std::{
     process::Output,
 };
 
+use launcher_testbed::{DEFAULT_TIMEOUT, RoomOptions, testbed_root};
 use serde_json::Value;
 
 use crate::{
     Cases, Outcome,
-    bed::Bed,
+    asked::{bare, parked_agent},
+    bed::{Bed, PASSWORD},
     launcher::{Place, mode},
+    observing::{address, get, watched},
 };
 
 pub(crate) const CASES: Cases = &[
     ("secrecy::no_command_route_log_or_error_shows_a_secret_that_was_set", never_shown),
-    ("secrecy::what_operators_do_is_written_down_with_and_without_a_launcher", written_down),
+    ("secrecy::what_operators_do_is_written_down_once_with_and_without_a_launcher", written_down),
     ("secrecy::a_launcher_does_not_start_where_others_could_reach_its_socket", open_folder),
 ];
 
-/// Commands that look or that are refused, about the agent `a`.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Commands that look or that are refused, about the agent `a`: some for each
+/// command in the reference.
 const COMMANDS: &[&[&str]] = &[
-    &["status"],
-    &["status", "--json"],
-    &["doctor"],
-    &["doctor", "a", "--json"],
+    &["acknowledge", "a", "--note", "x"],
+    &["backup", "a", "--output", "config.yaml"],
+    &["backup", "a", "--output", "a.backup", "--json"],
     &["check"],
-    &["stores", "a", "--json"],
+    &["completions", "bash"],
     &["devices", "a"],
     &["devices", "a", "--json"],
-    &["trust", "a", "--json"],
-    &["recovery", "a"],
-    &["verify", "a"],
+    &["doctor"],
+    &["doctor", "a", "--json"],
+    &["explain"],
+    &["explain", "token_invalid"],
+    &["invites"],
+    &["invites", "a", "--json"],
+    &["invites", "list", "a"],
+    &["invites", "a", "accept", "!r:localhost"],
+    &["invites", "a", "reject", "!r:localhost"],
+    &["invites", "a", "rooms"],
+    &["invites", "a", "leave", "!r:localhost"],
+    &["invites", "a", "dm", "nobody"],
+    &["invites", "a", "room"],
+    &["invites", "a", "prompt"],
+    &["man"],
     &["new", "a"],
+    &["recovery", "a"],
+    &["recovery", "a", "--set"],
+    &["rekey", "a"],
+    &["reset", "a"],
+    &["restore", "a.backup"],
+    &["run", "--only", "nobody"],
+    &["send", "a", "!r:localhost"],
+    &["status"],
+    &["status", "--json"],
+    &["stores", "a"],
+    &["stores", "a", "--json"],
+    &["trust", "a"],
+    &["trust", "a", "--json"],
+    &["trust", "a", "approve", "@nobody:localhost"],
+    &["verify", "a"],
+    &["verify", "a", "--requests"],
 ];
 
-/// Everything that can be asked for with GET.
-const ROUTES: &[&str] = &[
-    "/v1/status",
-    "/v1/agents/a/stores",
-    "/v1/agents/a/devices",
-    "/v1/agents/a/doctor",
-    "/v1/agents/a/trust",
-    "/v1/agents/a/verifications",
-];
+/// What a page of the documentation has between these at the beginning of lines.
+fn listed(page: &str, before: &str, after: char) -> Result<Vec<String>> {
+    let page = fs::read_to_string(testbed_root().join("docs").join(page))?;
+    let found = page.lines().filter_map(|line| line.strip_prefix(before)?.split(after).next());
+    Ok(found.map(ToOwned::to_owned).collect())
+}
+
+/// Everything that can be asked for with GET over the socket, about the agent `a`.
+fn routes() -> Result<Vec<String>> {
+    let routes = listed("reference/control-api.md", "| `GET ", '`')?;
+    assert!(routes.len() >= 9, "{routes:?}");
+    Ok(routes.into_iter().map(|route| route.replace("{id}", "a")).collect())
+}
+
+/// Fails if a command of the reference is not among [`COMMANDS`].
+fn assert_every_command_is_seen() -> Outcome {
+    let page = "reference/commands.md";
+    let commands = [listed(page, "## launcher ", '\n')?, listed(page, "### launcher ", '\n')?];
+    assert!(commands[0].len() >= 19 && commands[1].len() >= 8, "{commands:?}");
+    for name in commands.iter().flatten() {
+        let is_seen = |command: &&[&str]| name.split(' ').all(|word| command.contains(&word));
+        assert!(COMMANDS.iter().any(is_seen), "`launcher {name}` is not looked at");
+    }
+    Ok(())
+}
 
 /// Secrets, and everything that was shown so far.
 #[derive(Default)]
@@ -73,7 +122,7 @@ impl Watch {
     }
 }
 
-fn ask(folder: &Path, method: &str, route: &str) -> Result<String, Box<dyn std::error::Error>> {
+fn ask(folder: &Path, method: &str, route: &str) -> Result<String> {
     let mut socket = UnixStream::connect(folder.join(".launcher/control.sock"))?;
     let request = format!(
         "{method} {route} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -84,8 +133,18 @@ fn ask(folder: &Path, method: &str, route: &str) -> Result<String, Box<dyn std::
     Ok(answer)
 }
 
+/// How every token of this account begins. Nobody but the launcher and the
+/// homeserver knows the agent's own.
+fn beginnings_of_tokens(bed: &Bed, user: &str, password: &str) -> Result<Vec<String>> {
+    let token = bed.homeserver().login(user, password)?.access_token;
+    let name = token.strip_prefix("syt_").and_then(|rest| rest.split('_').next());
+    let name = name.filter(|name| !name.is_empty()).ok_or("another homeserver?")?;
+    Ok(vec![format!("syt_{name}"), format!("syr_{name}")])
+}
+
 fn never_shown(bed: &Bed) -> Outcome {
-    let place = Place::new(bed)?;
+    assert_every_command_is_seen()?;
+    let place = watched(bed)?;
     let secret = bed.homeserver().registration_shared_secret();
     let name = bed.name("secretive");
     let arguments = ["new", "a", "--homeserver", place.homeserver(), "--username", &name];
@@ -109,15 +168,30 @@ fn never_shown(bed: &Bed) -> Outcome {
     watch.secrets = values.map(|value| value.trim_matches('\'').to_owned()).collect();
     watch.secrets.push(secret.to_owned());
     assert_eq!(watch.secrets.len(), 4, "password, pickle key, recovery key, the server's secret");
+    let password =
+        watch.secrets.iter().find(|secret| env.contains(&format!("PASSWORD_A={secret}")));
+    let password = password.ok_or("no password")?.clone();
+    watch.secrets.extend(beginnings_of_tokens(bed, &name, &password)?);
 
-    let launcher = place.start_ready(&["a"])?;
+    let mut launcher = place.start_ready(&["a"])?;
     for command in COMMANDS {
-        watch.see_output(command, &place.command(command)?);
+        watch.see_output(command, &bare(&place, command).output()?);
     }
-    for route in ROUTES {
-        let answer = ask(place.path(), "GET", route)?;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{route}: {answer}");
-        watch.see(*route, answer);
+    launcher.wait_for_state("a", "running")?;
+    for route in routes()? {
+        let answer = ask(place.path(), "GET", &route.replace("{number}", "1"))?;
+        // There is no verification to look at.
+        let status = if route.contains("{number}") { "409" } else { "200" };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{route}: {answer}");
+        watch.see(route, answer);
+    }
+    let at = address(&mut launcher)?;
+    let served = listed("guide/monitoring.md", "| `/", '`')?;
+    assert!(served.len() >= 3, "{served:?}");
+    for route in served {
+        let (status, answer) = get(&at, &format!("/{route}"))?;
+        assert_eq!(status, 200, "/{route}: {answer}");
+        watch.see(route, answer);
     }
     let again = ask(place.path(), "POST", "/v1/agents/a/recovery-key/show")?;
     assert!(again.starts_with("HTTP/1.1 409"), "{again}");
@@ -126,7 +200,7 @@ fn never_shown(bed: &Bed) -> Outcome {
     watch.see("the log", launcher.log_text()?);
     assert!(launcher.stop()?.0.success());
     for command in COMMANDS {
-        watch.see_output(command, &place.command(command)?);
+        watch.see_output(command, &bare(&place, command).output()?);
     }
     // What is wrong with a line is said without what is in it.
     let good = fs::read_to_string(&file)?;
@@ -149,7 +223,7 @@ fn never_shown(bed: &Bed) -> Outcome {
 }
 
 /// What is in the audit log: action, agent and outcome of each line.
-fn audit(place: &Place) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+fn audit(place: &Place) -> Result<Vec<String>> {
     let path = place.path().join(".launcher/audit.jsonl");
     assert_eq!(mode(&path)?, 0o600);
     let mut found = Vec::new();
@@ -166,31 +240,127 @@ fn audit(place: &Place) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     Ok(found)
 }
 
+/// The names at the beginnings of the tables about the audit log.
+fn announced() -> Result<Vec<String>> {
+    let page = fs::read_to_string(testbed_root().join("docs/operations/security.md"))?;
+    let (_, section) = page.split_once("## The audit log").ok_or("no section")?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    Ok(rows.flat_map(|names| names.split('`').step_by(2).map(ToOwned::to_owned)).collect())
+}
+
+/// Orders one after the other, and what is in the audit log after each.
+struct Orders<'a> {
+    place: &'a Place,
+    lines: Vec<String>,
+    /// The actions that have a line when they begin, by the documentation.
+    announced: Vec<String>,
+}
+
+impl Orders<'_> {
+    /// Gives an order that has to end so, and that writes this line and no other
+    /// one. Returns what it printed.
+    fn give(&mut self, order: &[&str], input: &str, status: i32, line: &str) -> Result<String> {
+        let output = self.place.command_with_input(order, input)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{order:?}: {said}");
+        let shown = String::from_utf8(output.stdout)?;
+        // Rooms that the order makes are known by what it prints.
+        let json: Value = serde_json::from_str(&shown).unwrap_or_default();
+        let room = json["room_id"].as_str().unwrap_or_default();
+        self.expect(line.replace("{made}", room))?;
+        Ok(shown)
+    }
+
+    /// Expects this line and no other new one but, where there is to be one, that
+    /// it began.
+    fn expect(&mut self, line: String) -> Outcome {
+        let mut lines = audit(self.place)?;
+        let new = lines.split_off(self.lines.len());
+        assert_eq!(lines, self.lines);
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_announced = self.announced.iter().any(|action| *action == words[0]);
+        let (end, began) = new.split_last().ok_or_else(|| format!("no line for {line}"))?;
+        assert_eq!((end, began.len()), (&line, usize::from(is_announced)), "{began:?}");
+        let began_so = format!("{} {} began", words[0], words[1]);
+        assert!(began.iter().all(|began| began.starts_with(&began_so)), "{began:?}");
+        self.lines.extend(new);
+        Ok(())
+    }
+
+    fn done(&mut self, order: &[&str], line: &str) -> Result<String> {
+        self.give(order, "", 0, line)
+    }
+}
+
 fn written_down(bed: &Bed) -> Outcome {
     let place = Place::new(bed)?;
-    place.agent(bed, "a")?;
-    let launcher = place.start_ready(&["a"])?;
-    let block = ["trust", "a", "block", "@mallory:localhost"];
-    assert!(place.command(&block)?.status.success());
-    assert!(place.command(&["reset", "a", "--yes"])?.status.success());
-    assert_eq!(place.command(&["backup", "a", "--output", "config.yaml"])?.status.code(), Some(1));
-    assert!(place.command(&["status"])?.status.success());
+    let agent = bed.homeserver().register_without_login(&bed.name("a"), PASSWORD)?;
+    place.agent_for(
+        "a",
+        &agent,
+        &format!("password: \"{PASSWORD}\""),
+        "invites: { from: [] }\n",
+    )?;
+    parked_agent(bed, &place, "shut")?;
+    let alice = bed.person("alice")?;
+    let invite = || alice.create_room(RoomOptions::encrypted().invite(&agent));
+    let (user, device, wanted, unwanted) =
+        (alice.user_id(), alice.device_id(), invite()?, invite()?);
+    let mut launcher = place.start_ready(&["a"])?;
+    launcher.wait_for_state("shut", "parked")?;
+    launcher.wait_until("both invitations wait", |_| {
+        let waiting = place.command(&["invites", "a", "--json"])?.stdout;
+        let waiting: Value = serde_json::from_slice(&waiting)?;
+        Ok(waiting["agents"][0]["invites"].as_array().map(Vec::len) == Some(2))
+    })?;
+    assert!(!place.path().join(".launcher/audit.jsonl").exists(), "that was only a look");
+
+    let mut orders = Orders { place: &place, lines: Vec::new(), announced: announced()? };
+    let about = |action: &str, subject: &str| format!("{action} a done {subject}");
+    orders.done(&["invites", "a", "accept", &wanted], &about("invite_accept", &wanted))?;
+    orders.done(&["invites", "a", "reject", &unwanted], &about("invite_reject", &unwanted))?;
+    alice.wait_for_member(&wanted, &agent, "join", DEFAULT_TIMEOUT)?;
+    let send = ["send", "a", &wanted];
+    orders.give(&send, "the code is 17", 0, &about("send_message", &wanted))?;
+    orders.done(&["invites", "a", "room", "Ops", "--json"], &about("room_make", "{made}"))?;
+    // It goes on to look how far the chat is; that is no order.
+    let absent = bed.homeserver().register_without_login(&bed.name("absent"), PASSWORD)?;
+    let direct = ["invites", "a", "dm", &absent, "--wait", "2s", "--json"];
+    orders.give(&direct, "", 1, &about("direct_open", &format!("{absent} {{made}}")))?;
+    orders.done(&["trust", "a", "approve", user], &about("trust_approve", user))?;
+    let both = format!("{user} {device}");
+    orders.done(&["trust", "a", "block", user, device], &about("trust_block", &both))?;
+    orders.done(&["trust", "a", "withdraw", user], &about("trust_withdraw", user))?;
+    orders.done(&["invites", "a", "leave", &wanted], &about("room_leave", &wanted))?;
+    let refused = ["invites", "a", "leave", "!no:localhost"];
+    orders.give(&refused, "", 1, "room_leave a refused !no:localhost")?;
+    orders.done(&["acknowledge", "shut"], "acknowledge shut done")?;
+    let page = place.command_on_terminal(&["recovery", "a"])?;
+    let key = page.lines().map(str::trim).find(|line| line.starts_with("Es"));
+    let key = key.ok_or_else(|| format!("no recovery key in: {page}"))?;
+    orders.expect("show_recovery_key a done".to_owned())?;
+    orders.give(&["recovery", "a", "--set"], key, 0, "set_recovery_key a done")?;
+    orders.done(&["rekey", "a", "--generate"], "begin_rekey a done")?;
+    orders.done(&["backup", "a", "--output", "a.backup"], "backup a done")?;
+    orders.give(&["backup", "a", "--output", "a.backup"], "", 1, "backup a refused")?;
+    orders.done(&["verify", "a"], "restart a done")?;
+    orders.done(&["reset", "a", "--yes"], "reset a done")?;
+    orders.done(&["stores", "a", "--prune"], "prune_stores a done")?;
+    orders.done(&["devices", "a", "--prune-stale"], "prune_devices a done")?;
+    for look in ["stores", "devices", "trust", "doctor"] {
+        assert!(place.command(&[look, "a"])?.status.success(), "{look}");
+    }
     assert!(launcher.stop()?.0.success());
-    let by_launcher = [
-        "trust_block a done @mallory:localhost",
-        "reset a began",
-        "reset a done",
-        "backup a began",
-        "backup a refused",
-    ];
-    assert_eq!(audit(&place)?, by_launcher);
-    let withdraw = ["trust", "a", "withdraw", "@mallory:localhost"];
-    assert!(place.command(&withdraw)?.status.success());
-    assert!(place.command(&["stores", "a", "--prune"])?.status.success());
+
+    // Without a launcher the commands write it down themselves.
+    orders.done(&["trust", "a", "withdraw", user], &about("trust_withdraw", user))?;
+    orders.done(&["stores", "a", "--prune"], "prune_stores a done")?;
     assert!(place.command(&["stores", "a"])?.status.success());
-    let by_commands =
-        ["trust_withdraw a done @mallory:localhost", "prune_stores a began", "prune_stores a done"];
-    assert_eq!(audit(&place)?, [&by_launcher[..], &by_commands].concat());
+    fs::rename(place.agent_folder("a"), place.path().join("moved-away"))?;
+    orders.done(&["restore", "a.backup"], "restore a done")?;
+    let text = fs::read_to_string(place.path().join(".launcher/audit.jsonl"))?;
+    assert!(!text.contains("the code is 17") && !text.contains(key), "{text}");
     Ok(())
 }
 

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::{fs::symlink, net::UnixDatagram},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use rustix::process::{Signal, geteuid};
 
 use crate::{
     Cases, Outcome,
+    asked::bare,
     bed::Bed,
     launcher::{Place, Running, mode},
     rooms::{ask, room_with},
@@ -24,6 +26,7 @@ pub(crate) const CASES: Cases = &[
     ("service::under_the_restrictions_of_the_unit_an_encrypted_message_is_answered", restricted),
     ("service::pages_and_completions_come_out_of_the_binary", pages),
     ("service::what_is_installed_can_be_read_by_everybody_whatever_the_umask", install),
+    ("service::bash_completes_commands_orders_and_options", bash),
 ];
 
 /// The exposure that `systemd-analyze security` may find, in tenths; 1.5 when
@@ -246,4 +249,54 @@ fn everything_in(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn std::error::Erro
         found.push(path);
     }
     Ok(found)
+}
+/// Reads the script and offers what follows each line of words, the last of
+/// which is being typed: a line of offers for each.
+const COMPLETER: &str = r#"
+source "$1" || exit 1
+complete -p launcher > /dev/null || exit 1
+while IFS= read -r line; do
+    read -ra COMP_WORDS <<< "$line"
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _launcher launcher "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[*]}"
+done
+"#;
+
+fn bash(_bed: &Bed) -> Outcome {
+    let place = Place::empty("http://unused")?;
+    let script = bare(&place, &["completions", "bash"]).output()?;
+    let path = place.path().join("launcher.bash");
+    fs::write(&path, script.stdout)?;
+    let mut bash = Command::new("bash")
+        .args(["--norc", "--noprofile", "-c", COMPLETER, "bash"])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let cases = [
+        ("launcher inv", &["invites"][..]),
+        ("launcher ac", &["acknowledge"]),
+        ("launcher invites acc", &["accept"]),
+        ("launcher invites assistant rej", &["reject"]),
+        ("launcher invites assistant dm --w", &["--wait"]),
+        ("launcher invites assistant room --t", &["--topic"]),
+        ("launcher trust assistant app", &["approve"]),
+        ("launcher explain --lang e", &["en", "es"]),
+        ("launcher send --k", &["--key"]),
+        ("launcher run --o", &["--only"]),
+        ("launcher invites assistant dm @alice:example.org acc", &[]),
+    ];
+    let lines = cases.iter().map(|(line, _)| format!("{line}\n"));
+    bash.stdin.take().ok_or("no input")?.write_all(lines.collect::<String>().as_bytes())?;
+    let output = bash.wait_with_output()?;
+    assert!(output.status.success());
+    let offered = String::from_utf8(output.stdout)?;
+    let offered: Vec<Vec<&str>> =
+        offered.lines().map(|line| line.split_whitespace().collect()).collect();
+    for ((line, wanted), offered) in cases.iter().zip(&offered) {
+        assert_eq!(offered, wanted, "{line}");
+    }
+    assert_eq!(offered.len(), cases.len());
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here names a user, a room or a key, and nothing can be changed.
 
+mod door;
 mod metrics;
 mod process;
 
@@ -24,6 +25,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
+use self::door::Door;
 use crate::desk::Acknowledgements;
 
 /// How long the supervisor may take to answer. Its turns take milliseconds.
@@ -31,6 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long until an address that could not be had is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// Connections at once at most. A few look every few seconds.
+const MOST: usize = 64;
+
+/// How long a connection may say nothing.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The type of the text format (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,7 +85,8 @@ impl AdminListener {
     async fn serve(self, watched: Watched) -> io::Result<()> {
         let (_open, closed) = oneshot::channel::<Infallible>();
         let dropped = async move { drop(closed.await) };
-        axum::serve(self.listener, routes(watched)).with_graceful_shutdown(dropped).await
+        let door = Door::new(self.listener, MOST, SILENCE);
+        axum::serve(door, routes(watched)).with_graceful_shutdown(dropped).await
     }
 }
 

@@ -105,6 +105,14 @@ async fn attend_as<F: Future<Output = Response>>(
     response
 }
 
+/// Notes that what is asked for on this task is a look, whatever its method: it
+/// has no line.
+pub(crate) fn only_looks() {
+    if let Ok(asker) = ASKER.try_with(Arc::clone) {
+        asker.noted.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A request that could change something. When it is dropped, its client has
 /// gone away.
 struct Unnoted {

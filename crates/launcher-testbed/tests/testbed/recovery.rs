@@ -49,9 +49,13 @@ pub(super) fn a_recovery_key_brings_another_device_all_it_needs(testbed: &Testbe
     let expected =
         Recovered { cross_signed: true, backup_version: Some(version), total: 2, imported: 2 };
     assert_eq!(recovered, expected);
-    second.wait_for_message(&room, from_sam, DEFAULT_TIMEOUT).unwrap();
     let from_rosa = MessageFilter::new().body("from rosa");
-    second.wait_for_message(&room, from_rosa, DEFAULT_TIMEOUT).unwrap();
+    for late in [from_sam.clone(), from_rosa] {
+        let late = second.wait_for_message(&room, late, DEFAULT_TIMEOUT).unwrap();
+        assert!(late.ever_failed && late.decryption_failure.is_none(), "{late:?}");
+    }
+    let in_time = rosa.wait_for_message(&room, from_sam, DEFAULT_TIMEOUT).unwrap();
+    assert!(!in_time.ever_failed);
     sam.wait_for_signed_device(second.user_id(), second.device_id(), DEFAULT_TIMEOUT).unwrap();
     let device = format!("device {}", second.device_id());
     assert_eq!(changed(&before, &objects(testbed, &rosa)), [device]);

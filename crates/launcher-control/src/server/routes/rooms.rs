@@ -11,6 +11,7 @@ use launcher_core::names::{RoomId, UserId};
 use super::{Answer, Body, Done, No, agent, not_taken, read};
 use crate::{
     desk::Desk,
+    server::asker,
     wire::{
         DirectReply, DirectRequest, InviteRequest, InvitesReply, LeaveRequest, MadeRoomReply,
         RoomRequest, RoomsReply,
@@ -82,7 +83,10 @@ async fn direct(
         return Err(not_taken(StatusCode::UNPROCESSABLE_ENTITY));
     }
     let direct = match request.look {
-        true => desk.direct(&agent, &user).await?,
+        true => {
+            asker::only_looks();
+            desk.direct(&agent, &user).await?
+        }
         false => desk.open_direct(&agent, &user, greeting).await?,
     };
     Ok(Json(direct.into()))
