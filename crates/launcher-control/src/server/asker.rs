@@ -44,7 +44,7 @@ enum Noted {
     Nothing,
     /// That this began.
     Began(&'static str),
-    /// What became of it.
+    /// What became of it, or that there is nothing to note.
     End,
 }
 
@@ -109,7 +109,7 @@ async fn attend_as<F: Future<Output = Response>>(
 /// has no line.
 pub(crate) fn only_looks() {
     if let Ok(asker) = ASKER.try_with(Arc::clone) {
-        asker.noted.store(true, Ordering::Relaxed);
+        *asker.noted() = Noted::End;
     }
 }
 
