@@ -269,7 +269,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "event_id": "$e", "room_id": "!r:hs", "sender": "@echo:hs", "type": "m.room.message",
             "msgtype": "m.text", "body": body, "content": {}, "wire_content": {},
-            "encrypted": encrypted, "decryption_failure": failure, "sender_key": null,
+            "encrypted": encrypted, "decryption_failure": failure,
+            "ever_failed": failure.is_some(), "sender_key": null,
             "shield": null, "redacted": false, "timestamp": 0,
         }))
         .unwrap()
