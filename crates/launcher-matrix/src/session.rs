@@ -164,6 +164,8 @@ pub(crate) struct MatrixSession {
     broken: std::sync::Mutex<Option<Fault>>,
     broke: Notify,
     conflict_shown: AtomicBool,
+    /// Whether a sync was cut off in the middle.
+    cut_off: AtomicBool,
 }
 
 /// Where the agent stands in the server's stream.
@@ -233,6 +235,7 @@ impl MatrixSession {
             broken: std::sync::Mutex::default(),
             broke: Notify::new(),
             conflict_shown: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             parts,
             live: RwLock::new(Some(live)),
             position: std::sync::Mutex::new(Position {
@@ -782,7 +785,7 @@ impl Session for MatrixSession {
     }
 
     fn is_whole(&self) -> bool {
-        self.unfinished.is_empty()
+        self.unfinished.is_empty() && !self.cut_off.load(Ordering::SeqCst)
     }
 
     fn rooms(&self) -> Option<&dyn Rooms> {

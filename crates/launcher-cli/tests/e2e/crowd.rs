@@ -2,13 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use launcher_testbed::{DEFAULT_TIMEOUT, RoomOptions};
+use launcher_testbed::{DEFAULT_TIMEOUT, JsUser, RoomOptions};
 use serde_json::Value;
 
-use crate::{Cases, Outcome, bed::Bed, launcher::Place};
+use crate::{
+    Cases, Outcome,
+    bed::Bed,
+    launcher::{Place, Running},
+};
 
 pub(crate) const CASES: Cases =
     &[("crowd::one_message_to_thirty_agents_gets_thirty_readable_answers", thirty)];
+
+/// The agents that the homeserver has no message of in the room, as `status` has them.
+fn silent(
+    bed: &Bed,
+    reader: &JsUser,
+    room: &str,
+    agents: &BTreeSet<String>,
+    launcher: &Running<'_>,
+) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
+    let events = bed.homeserver().room_events(&reader.account().access_token, room)?;
+    let said = |agent: &&String| {
+        let is_message = |event: &&Value| event["type"] == "m.room.encrypted";
+        events.iter().filter(is_message).any(|event| event["sender"] == agent.as_str())
+    };
+    let silent: Vec<&String> = agents.iter().filter(|agent| !said(agent)).collect();
+    let status = launcher.status()?;
+    let all = status["agents"].as_array().cloned().unwrap_or_default();
+    Ok(all
+        .into_iter()
+        .filter(|agent| silent.iter().any(|silent| agent["user_id"] == silent.as_str()))
+        .collect())
+}
 
 fn thirty(bed: &Bed) -> Outcome {
     let place = Place::new(bed)?;
@@ -36,7 +62,12 @@ fn thirty(bed: &Bed) -> Outcome {
     }
     let question = alice.send_text(&room, "everybody?")?;
     // Each of them shares a key with thirty others, all at once: a busy machine needs minutes.
-    let answers = alice.wait_for_replies(&room, &question, 30, DEFAULT_TIMEOUT * 12)?;
+    let answers = alice.wait_for_replies(&room, &question, 30, DEFAULT_TIMEOUT * 12);
+    let answers =
+        answers.map_err(|error| match silent(bed, &alice, &room, &agents, &launcher) {
+            Ok(silent) => format!("{error}\nby the homeserver's record, silent are: {silent:#?}"),
+            Err(other) => format!("{error}\n{other}"),
+        })?;
     let senders: BTreeSet<String> = answers.iter().map(|answer| answer.sender.clone()).collect();
     assert_eq!(senders, agents);
     assert!(answers.iter().all(|answer| answer.encrypted && answer.body.is_some()));

@@ -29,6 +29,7 @@ use matrix_sdk::{
     room::MessagesOptions,
     ruma::{OwnedRoomId, RoomAliasId, RoomId, UInt, events::room::member::MembershipState},
 };
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -189,7 +190,8 @@ impl MatrixSession {
             false => (bytes, None),
         };
         // What is encrypted does not say what it is.
-        let content_type = if encrypted { media::OCTETS } else { &file.content_type };
+        let is_header = HeaderValue::from_str(&file.content_type).is_ok();
+        let content_type = if encrypted || !is_header { media::OCTETS } else { &file.content_type };
         let limit = upload_limit(file);
         let url = self.parts.rest.upload(&self.token(), content_type, bytes, limit).await;
         let url = url.map_err(|error| self.rest_send_fault(error))?;

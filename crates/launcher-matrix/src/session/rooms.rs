@@ -140,7 +140,11 @@ impl Rooms for MatrixSession {
             }
             let made = self.parts.rest.create_room(self.token().as_str(), &content).await;
             let room = Room::new(made.map_err(|error| self.rest_error("make a room", error))?);
-            self.take_up(&room).await?;
+            info!(%room, "made a room, as an operator wanted");
+            // It is there: what fails from here on must not hide it.
+            if let Err(error) = self.take_up(&room).await {
+                info!(%room, %error, "the next reading finds the room");
+            }
             let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
             for user in &wanted.invite {
                 let token = self.token();

@@ -171,7 +171,7 @@ impl MatrixSession {
         passing(fault)
     }
 
-    fn note_broken(&self, fault: Fault) {
+    pub(super) fn note_broken(&self, fault: Fault) {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
         self.broke.notify_one();
     }

@@ -11,7 +11,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::{Future, IntoFuture},
-    sync::PoisonError,
+    sync::{PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -128,6 +128,30 @@ impl Trust for MatrixSession {
             self.verifications.get(number, 0, Duration::ZERO).await
         })
         .await
+    }
+}
+
+/// A sync that somebody else than the agent's own reading has begun. One that is
+/// cut off leaves what it was about to decrypt half done, and only another life
+/// of the agent mends that.
+struct BegunSync<'a> {
+    session: &'a MatrixSession,
+    is_over: bool,
+}
+
+impl BegunSync<'_> {
+    fn over(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for BegunSync<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.session.cut_off.store(true, Ordering::SeqCst);
+            let detail = "an operator went away in the middle of a sync".to_owned();
+            self.session.note_broken(Fault::StoreFailed { detail });
+        }
     }
 }
 
@@ -276,12 +300,22 @@ impl MatrixSession {
     /// Has the SDK read what the server has. What it brings is read once more, for
     /// the journal.
     pub(super) async fn sync_now(&self, live: &Live, reading: &mut Reading) -> Result<(), Fault> {
-        let (updates, _) = self.sync(live).await?;
+        // Whatever becomes of this, the next reading looks from the journal's position.
+        self.position().behind = true;
+        self.stir();
+        let begun = BegunSync { session: self, is_over: false };
+        let synced = self.sync(live).await;
+        begun.over();
+        if let Err(fault) = &synced
+            && !matches!(fault, Fault::ServerUnavailable { .. })
+        {
+            self.note_broken(fault.clone());
+        }
+        let (updates, _) = synced?;
         reading.waiting.try_all(stamp());
         for (sender, flow) in requests(&updates, &self.parts.spec.account.user_id) {
             self.on_request(&live.client, &sender, &flow).await;
         }
-        self.stir();
         Ok(())
     }
 
