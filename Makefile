@@ -3,7 +3,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-.SHELLFLAGS := -o pipefail -c
 
 .PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench install-testbed
 

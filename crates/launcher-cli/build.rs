@@ -44,7 +44,9 @@ fn follow_commits() -> Option<()> {
         // A branch that is packed has no file of its own, and one that is
         // missing would have this run each time.
         let packed = git(&["rev-parse", "--git-path", "packed-refs"])?;
-        for path in [file, packed].iter().filter(|path| Path::new(path).exists()) {
+        // Every move of the branch is written down there, where it is kept.
+        let moves = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+        for path in [file, packed, moves].iter().filter(|path| Path::new(path).exists()) {
             println!("cargo:rerun-if-changed={path}");
         }
     }

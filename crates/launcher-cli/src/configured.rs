@@ -58,6 +58,18 @@ impl Configured {
     }
 }
 
+/// The agent that speaks as an account already, going by the files as they are.
+pub(crate) fn agent_with(files: &Files, user_id: &str) -> Option<AgentId> {
+    // The server's name is one of DNS, the name before it is not.
+    let parts = |user: &str| {
+        user.split_once(':').map(|(name, server)| (name.to_owned(), server.to_ascii_lowercase()))
+    };
+    let agents = load(&sources(files), &ProcessEnvironment).agents.into_iter();
+    let mut specs = agents.filter_map(|(id, agent)| Some((id, agent.ok()?)));
+    let found = specs.find(|(_, spec)| parts(&spec.account.user_id) == parts(user_id));
+    found.map(|(id, _)| id)
+}
+
 /// Prints what is wrong.
 pub(crate) fn invalid(problems: &[Diagnostic]) -> Quit {
     for problem in problems {

@@ -84,7 +84,8 @@ fn one(text: &mut String, page: &Page, language: Language, words: &Words) {
         .see
         .iter()
         .map(|place| {
-            let name = place.split('#').next_back().unwrap_or(place).replace('-', " ");
+            let heading = |(_, heading): (&str, &str)| heading.replace('-', " ");
+            let name = place.split_once('#').map_or_else(|| place.clone(), heading);
             format!("[{name}](../{place})")
         })
         .collect();

@@ -192,6 +192,12 @@ fn existing(bed: &Bed) -> Outcome {
     );
     // With spaces in it, it needs quotes.
     assert_eq!(value(&place, "MATRIX_PASSWORD_OLD")?, format!("'{PASSWORD}'"));
+    // One account is one agent, whichever comes first by its name.
+    for id in ["a", "z"] {
+        let refused = new(&place, id, &more, &[("OLD_PASSWORD", PASSWORD)])?;
+        assert_refused(&refused, "another agent, old, has the account", "another account");
+        assert!(!place.agent_folder(id).exists());
+    }
     let _launcher = place.start_ready(&["old"])?;
     let devices = bed.homeserver().login(&user, PASSWORD)?;
     let all = bed.homeserver().request(

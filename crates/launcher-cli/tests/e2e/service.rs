@@ -26,6 +26,7 @@ pub(crate) const CASES: Cases = &[
     ("service::under_the_restrictions_of_the_unit_an_encrypted_message_is_answered", restricted),
     ("service::pages_and_completions_come_out_of_the_binary", pages),
     ("service::what_is_installed_can_be_read_by_everybody_whatever_the_umask", install),
+    ("service::the_image_is_built_with_the_pinned_compiler_and_without_secrets", image),
     ("service::bash_completes_commands_orders_and_options", bash),
 ];
 
@@ -202,6 +203,20 @@ fn pages(_bed: &Bed) -> Outcome {
     assert!(version.starts_with("launcher ") && version.contains("matrix-sdk 0."), "{version}");
     assert!(version.contains("rustc 1.") && version.contains("profile "), "{version}");
     assert_eq!(run(&["-V"])?.trim(), concat!("launcher ", env!("CARGO_PKG_VERSION")));
+    Ok(())
+}
+
+fn image(_bed: &Bed) -> Outcome {
+    let read = |path: &str| fs::read_to_string(testbed_root().join(path));
+    let toolchain = read("rust-toolchain.toml")?;
+    let channel = toolchain.split('"').nth(1).unwrap_or_default();
+    let (compiler, _) = channel.rsplit_once('.').ok_or("no patch level")?;
+    let container = read("docs/operations/Containerfile")?;
+    assert!(container.contains(&format!("/rust:{compiler}-")), "{channel}: {container}");
+    let left_out = read(".dockerignore")?;
+    for path in read(".gitignore")?.lines().filter(|line| line.starts_with('/')) {
+        assert!(left_out.lines().any(|line| line == path), "{path} would get into an image");
+    }
     Ok(())
 }
 

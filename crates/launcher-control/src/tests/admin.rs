@@ -231,9 +231,17 @@ fn docs(name: &str) -> String {
     fs::read_to_string(root.join(name)).unwrap()
 }
 
+/// The states that the selectors of a page name.
+fn states(page: &str) -> Vec<&str> {
+    let selectors = page.split("state=").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    // In JSON the quotes are escaped.
+    selectors.flat_map(|names| names.trim_end_matches('\\').split('|')).collect()
+}
+
 #[tokio::test]
 async fn dashboard_alerts_and_reference_name_what_there_is() {
-    let (samples, families) = names(&Admin::start().await.metrics().await);
+    let served = Admin::start().await.metrics().await;
+    let (samples, families) = names(&served);
     assert!(families.len() > 15, "{families:?}");
     let dashboard = docs("operations/grafana-dashboard.json");
     serde_json::from_str::<Value>(&dashboard).unwrap();
@@ -244,6 +252,10 @@ async fn dashboard_alerts_and_reference_name_what_there_is() {
         assert!(used.len() > 5, "{file}: {used:?}");
         let unknown: Vec<_> = used.difference(&samples).collect();
         assert!(unknown.is_empty(), "{file} uses {unknown:?}, which /metrics does not have");
+        for state in states(&text) {
+            let label = format!("state=\"{state}\"");
+            assert!(served.contains(&label), "{file}: no agent is ever {state}");
+        }
     }
     let reference = mentioned(&docs("reference/metrics.md"));
     let missing: Vec<_> = families.difference(&reference).collect();

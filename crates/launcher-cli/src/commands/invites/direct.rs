@@ -17,6 +17,10 @@ use crate::{
 /// How often the launcher is asked how far the chat is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often it is asked for again while an earlier attempt may be making the
+/// room: each time is an order.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
 /// How long to wait for a room that an earlier attempt may have had made: the
 /// launcher waits a minute and a half.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
@@ -68,7 +72,7 @@ async fn follow(
     is_far_enough: impl Fn(&DirectReply) -> bool,
 ) -> Result<DirectReply, Refusal> {
     while !is_far_enough(&chat) && Instant::now() < end {
-        sleep(LOOK_EVERY).await;
+        sleep(if request.look { LOOK_EVERY } else { ASK_EVERY }).await;
         chat = asker.client.direct(agent, request).await.map_err(refusal)?;
         told.tell(&chat);
     }

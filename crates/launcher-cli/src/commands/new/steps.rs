@@ -17,7 +17,12 @@ use super::{
     draft::Draft,
     files::Files,
 };
-use crate::{configured::Configured, exit::say, progress::patiently, table::harmless};
+use crate::{
+    configured::{Configured, agent_with},
+    exit::say,
+    progress::patiently,
+    table::harmless,
+};
 
 /// An agent that is there.
 pub(super) struct Newcomer {
@@ -45,7 +50,7 @@ impl Steps<'_> {
         let account = match (files.is_there(), &draft) {
             (false, _) => Some(self.begin(draft, audit).await?),
             // It was killed when nothing but the note was left to remove.
-            (true, Some(draft)) if earlier.is_some() => {
+            (true, Some(draft)) if earlier.is_some() && !self.options.start_over => {
                 self.check_given(draft).await?;
                 None
             }
@@ -69,6 +74,19 @@ impl Steps<'_> {
         };
         let username = self.options.username.as_deref().map(str::trim);
         Ok(draft.check(&self.options.agent.id, &homeserver, username)?)
+    }
+
+    /// Fails if another agent speaks as the account: two of them would answer twice.
+    fn check_rivals(&self, user_id: &str) -> Result<(), Refusal> {
+        match agent_with(&self.options.agent.files, user_id) {
+            Some(other) if other != self.options.agent.id => Err(Refusal::new(
+                harmless(&format!(
+                    "another agent, {other}, has the account {user_id}; nothing was done"
+                )),
+                "take another account: one account is one agent",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Makes everything but the last step, which is to forget that this was begun.
@@ -105,6 +123,10 @@ impl Steps<'_> {
             files.check_password(&account.password()?)?;
         }
 
+        if let Ok(user_id) = account.user_id() {
+            self.check_rivals(&user_id)?;
+        }
+
         audit.note((Outcome::Began, None));
         if is_dropped {
             // Before the note: what is in `.env` would be taken for this run's.
@@ -116,7 +138,9 @@ impl Steps<'_> {
         say(&format!("{} are in {}", files.variables().join(" and "), files.env_file().display()));
         // Nothing that was there before is taken away.
         if let Err(error) = patiently("waiting for the homeserver", account.register()).await {
-            if let Some(added) = added.filter(|_| error.is_final()) {
+            // What an earlier run has written down may be an account's only password.
+            let may_undo = error.is_final() && known.is_none();
+            if let Some(added) = added.filter(|_| may_undo) {
                 added.undo()?;
                 Draft::remove(notes, id)?;
                 begun.undo()?;
