@@ -237,6 +237,8 @@ fn readiness(bed: &Bed) -> Outcome {
     place.set_variable(&variable("shut"), &pickle_key("another"))?;
     launcher.wait_for_event("agent_parked", "shut")?;
     launcher.wait_until("nobody knows of it any more", |_| Ok(ready(&at)?.0 == 503))?;
+    // It is logged before it is shown.
+    launcher.wait_for_state("shut", "parked")?;
     assert_eq!(parked_as_measured(&at, "shut")?, [yes, no, no, no]);
     Ok(())
 }

@@ -120,14 +120,19 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let door = Door::new(listener, 1, Duration::from_millis(50));
         let router = Router::new().route("/", get(|| async { "here" }));
-        let serving = tokio::spawn(async { axum::serve(door, router).await });
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        let mut asking = TcpStream::connect(address).await.unwrap();
-        asking.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        asking.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.ends_with("here"), "{answer}");
-        assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0, "it was closed");
-        serving.abort();
+        let visits = async {
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            let mut asking = TcpStream::connect(address).await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            asking.write_all(request).await.unwrap();
+            let mut answer = String::new();
+            asking.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("here"), "{answer}");
+            assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0, "it was closed");
+        };
+        tokio::select! {
+            ended = axum::serve(door, router).into_future() => panic!("{ended:?}"),
+            () = visits => {}
+        }
     }
 }
