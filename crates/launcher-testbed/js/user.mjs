@@ -17,7 +17,7 @@ const LOGIN_TIMEOUT_MS = 60_000;
 
 export class User {
     static METHODS = new Set([
-        "create_room", "enable_encryption", "invite", "join", "leave", "kick", "send_state", "send_event",
+        "create_room", "enable_encryption", "invite", "join", "scroll_back", "leave", "kick", "send_state", "send_event",
         "wait_for_member", "wait_for_room", "messages", "wait_for_message", "wait_for_replies",
         "device_status", "wait_for_device", "user_devices", "discard_session", "delete_device",
         "set_unverified_devices", "user_status", "wait_for_verified_user", "wait_for_changed_identity",
@@ -178,6 +178,11 @@ export class User {
     async join({ room_id, timeout_ms }) {
         await this.#client.joinRoom(room_id);
         await this.wait_for_room({ room_id, encrypted: false, timeout_ms });
+    }
+
+    async scroll_back({ room_id }) {
+        const timeline = this.#client.getRoom(room_id).getLiveTimeline();
+        await this.#client.paginateEventTimeline(timeline, { backwards: true, limit: 100 });
     }
 
     async leave({ room_id }) {

@@ -175,6 +175,16 @@ impl JsUser {
         self.ask("join", json!({ "room_id": room_id }), DEFAULT_TIMEOUT)
     }
 
+    /// Scrolls back a hundred events from the end of a room, as somebody does who
+    /// sees a gap: a client that is slow gets the latest events only.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Js`] when the homeserver refuses.
+    pub fn scroll_back(&self, room_id: &str) -> Result<(), TestbedError> {
+        self.ask("scroll_back", json!({ "room_id": room_id }), DEFAULT_TIMEOUT)
+    }
+
     /// Leaves a room.
     ///
     /// # Errors
