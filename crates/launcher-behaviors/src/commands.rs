@@ -14,11 +14,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use launcher_core::{
-    commands::{Decision, decide},
+    commands::{Decision, decide, words},
     conversation::Message,
+    help::Word,
     spec::CommandSpec,
 };
-use launcher_runtime::ports::{Action, Behavior, BehaviorFault};
+use launcher_runtime::ports::{Behavior, BehaviorFault, Response, Stage};
 use tracing::{info, warn};
 
 use self::process::{Ending, Finished};
@@ -57,12 +58,12 @@ impl Behavior for Commands {
     async fn on_message(
         &self,
         message: &Message,
-        attempt: u32,
-    ) -> Result<Vec<Action>, BehaviorFault> {
+        stage: &dyn Stage,
+    ) -> Result<Option<Response>, BehaviorFault> {
+        let attempt = stage.attempt();
         let (room, event_id, sender) = (&message.room, &message.event, &message.sender);
         let text = match decide(&self.commands, message) {
-            Decision::NotForUs => return Ok(Vec::new()),
-            Decision::Help { text } | Decision::Unknown { text } => text,
+            Decision::NotForUs => return Ok(None),
             Decision::Refused { name, reason, text } => {
                 info!(event = "command_refused", command = name, %sender, reason = reason.code(), %room, %event_id, "a command was not run: {reason}");
                 text
@@ -73,7 +74,11 @@ impl Behavior for Commands {
             }
             Decision::Run { name, command } => self.run(name, command, message).await,
         };
-        Ok(vec![Action::Say { text }])
+        Ok(Some(Response::say(text)))
+    }
+
+    fn commands(&self, message: Option<&Message>) -> Vec<Word> {
+        words(&self.commands, message)
     }
 }
 

@@ -4,21 +4,32 @@
 //! keys, tokens or the network; whether a message is answered at all is
 //! decided before it is asked.
 
+mod chain;
 mod commands;
 mod echo;
+#[cfg(test)]
+mod props;
 
 use std::sync::Arc;
 
 use launcher_core::spec::{AgentSpec, BehaviorSpec};
 use launcher_runtime::ports::Behavior;
 
+use chain::Link;
+
+pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
 
 /// Makes the behavior that an agent's config describes.
 pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
-    match &spec.behavior {
-        BehaviorSpec::Echo { prefix, delay } => Arc::new(Echo::new(prefix.clone(), *delay)),
+    let link = |one: &BehaviorSpec| Link { spec: one.clone(), behavior: make_one(spec, one) };
+    Arc::new(Chain::new(spec.behaviors.iter().map(link).collect()))
+}
+
+fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
+    match behavior {
+        BehaviorSpec::Echo { prefix, delay, .. } => Arc::new(Echo::new(prefix.clone(), *delay)),
         BehaviorSpec::Commands { commands } => {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
         }

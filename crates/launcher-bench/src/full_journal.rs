@@ -146,6 +146,10 @@ fn heard(number: usize) -> Heard {
         automated: false,
         thread: None,
         in_reply_to: None,
+        target: None,
+        mentions: Vec::new(),
+        direct: false,
+        media: None,
         assurance: launcher_core::trust::Assurance::Signed,
     };
     Heard { message, ciphertext: None, wanted: true }

@@ -4,6 +4,11 @@
 //! bad value there is reported once, for the root file. Then each agent is
 //! read with the defaults under it, and only here is anything missed.
 
+mod answer;
+mod behaviors;
+mod commands;
+mod rooms;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -15,12 +20,13 @@ use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
     spec::{
-        AgentSpec, BehaviorSpec, CatchUp, CommandSpec, Encryption, InvitePolicy, MatrixAccount,
-        Requirement, TrustMode, UndecryptablePolicy, VerificationPolicy,
+        AgentSpec, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+        SettingsPolicy, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
 };
 use url::Url;
 
+use self::{commands::COMMANDS, rooms::RoomSetting};
 use crate::{
     diagnostic::Diagnostic,
     environment::Variables,
@@ -43,15 +49,6 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an agent waits for a key before it says that it misses it.
 const NOTICE_AFTER: Duration = Duration::from_secs(30);
-
-/// What is put before an echo when nobody says otherwise.
-const ECHO_PREFIX: &str = "echo: ";
-
-/// Where an agent's commands are.
-const COMMANDS: &str = "behavior.commands";
-
-/// How long a command may take when nobody says otherwise.
-const COMMAND_TIME: Duration = Duration::from_secs(30);
 
 /// What all agents have in common.
 #[derive(Debug)]
@@ -99,20 +96,19 @@ pub(crate) fn resolve(
     let own = crate::yaml::parse(file, &mut found);
     let meant = own
         .as_ref()
-        .map(|own| shape::check(own, schema::AGENT, "", &mut found))
+        .map(|own| shape::check(own, &schema::AGENT, "", &mut found))
         .unwrap_or_default();
     let parsed = own.is_some();
     let own = own.unwrap_or_else(|| Node { place: Place::start_of(file), value: Value::Null });
     let tree = common.defaults.map_or_else(|| own.clone(), |defaults| merge(defaults, &own));
 
     let mut reading = Reading::new(&tree, "", common.variables);
-    let draft = Draft::read(&mut reading);
+    let mut draft = Draft::read(&mut reading);
     if parsed && common.complete {
         let needs = Needs { own: &own, meant: &meant };
         needs.check(&draft, common.homeserver.is_some(), &mut reading);
     }
-    found.append(&mut reading.found);
-
+    let settings = std::mem::take(&mut draft.rooms);
     let user_id = draft.user_id.clone();
     let store_path = match &draft.store_path {
         Some(path) => {
@@ -120,10 +116,16 @@ pub(crate) fn resolve(
         }
         None => Located { value: folder.join("data/crypto"), place: Place::start_of(file) },
     };
-    let spec = match parsed && found.is_empty() {
+    let is_good = parsed && found.is_empty() && reading.found.is_empty();
+    let mut spec = match is_good {
         true => draft.into_spec(id, folder, store_path.value.clone(), common.homeserver.as_ref()),
         false => None,
     };
+    if let Some(spec) = &mut spec {
+        rooms::check(spec, settings, &mut reading);
+    }
+    found.append(&mut reading.found);
+    let spec = spec.filter(|_| found.is_empty());
     Resolved { spec, found, user_id, store_path }
 }
 
@@ -149,7 +151,10 @@ struct Draft {
     max_age: Option<Duration>,
     /// What is said about notices: nothing, never, or when.
     notice_after: Option<Option<Duration>>,
-    behavior: Option<BehaviorSpec>,
+    answer: AnswerPolicy,
+    settings: SettingsPolicy,
+    rooms: Vec<RoomSetting>,
+    behaviors: Option<Vec<BehaviorSpec>>,
 }
 
 impl Draft {
@@ -183,7 +188,10 @@ impl Draft {
             notice_after: reading
                 .parsed("undecryptable.notice_after", duration_or_off)
                 .map(|found| found.value),
-            behavior: behavior(reading),
+            answer: answer::answer(reading),
+            settings: answer::settings(reading),
+            rooms: rooms::read(reading),
+            behaviors: behaviors::behaviors(reading),
         }
     }
 
@@ -221,7 +229,10 @@ impl Draft {
             undecryptable: UndecryptablePolicy {
                 notice_after: self.notice_after.unwrap_or(Some(NOTICE_AFTER)),
             },
-            behavior: self.behavior?,
+            answer: self.answer,
+            settings: self.settings,
+            rooms: BTreeMap::new(),
+            behaviors: self.behaviors?,
             account,
         })
     }
@@ -268,61 +279,6 @@ fn refuse_plaintext(reading: &mut Reading<'_>) {
             .label("write `true`, or remove the key")
             .hint("to stop the agent, write `enabled: false` at the top of its file"),
     );
-}
-
-fn behavior(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
-    if let Some(node) = reading.tree().at(COMMANDS) {
-        return commands(reading, node);
-    }
-    reading.tree().at("behavior.echo")?;
-    let path = "behavior.echo.prefix";
-    let prefix = match reading.tree().at(path) {
-        Some(_) => reading.text(path).map(|prefix| prefix.value.value),
-        None => Some(ECHO_PREFIX.to_owned()),
-    };
-    let delay = reading.parsed("behavior.echo.delay", duration).map(|found| found.value);
-    prefix.map(|prefix| BehaviorSpec::Echo { prefix, delay: delay.unwrap_or_default() })
-}
-
-/// Every command, or `None` if there is something wrong with one.
-fn commands(reading: &mut Reading<'_>, node: &Node) -> Option<BehaviorSpec> {
-    let mut commands = BTreeMap::new();
-    for entry in node.entries() {
-        let prefix = shown_command(reading, &entry.key);
-        let mut below = reading.below(&entry.value, &prefix);
-        let command = read_command(&mut below);
-        reading.found.append(&mut below.found);
-        commands.insert(entry.key.clone(), command);
-    }
-    let all: Option<BTreeMap<String, CommandSpec>> =
-        commands.into_iter().map(|(name, command)| Some((name, command?))).collect();
-    all.filter(|commands| !commands.is_empty()).map(|commands| BehaviorSpec::Commands { commands })
-}
-
-fn read_command(reading: &mut Reading<'_>) -> Option<CommandSpec> {
-    let requirements = [("trusted", Requirement::Trusted), ("verified", Requirement::Verified)];
-    let run = reading.list("run", command::argument);
-    let users = reading.list("users", user_id::user_glob);
-    let require = reading.choice("require", &requirements);
-    let timeout = reading.parsed("timeout", command::time).map(|found| found.value);
-    let run = run?;
-    if run.first().is_none_or(String::is_empty) {
-        let node = reading.tree().at("run")?;
-        let label = "write `[\"program\", \"argument\"]`";
-        reading.report("run", &node.place, "there is no program", label);
-        return None;
-    }
-    Some(CommandSpec {
-        run,
-        users: users.unwrap_or_else(|| vec!["*".to_owned()]),
-        require: require.unwrap_or_default(),
-        timeout: timeout.unwrap_or(COMMAND_TIME),
-    })
-}
-
-/// The path of a command as it is shown.
-fn shown_command(reading: &Reading<'_>, name: &str) -> String {
-    reading.shown_path(&format!("{COMMANDS}.{}", command::shown(name)))
 }
 
 /// What an agent cannot do without.

@@ -208,7 +208,7 @@ fn copy<'a>(common: &Common<'a>) -> Common<'a> {
 }
 
 fn read_root(tree: &Node, variables: &Variables<'_>, found: &mut Vec<Diagnostic>) -> RootValues {
-    shape::check(tree, schema::ROOT, "", found);
+    shape::check(tree, &schema::ROOT, "", found);
     if let Some(defaults) = tree.at("defaults") {
         found.append(&mut agent::check_defaults(defaults, variables));
     }

@@ -15,8 +15,12 @@ fn merge_at(path: &str, base: &Node, over: &Node) -> Node {
     match (&base.value, &over.value) {
         (Value::Map(below), Value::Map(above)) => {
             // Another behavior is another thing: the default's keys mean nothing to it.
-            let other = path == "behavior" && keys(below) != keys(above) && !above.is_empty();
-            let entries = if other { above.clone() } else { merge_entries(path, below, above) };
+            let own = path == "behavior" && !above.is_empty();
+            let below: Vec<Entry> = match own {
+                true => below.iter().filter(|entry| names(above, &entry.key)).cloned().collect(),
+                false => below.clone(),
+            };
+            let entries = merge_entries(path, &below, above);
             Node { place: over.place.clone(), value: Value::Map(entries) }
         }
         // A section without content says nothing.
@@ -41,6 +45,6 @@ fn merge_entries(path: &str, below: &[Entry], above: &[Entry]) -> Vec<Entry> {
     merged
 }
 
-fn keys(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.key.as_str()).collect()
+fn names(entries: &[Entry], key: &str) -> bool {
+    entries.iter().any(|entry| entry.key == key)
 }

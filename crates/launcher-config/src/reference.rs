@@ -3,12 +3,12 @@
 //! The text becomes `docs/reference/config.md`; a test compares the two, so
 //! a key cannot be added without being described.
 
-use crate::schema::{self, Key, Kind, Presence};
+use crate::schema::{self, Key, Kind, Presence, Table};
 
 const INTRODUCTION: &str = "\
 # Configuration reference
 
-<!-- Made from crates/launcher-config/src/schema/table.rs. -->
+<!-- Made from the tables in crates/launcher-config/src/schema. -->
 
 The launcher reads a root `config.yaml`, a `.env` beside it, and one
 `config.yaml` in each agent's folder. `launcher check` reads them too and
@@ -29,18 +29,18 @@ prints every problem it finds.
 pub fn reference_markdown() -> String {
     let mut text = INTRODUCTION.to_owned();
     text.push_str("\n## The root `config.yaml`\n\nEvery key may be left out.\n");
-    overview(schema::ROOT, &mut text);
+    overview(&schema::ROOT, &mut text);
     schema::ROOT.iter().for_each(|key| section(key, &mut text));
     text.push_str("\n## `agents/<id>/config.yaml`\n\n");
     text.push_str("The same keys may stand under `defaults` in the root file.\n");
-    overview(schema::AGENT, &mut text);
+    overview(&schema::AGENT, &mut text);
     schema::AGENT.iter().for_each(|key| section(key, &mut text));
     text
 }
 
-fn overview(table: &[Key], text: &mut String) {
+fn overview(table: &Table, text: &mut String) {
     text.push_str("\n| key | type | when absent |\n|---|---|---|\n");
-    for key in table {
+    for key in table.iter() {
         let row = format!("| `{}` | {} | {} |\n", key.path, type_name(key.kind), absent(key));
         text.push_str(&row);
     }
@@ -65,7 +65,12 @@ fn absent(key: &Key) -> &'static str {
 fn type_name(kind: Kind) -> String {
     let name = match kind {
         Kind::Section => "map",
-        Kind::OneOf => "map with exactly one key",
+        Kind::Behaviors => "map with at least one key",
+        Kind::Rooms => "map of maps",
+        Kind::Occasions => "list of `always`, `direct`, `mentioned`, `thread`",
+        Kind::Texts => "list of texts",
+        Kind::Rate => "number and duration with `/` between them",
+        Kind::QuietHours => "two times of a day and a time zone",
         Kind::AgentKeys => "map of agent keys",
         Kind::Commands => "map of commands",
         Kind::Program => "list of texts, at least one",

@@ -3,9 +3,27 @@
 //! There is one table, so that the check for unknown keys, the masking of
 //! lines and the reference for operators cannot disagree.
 
+mod answer;
+mod commands;
 mod table;
 
-pub(crate) use table::{AGENT, ROOT};
+/// The keys of the root `config.yaml`.
+pub(crate) static ROOT: Table = Table(&[table::ROOT]);
+
+/// The keys of `agents/<id>/config.yaml`, and of `defaults`.
+pub(crate) static AGENT: Table =
+    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS]);
+
+/// The keys of a file, in the order in which they are explained.
+#[derive(Debug)]
+pub(crate) struct Table(&'static [&'static [Key]]);
+
+impl Table {
+    /// Every key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.0.iter().copied().flatten()
+    }
+}
 
 /// Stands in a path of the table for any name that an operator makes up.
 pub(crate) const NAME: &str = "<name>";
@@ -28,15 +46,25 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     /// Further keys.
     Section,
-    /// Exactly one of further keys.
-    OneOf,
+    /// At least one of further keys, in an order that means something.
+    Behaviors,
     /// The keys of an agent.
     AgentKeys,
     /// Names of commands, which an operator makes up. What each holds is in the
     /// table under [`NAME`] in place of the name.
     Commands,
+    /// Rooms, by their ids. What each holds is in the table under [`NAME`].
+    Rooms,
     /// A program and its arguments.
     Program,
+    /// Occasions on which a message is meant for an agent.
+    Occasions,
+    /// A list of texts.
+    Texts,
+    /// So many in a time.
+    Rate,
+    /// Two times of a day and a time zone.
+    QuietHours,
     Flag,
     Text,
     /// Text that is never shown.
@@ -79,13 +107,16 @@ impl Key {
 impl Kind {
     /// Whether a map is expected.
     pub(crate) fn is_map(self) -> bool {
-        matches!(self, Self::Section | Self::OneOf | Self::AgentKeys | Self::Commands)
+        matches!(
+            self,
+            Self::Section | Self::Behaviors | Self::AgentKeys | Self::Commands | Self::Rooms
+        )
     }
 }
 
 /// The keys directly below `parent`; at the top if that is empty.
 pub(crate) fn children<'a>(
-    table: &'static [Key],
+    table: &'static Table,
     parent: &'a str,
 ) -> impl Iterator<Item = &'static Key> + 'a {
     table.iter().filter(move |key| key.parent() == parent)
@@ -99,5 +130,5 @@ pub(crate) fn secret_names() -> impl Iterator<Item = &'static str> {
 /// Whether this is a known key whose value may be shown.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let named = |key: &&Key| key.name() == name;
-    ROOT.iter().chain(AGENT).find(named).is_some_and(|key| key.kind != Kind::Secret)
+    ROOT.iter().chain(AGENT.iter()).find(named).is_some_and(|key| key.kind != Kind::Secret)
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::{
     diagnostic::Diagnostic,
-    schema::{self, Key, Kind},
+    schema::{self, Key, Kind, Table},
     values::command,
     yaml::{Entry, Node, Value},
 };
 
 /// A check of one tree.
 pub(crate) struct Shape<'a> {
-    table: &'static [Key],
+    table: &'static Table,
     /// What stands before the paths of the table in messages, such as `defaults`.
     prefix: &'a str,
     found: &'a mut Vec<Diagnostic>,
@@ -25,7 +25,7 @@ pub(crate) struct Shape<'a> {
 /// under a wrong name, so that nobody has to report them as missing too.
 pub(crate) fn check(
     node: &Node,
-    table: &'static [Key],
+    table: &'static Table,
     prefix: &str,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeSet<&'static str> {
@@ -67,8 +67,8 @@ impl Shape<'_> {
                 for entry in entries {
                     self.entry(entry, path);
                 }
-                if kind == Kind::OneOf {
-                    self.exactly_one(node, entries, path);
+                if kind == Kind::Behaviors && entries.is_empty() {
+                    self.none(node, path);
                 }
             }
             Value::Scalar(_) | Value::List(_) => self.not_a_map(node, path),
@@ -81,6 +81,7 @@ impl Shape<'_> {
             Some(key) if key.kind == Kind::AgentKeys => {
                 check_defaults(&entry.value, self.found);
             }
+            Some(key) if key.kind == Kind::Rooms => self.rooms(&entry.value, key.path),
             Some(key) if key.kind == Kind::Commands => self.commands(&entry.value, key.path),
             Some(key) if key.kind.is_map() => self.map(&entry.value, key.path, key.kind),
             Some(_) => {}
@@ -102,6 +103,18 @@ impl Shape<'_> {
                 self.found.push(Diagnostic { hint: fault.hint, ..problem.label(fault.label) });
             }
             self.map(&entry.value, &below, Kind::Section);
+        }
+    }
+
+    /// A map of maps; what is in them is looked at where their values are known.
+    fn rooms(&mut self, node: &Node, path: &'static str) {
+        let is_map = |node: &Node| matches!(node.value, Value::Null | Value::Map(_));
+        if !is_map(node) {
+            return self.not_a_map(node, path);
+        }
+        for entry in node.entries().iter().filter(|entry| !is_map(&entry.value)) {
+            self.name = "<room>".to_owned();
+            self.not_a_map(&entry.value, path);
         }
     }
 
@@ -141,21 +154,12 @@ impl Shape<'_> {
         self.found.push(problem);
     }
 
-    fn exactly_one(&mut self, node: &Node, entries: &[Entry], path: &str) {
-        match entries {
-            [] => {
-                let names: Vec<&str> = schema::children(self.table, path).map(Key::name).collect();
-                self.found.push(
-                    Diagnostic::at(&node.place, self.shown(path), "one key is needed here")
-                        .hint(format!("known here: {}", names.join(", "))),
-                );
-            }
-            [_] => {}
-            [first, second, ..] => self.found.push(
-                Diagnostic::at(&second.key_place, self.shown(path), "only one key may stand here")
-                    .related(&first.key_place, "the first one"),
-            ),
-        }
+    fn none(&mut self, node: &Node, path: &str) {
+        let names: Vec<&str> = schema::children(self.table, path).map(Key::name).collect();
+        self.found.push(
+            Diagnostic::at(&node.place, self.shown(path), "one key is needed here")
+                .hint(format!("known here: {}", names.join(", "))),
+        );
     }
 
     fn not_a_map(&mut self, node: &Node, path: &str) {
@@ -170,5 +174,5 @@ impl Shape<'_> {
 }
 
 fn check_defaults(node: &Node, found: &mut Vec<Diagnostic>) {
-    check(node, schema::AGENT, "defaults", found);
+    check(node, &schema::AGENT, "defaults", found);
 }

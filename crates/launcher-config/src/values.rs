@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod duration;
 pub(crate) mod members;
 pub(crate) mod pickle_key;
+pub(crate) mod time_zone;
 pub(crate) mod user_id;
 
 /// What is wrong with a value.

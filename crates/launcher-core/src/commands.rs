@@ -13,29 +13,16 @@ use wildmatch::WildMatch;
 
 use crate::{
     conversation::Message,
+    help::Word,
     names::UserId,
     spec::{CommandSpec, Requirement},
 };
-
-/// What follows the first character in the name of the command that lists the
-/// others. It is there for every first character, and nobody configures it.
-pub const HELP: &str = "help";
 
 /// What a message means to an agent with commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision<'a> {
     /// It is no command. Nothing is said about it.
     NotForUs,
-    /// The sender wants to know what there is.
-    Help {
-        /// What is said: the commands that this sender may run.
-        text: String,
-    },
-    /// It looks like a command, and there is none of that name.
-    Unknown {
-        /// What is said.
-        text: String,
-    },
     /// The command is there and is not run.
     Refused {
         /// The command.
@@ -103,17 +90,7 @@ pub fn decide<'a>(commands: &'a BTreeMap<String, CommandSpec>, message: &Message
             Some((reason, text)) => Decision::Refused { name, reason, text },
         };
     }
-    let Some((first, rest)) = split_first(word) else { return Decision::NotForUs };
-    let ours = commands.keys().any(|name| name.starts_with(first));
-    // "!!!" and "..." are no commands that somebody mistyped.
-    if !ours || !rest.contains(char::is_alphanumeric) {
-        return Decision::NotForUs;
-    }
-    if rest == HELP {
-        return Decision::Help { text: help(commands, message) };
-    }
-    let text = format!("I do not know this command. `{first}{HELP}` lists those that I know.");
-    Decision::Unknown { text }
+    Decision::NotForUs
 }
 
 /// Whether `user` is among those who may run the command, whatever proves it.
@@ -144,25 +121,23 @@ fn refuse(
     why.map(|why| (RefusedCommand::NotVerified, format!("`{name}` was not run: {why}.")))
 }
 
-fn help(commands: &BTreeMap<String, CommandSpec>, message: &Message) -> String {
-    let mut text = String::new();
-    for (name, command) in commands.iter().filter(|(_, one)| may_run(one, &message.sender)) {
-        let mark = match (command.require, message.assurance.require_verified()) {
-            (Requirement::Trusted, _) => "",
-            (Requirement::Verified, Ok(())) => ", for verified senders",
-            (Requirement::Verified, Err(_)) => ", for verified senders; you are not one yet",
-        };
-        text.push_str(&format!("\n- `{name}`{mark}"));
-    }
-    match text.is_empty() {
-        true => "I have no commands for you.".to_owned(),
-        false => format!("You may run:\n{text}"),
-    }
-}
-
-fn split_first(word: &str) -> Option<(char, &str)> {
-    let mut rest = word.chars();
-    Some((rest.next()?, rest.as_str()))
+/// The commands as `!help` shows them: those that the sender of `message` may
+/// run, or all.
+pub fn words(commands: &BTreeMap<String, CommandSpec>, message: Option<&Message>) -> Vec<Word> {
+    let may =
+        |command: &CommandSpec| message.is_none_or(|message| may_run(command, &message.sender));
+    let word = |(name, command): (&String, &CommandSpec)| Word {
+        name: name.clone(),
+        arguments: String::new(),
+        about: match (command.require, message.map(|one| one.assurance.require_verified())) {
+            (Requirement::Trusted, _) => String::new(),
+            (Requirement::Verified, Some(Err(_))) => {
+                "for verified senders; you are not one yet".to_owned()
+            }
+            (Requirement::Verified, _) => "for verified senders".to_owned(),
+        },
+    };
+    commands.iter().filter(|(_, one)| may(one)).map(word).collect()
 }
 
 #[cfg(test)]
@@ -205,6 +180,10 @@ mod tests {
             automated: false,
             thread: None,
             in_reply_to: None,
+            target: None,
+            mentions: Vec::new(),
+            direct: false,
+            media: None,
             assurance,
         }
     }
@@ -214,8 +193,6 @@ mod tests {
         let commands = commands();
         match decide(&commands, &message(sender, body, assurance)) {
             Decision::NotForUs => ("ignored", String::new()),
-            Decision::Help { text } => ("help", text),
-            Decision::Unknown { text } => ("unknown", text),
             Decision::Refused { reason, text, .. } => (reason.code(), text),
             Decision::Run { name, .. } => ("run", name.to_owned()),
         }
@@ -245,12 +222,12 @@ mod tests {
             ("  !uptime\n", "run"),
             ("!uptime now", "arguments"),
             ("!uptime\n; rm -rf /", "arguments"),
-            ("!Uptime", "unknown"),
-            ("!uptime;", "unknown"),
-            ("!reboot", "unknown"),
-            ("!reboot now", "unknown"),
-            ("!help", "help"),
-            ("/help me", "help"),
+            ("!Uptime", "ignored"),
+            ("!uptime;", "ignored"),
+            ("!reboot", "ignored"),
+            ("!reboot now", "ignored"),
+            ("!help", "ignored"),
+            ("/help me", "ignored"),
             ("please !uptime", "ignored"),
             ("uptime", "ignored"),
             ("help", "ignored"),
@@ -300,27 +277,22 @@ mod tests {
 
     #[test]
     fn help_lists_what_the_sender_may_run() {
-        let text = |sender, assurance| check(sender, "!help", assurance).1;
-        assert_eq!(text("@alice:hs", Assurance::Signed), "You may run:\n\n- `!uptime`");
-        assert_eq!(text("@root:hs", Assurance::Signed), "You may run:\n\n- `!uptime`\n- `/halt`");
+        let listed = |sender, assurance| {
+            let words = words(&commands(), Some(&message(sender, "!help", assurance)));
+            words.into_iter().map(|word| (word.name, word.about)).collect::<Vec<_>>()
+        };
+        let plain = |name: &str| (name.to_owned(), String::new());
+        assert_eq!(listed("@alice:hs", Assurance::Signed), [plain("!uptime")]);
+        assert_eq!(listed("@root:hs", Assurance::Signed), [plain("!uptime"), plain("/halt")]);
+        let restart = |about: &str| ("!restart".to_owned(), about.to_owned());
         assert_eq!(
-            text("@alice:ops.hs", Assurance::Signed),
-            "You may run:\n\n- `!restart`, for verified senders; you are not one yet\n- `!uptime`"
+            listed("@alice:ops.hs", Assurance::Signed),
+            [restart("for verified senders; you are not one yet"), plain("!uptime")]
         );
         assert_eq!(
-            text("@alice:ops.hs", Assurance::Verified),
-            "You may run:\n\n- `!restart`, for verified senders\n- `!uptime`"
+            listed("@alice:ops.hs", Assurance::Verified),
+            [restart("for verified senders"), plain("!uptime")]
         );
-        let commands =
-            BTreeMap::from([("!halt".to_owned(), command(&["@root:hs"], Requirement::Trusted))]);
-        let asked = message("@alice:hs", "!help", Assurance::Verified);
-        let nothing = Decision::Help { text: "I have no commands for you.".into() };
-        assert_eq!(decide(&commands, &asked), nothing);
-    }
-
-    #[test]
-    fn an_unknown_command_is_answered_with_the_way_to_the_known_ones() {
-        let (_, text) = check("@alice:hs", "/reboot @room", Assurance::Signed);
-        assert_eq!(text, "I do not know this command. `/help` lists those that I know.");
+        assert_eq!(words(&commands(), None).len(), 4);
     }
 }

@@ -3,16 +3,22 @@
 //! The rules against endless talk are here and not in the behaviors, so that
 //! no behavior can forget them:
 //!
-//! - An *automated* message is never answered. Everything an agent says by
+//! - An *automated* message is not answered. Everything an agent says by
 //!   itself is marked as such, so agents of any launcher cannot talk in circles.
+//!   Bots that the operator names are answered, a few times in a row.
 //! - Bots that do not mark what they say are recognized by what they do: they
 //!   answer an answer at once, again and again. See [`VOLLEY_LIMIT`].
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
 use crate::{
     moment::Moment,
     names::{EventId, RoomId, UserId},
+    secret::Secret,
+    spec::{AgentSpec, BotPolicy},
     trust::Assurance,
 };
 
@@ -39,7 +45,8 @@ pub struct Message {
     pub sender: UserId,
     /// What sort of message it is.
     pub kind: MessageKind,
-    /// Its text.
+    /// Its text; what an edit says now; the key of a reaction; what is said
+    /// about a file.
     pub body: String,
     /// How long ago the server got it, when it arrived here.
     pub age: Duration,
@@ -49,37 +56,123 @@ pub struct Message {
     pub thread: Option<EventId>,
     /// The event it replies to.
     pub in_reply_to: Option<EventId>,
+    /// What an edit, a reaction or a redaction is about.
+    pub target: Option<EventId>,
+    /// Whom it mentions, by its own word (spec, `m.mentions`); the first fifty.
+    pub mentions: Vec<UserId>,
+    /// Whether nobody but the sender and the agent is in the room.
+    pub direct: bool,
+    /// The file in it.
+    pub media: Option<Media>,
     /// How sure it is who wrote it.
     pub assurance: Assurance,
 }
 
 impl Message {
-    /// Whether any agent would answer it at any time.
-    ///
-    /// # Errors
-    ///
-    /// Why not: [`Ignored::NotText`] or [`Ignored::Automated`].
-    pub fn calls_for_answer(&self) -> Result<(), Ignored> {
-        match self.kind {
-            MessageKind::Text if self.automated => Err(Ignored::Automated),
-            MessageKind::Text if self.body.trim().is_empty() => Err(Ignored::NotText),
-            MessageKind::Text => Ok(()),
-            MessageKind::Notice => Err(Ignored::Automated),
-            MessageKind::Edit | MessageKind::Other => Err(Ignored::NotText),
+    /// A text that was just sent in the clear, and nothing else is known of it.
+    pub fn text(room: RoomId, event: EventId, sender: UserId, body: impl Into<String>) -> Self {
+        Self {
+            room,
+            event,
+            sender,
+            kind: MessageKind::Text,
+            body: body.into(),
+            age: Duration::ZERO,
+            automated: false,
+            thread: None,
+            in_reply_to: None,
+            target: None,
+            mentions: Vec::new(),
+            direct: false,
+            media: None,
+            assurance: Assurance::InTheClear,
         }
     }
 }
 
+/// Whether an agent does anything with `message` at any time.
+///
+/// # Errors
+///
+/// Why not: [`Ignored::Own`], [`Ignored::NotText`] or [`Ignored::Automated`].
+pub fn concerns(spec: &AgentSpec, message: &Message) -> Result<(), Ignored> {
+    let kind = message.kind;
+    if kind == MessageKind::Task {
+        return Ok(());
+    }
+    if message.sender.as_str() == spec.account.user_id {
+        return Err(Ignored::Own);
+    }
+    let is_bot = message.automated || kind == MessageKind::Notice;
+    // Bots that are answered are answered what they say, not what they show.
+    let welcome = kind == MessageKind::Text
+        && spec.answer.bots.users.iter().any(|glob| matches(glob, &message.sender));
+    if is_bot && !welcome {
+        return Err(Ignored::Automated);
+    }
+    let is_blank = kind == MessageKind::Text && message.body.trim().is_empty();
+    // A reaction can answer a question of the launcher itself.
+    match !is_blank && (spec.hears(kind) || kind == MessageKind::Reaction) {
+        true => Ok(()),
+        false => Err(Ignored::NotText),
+    }
+}
+
+/// Whether a glob (`*`, `?`) matches the whole of a user id.
+pub fn matches(glob: &str, user: &UserId) -> bool {
+    WildMatch::new(glob).matches(user.as_str())
+}
+
+/// A file in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// How it is shown.
+    pub kind: MediaKind,
+    /// Its name, as the sender says.
+    pub name: String,
+    /// Its media type, as the sender says; may be empty.
+    pub content_type: String,
+    /// Its size in bytes, as the sender says.
+    pub size: Option<u64>,
+    /// How the transport finds and opens it.
+    pub source: Secret<String>,
+}
+
+/// How a file is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A film.
+    Video,
+    /// A sound.
+    Audio,
+    /// Something that was spoken for this message.
+    Voice,
+    /// Anything else.
+    File,
+}
+
 /// What sort of message it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MessageKind {
     /// Something a person would say.
     Text,
     /// Something a bot would say, not to be answered by bots (`m.notice`).
     Notice,
+    /// A file, an image, something spoken.
+    Media,
     /// A new version of an earlier message.
     Edit,
-    /// Anything else: images, emotes, polls.
+    /// A reaction to a message.
+    Reaction,
+    /// A message that was taken back.
+    Redaction,
+    /// Nobody sent it: something that the agent is to do at this time.
+    Task,
+    /// Anything else: emotes, polls.
     Other,
 }
 
@@ -101,9 +194,12 @@ pub enum Ignored {
 /// What one agent remembers of its conversations in order to stay out of loops.
 #[derive(Debug)]
 pub struct Conversations {
-    own: UserId,
     max_age: Duration,
+    /// Answers to bots that are allowed in a row, in one room.
+    turns: u32,
     exchanges: BTreeMap<(RoomId, UserId), Exchange>,
+    /// Answers to bots since a person last said something.
+    to_bots: BTreeMap<RoomId, u32>,
 }
 
 #[derive(Debug)]
@@ -117,20 +213,8 @@ struct Exchange {
 
 impl Conversations {
     /// Starts without memories.
-    pub fn new(own: UserId, max_age: Duration) -> Self {
-        Self { own, max_age, exchanges: BTreeMap::new() }
-    }
-
-    /// Whether `message` is one that the agent would answer at some time.
-    ///
-    /// # Errors
-    ///
-    /// Why not: [`Ignored::Own`], [`Ignored::NotText`] or [`Ignored::Automated`].
-    pub fn concerns(&self, message: &Message) -> Result<(), Ignored> {
-        if message.sender == self.own {
-            return Err(Ignored::Own);
-        }
-        message.calls_for_answer()
+    pub fn new(max_age: Duration, bots: &BotPolicy) -> Self {
+        Self { max_age, turns: bots.turns, exchanges: BTreeMap::new(), to_bots: BTreeMap::new() }
     }
 
     /// Whether a message of this age is too old to be answered.
@@ -138,16 +222,21 @@ impl Conversations {
         age > self.max_age
     }
 
-    /// Whether `message`, which is `age` old, is to be answered now.
+    /// Whether `message`, which is `age` old and [`concerns`] the agent, is to be
+    /// answered now.
     ///
     /// # Errors
     ///
     /// Why not.
     pub fn judge(&mut self, message: &Message, age: Duration, now: Moment) -> Result<(), Ignored> {
-        self.concerns(message)?;
         if self.is_stale(age) {
             return Err(Ignored::Stale);
         }
+        if message.automated {
+            let said = self.to_bots.get(&message.room).copied().unwrap_or_default();
+            return if said < self.turns { Ok(()) } else { Err(Ignored::Loop) };
+        }
+        self.to_bots.remove(&message.room);
         let key = (message.room.clone(), message.sender.clone());
         if let Some(exchange) = self.exchanges.get_mut(&key) {
             if exchange.is_volley(message, now) {
@@ -164,6 +253,10 @@ impl Conversations {
 
     /// Notes that `message` was answered with `text` in the event `answer`.
     pub fn answered(&mut self, message: &Message, answer: EventId, text: String, now: Moment) {
+        if message.automated {
+            let said = self.to_bots.entry(message.room.clone()).or_default();
+            *said = said.saturating_add(1);
+        }
         let key = (message.room.clone(), message.sender.clone());
         let volleys = self.exchanges.get(&key).map_or(0, |exchange| exchange.volleys);
         self.exchanges.insert(key, Exchange { answered: now, answer, text, volleys });
@@ -204,22 +297,18 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn message(sender: &str, body: &str) -> Message {
-        Message {
-            room: RoomId::new("!r:hs"),
-            event: EventId::new("$e"),
-            sender: UserId::new(sender),
-            kind: MessageKind::Text,
-            body: body.into(),
-            age: Duration::ZERO,
-            automated: false,
-            thread: None,
-            in_reply_to: None,
-            assurance: Assurance::Signed,
-        }
+        let (room, event) = (RoomId::new("!r:hs"), EventId::new("$e"));
+        Message::text(room, event, UserId::new(sender), body)
     }
 
     fn conversations() -> Conversations {
-        Conversations::new(UserId::new("@bot:hs"), DAY)
+        Conversations::new(DAY, &BotPolicy { users: Vec::new(), turns: 3 })
+    }
+
+    fn spec(bots: &[&str]) -> AgentSpec {
+        let mut spec = crate::reset::tests::spec(true, crate::spec::TrustMode::Tofu);
+        spec.answer.bots.users = bots.iter().map(ToString::to_string).collect();
+        spec
     }
 
     fn judge(talk: &mut Conversations, message: &Message, now: Moment) -> Result<(), Ignored> {
@@ -237,19 +326,38 @@ mod tests {
 
     #[test]
     fn own_messages_notices_edits_and_marked_messages_are_not_answered() {
-        let mut talk = conversations();
-        assert_eq!(judge(&mut talk, &message("@bot:hs", "hi"), at(0)), Err(Ignored::Own));
+        let spec = spec(&[]);
+        assert_eq!(concerns(&spec, &message("@alice:hs", "hi")), Ok(()));
+        assert_eq!(concerns(&spec, &message("@bot:hs", "hi")), Err(Ignored::Own));
         for (kind, why) in [
             (MessageKind::Notice, Ignored::Automated),
             (MessageKind::Edit, Ignored::NotText),
+            (MessageKind::Media, Ignored::NotText),
             (MessageKind::Other, Ignored::NotText),
         ] {
             let message = Message { kind, ..message("@alice:hs", "hi") };
-            assert_eq!(judge(&mut talk, &message, at(0)), Err(why));
+            assert_eq!(concerns(&spec, &message), Err(why));
         }
         let marked = Message { automated: true, ..message("@alice:hs", "hi") };
-        assert_eq!(judge(&mut talk, &marked, at(0)), Err(Ignored::Automated));
-        assert_eq!(judge(&mut talk, &message("@alice:hs", " \n"), at(0)), Err(Ignored::NotText));
+        assert_eq!(concerns(&spec, &marked), Err(Ignored::Automated));
+        assert_eq!(concerns(&spec, &message("@alice:hs", " \n")), Err(Ignored::NotText));
+    }
+
+    #[test]
+    fn a_bot_that_is_named_is_answered_until_it_is_enough_for_lack_of_people() {
+        let marked = Message { automated: true, ..message("@robot:hs", "hi") };
+        assert_eq!(concerns(&spec(&["@robot:hs"]), &marked), Ok(()));
+        let notice = Message { kind: MessageKind::Notice, ..marked.clone() };
+        assert_eq!(concerns(&spec(&["@robot:hs"]), &notice), Err(Ignored::Automated));
+        let mut talk = conversations();
+        for round in 0..3 {
+            assert_eq!(judge(&mut talk, &marked, at(round)), Ok(()));
+            talk.answered(&marked, EventId::new("$a"), "text".into(), at(round));
+        }
+        assert_eq!(judge(&mut talk, &marked, at(10)), Err(Ignored::Loop));
+        assert_eq!(judge(&mut talk, &marked, at(1_000_000)), Err(Ignored::Loop));
+        assert_eq!(judge(&mut talk, &message("@alice:hs", "go on"), at(11)), Ok(()));
+        assert_eq!(judge(&mut talk, &marked, at(12)), Ok(()));
     }
 
     #[test]

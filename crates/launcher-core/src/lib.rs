@@ -7,19 +7,25 @@
 
 pub mod acknowledgement;
 pub mod agent;
+pub mod approval;
+pub mod attention;
 pub mod backoff;
 pub mod claim;
 pub mod commands;
 pub mod conversation;
+pub mod duration;
 pub mod fault;
 pub mod fleet;
 pub mod greeting;
+pub mod help;
 pub mod invite;
 pub mod moment;
 pub mod names;
 pub mod preflight;
+pub mod rates;
 pub mod reset;
 pub mod secret;
+pub mod settings;
 pub mod situation;
 pub mod spec;
 pub mod status;

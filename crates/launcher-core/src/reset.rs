@@ -59,18 +59,20 @@ pub fn is_allowed(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{
         preflight::Mismatch,
         secret::Secret,
         spec::{
-            BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, UndecryptablePolicy,
-            VerificationPolicy,
+            AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+            SettingsPolicy, UndecryptablePolicy, VerificationPolicy,
         },
     };
 
-    fn spec(password: bool, trust_mode: TrustMode) -> AgentSpec {
+    pub(crate) fn spec(password: bool, trust_mode: TrustMode) -> AgentSpec {
         AgentSpec {
             id: "bot".parse().unwrap(),
             enabled: true,
@@ -91,7 +93,14 @@ mod tests {
             verification: VerificationPolicy::default(),
             catch_up: CatchUp { max_age: DAY },
             undecryptable: UndecryptablePolicy { notice_after: None },
-            behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+            answer: AnswerPolicy::default(),
+            settings: SettingsPolicy::default(),
+            rooms: BTreeMap::new(),
+            behaviors: vec![BehaviorSpec::Echo {
+                prefix: String::new(),
+                delay: Duration::ZERO,
+                files: false,
+            }],
         }
     }
 

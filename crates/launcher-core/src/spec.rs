@@ -3,14 +3,22 @@
 //! Values of these types are valid by construction; only `launcher-config`
 //! makes them. Two equal specs mean that nothing has to be done.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+mod answer;
+mod commands;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use crate::{
     agent::AgentId,
+    conversation::MessageKind,
+    names::RoomId,
     secret::{PickleKey, Secret},
 };
+
+pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
+pub use commands::CommandSpec;
 
 /// One agent, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +41,23 @@ pub struct AgentSpec {
     pub catch_up: CatchUp,
     /// What it does about messages that it cannot read.
     pub undecryptable: UndecryptablePolicy,
-    /// What it does with a message.
-    pub behavior: BehaviorSpec,
+    /// Which messages it answers, and when.
+    pub answer: AnswerPolicy,
+    /// Who may change settings in a room.
+    pub settings: SettingsPolicy,
+    /// Settings that hold in single rooms, by name; each is one that
+    /// [`settings::check`](crate::settings::check) accepts.
+    pub rooms: BTreeMap<RoomId, BTreeMap<String, String>>,
+    /// What it does with a message: the first that takes it. At least one.
+    pub behaviors: Vec<BehaviorSpec>,
 }
 
 impl AgentSpec {
+    /// Whether any of its behaviors does something with messages of this kind.
+    pub fn hears(&self, kind: MessageKind) -> bool {
+        self.behaviors.iter().any(|behavior| behavior.hears(kind))
+    }
+
     /// Where the launcher keeps what it writes for this agent.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.join("data")
@@ -154,6 +174,8 @@ pub enum BehaviorSpec {
         prefix: String,
         /// How long it takes.
         delay: Duration,
+        /// Whether files and images are sent back as well.
+        files: bool,
     },
     /// Runs programs that the operator has given names to.
     Commands {
@@ -164,39 +186,15 @@ pub enum BehaviorSpec {
     },
 }
 
-/// One program and who may run it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CommandSpec {
-    /// The program and its arguments, at least the program. No shell sees them.
-    pub run: Vec<String>,
-    /// Globs (`*`, `?`) on user ids; one must match the sender's whole id.
-    pub users: Vec<String>,
-    /// How sure it has to be who the sender is.
-    pub require: Requirement,
-    /// How long it may take before it is killed; 1 s to
-    /// [`CommandSpec::LONGEST_TIMEOUT`].
-    pub timeout: Duration,
-}
-
-impl CommandSpec {
-    /// The least time that a command gets.
-    pub const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
-
-    /// The most time that a command gets. Shorter than what the runtime gives a
-    /// behavior for one message: a command that is cut off there would count
-    /// as one whose outcome nobody knows.
-    pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
-}
-
-impl fmt::Debug for CommandSpec {
-    /// Leaves out the arguments: a variable in them may be a secret.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("CommandSpec")
-            .field("users", &self.users)
-            .field("require", &self.require)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+impl BehaviorSpec {
+    /// Whether it does something with a message of this kind.
+    pub fn hears(&self, kind: MessageKind) -> bool {
+        match self {
+            Self::Echo { files, .. } => {
+                kind == MessageKind::Text || (*files && kind == MessageKind::Media)
+            }
+            Self::Commands { .. } => matches!(kind, MessageKind::Text | MessageKind::Task),
+        }
     }
 }
 

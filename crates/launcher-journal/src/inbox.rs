@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     content::MessageContent,
-    outbox,
+    memory, outbox, question,
     seal::{Place, SealError, Sealer},
     stamps,
     trouble::Trouble,
@@ -20,24 +20,23 @@ pub(crate) fn contains(connection: &Connection, event: &EventId) -> rusqlite::Re
     connection.prepare_cached("SELECT 1 FROM inbox WHERE event = ?1")?.exists([event.as_str()])
 }
 
-/// Puts a message at the end.
+/// Puts a message at the end; says where that is.
 pub(crate) fn push(
     connection: &Connection,
     sealer: &Sealer,
     message: &Message,
     now: Stamp,
-) -> Result<(), Trouble> {
+) -> Result<Number, Trouble> {
     let (event, room, sender) =
         (message.event.as_str(), message.room.as_str(), message.sender.as_str());
-    let sealed =
-        sealer.seal(&MessageContent::of(message), &Place::new(&["inbox", event, room, sender]))?;
+    let sealed = sealed(sealer, message)?;
     connection
         .prepare_cached(
             "INSERT INTO inbox (event, room, sender, state, arrived, sealed)
              VALUES (?1, ?2, ?3, 'waiting', ?4, ?5)",
         )?
         .execute(params![event, room, sender, stamps::to_column(now), sealed])?;
-    Ok(())
+    Ok(Number(connection.last_insert_rowid()))
 }
 
 /// See [`launcher_runtime::ports::journal::Journal::waiting`].
@@ -130,7 +129,53 @@ pub(crate) fn settle(
             "UPDATE inbox SET state = ?2, sealed = NULL WHERE number = ?1 AND state = 'waiting'",
         )?
         .execute(params![number.0, state])?;
-    outbox::forget(connection, number)
+    outbox::forget(connection, number)?;
+    question::forget(connection, number)?;
+    memory::forget(connection, number)
+}
+
+/// The next message that waits in the room of this one and was never tried.
+pub(crate) fn follower(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: Number,
+) -> Result<Option<Queued>, Trouble> {
+    let next: Option<i64> = connection
+        .prepare_cached(
+            "SELECT number FROM inbox
+             WHERE state = 'waiting' AND number > ?1 AND tries = 0 AND answered = 0
+                 AND room = (SELECT room FROM inbox WHERE number = ?1)
+             ORDER BY number LIMIT 1",
+        )?
+        .query_row([number.0], |row| row.get(0))
+        .optional()?;
+    next.map_or(Ok(None), |next| queued(connection, sealer, Number(next)))
+}
+
+/// Puts what one message says before what another one says, and settles it.
+pub(crate) fn merge(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: Number,
+    into: Number,
+) -> Result<(), Trouble> {
+    let first = queued(connection, sealer, number)?;
+    let second = queued(connection, sealer, into)?;
+    let (Some(first), Some(second)) = (first, second) else { return Ok(()) };
+    let body = format!("{}\n{}", first.message.body, second.message.body);
+    let message = Message { body, ..second.message };
+    let sealed = sealed(sealer, &message)?;
+    connection
+        .prepare_cached("UPDATE inbox SET sealed = ?2 WHERE number = ?1 AND state = 'waiting'")?
+        .execute(params![into.0, sealed])?;
+    Ok(settle(connection, number, Outcome::Done)?)
+}
+
+fn sealed(sealer: &Sealer, message: &Message) -> Result<Vec<u8>, Trouble> {
+    let (event, room, sender) =
+        (message.event.as_str(), message.room.as_str(), message.sender.as_str());
+    let place = ["inbox", event, room, sender];
+    Ok(sealer.seal(&MessageContent::of(message), &Place::new(&place))?)
 }
 
 /// Removes messages that were settled and came before `cutoff`; at most `limit`.
@@ -176,6 +221,7 @@ impl WaitingRow {
         let content: MessageContent<'_> = sealer.open(&self.sealed, &Place::new(&parts))?;
         let number = Number(self.number);
         let answers = self.answered.then(|| outbox::unsent(connection, sealer, number));
+        let work = memory::work(connection, sealer, &self.event)?;
         Ok(Queued {
             number,
             message: content.message(
@@ -185,6 +231,8 @@ impl WaitingRow {
             ),
             arrived: stamps::from_column(self.arrived),
             tries: self.tries,
+            work,
+            draft: memory::draft(connection, number)?,
             answers: answers.transpose()?,
         })
     }

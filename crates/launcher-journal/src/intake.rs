@@ -4,7 +4,9 @@ use launcher_core::names::EventId;
 use launcher_runtime::ports::journal::{Duplicate, Heard, Intake, Stamp};
 use rusqlite::Connection;
 
-use crate::{inbox, known, megolm, seal::Sealer, sent, trouble::Trouble, undecryptable, value};
+use crate::{
+    inbox, known, megolm, question, seal::Sealer, sent, trouble::Trouble, undecryptable, value,
+};
 
 /// Takes in a whole batch; the caller makes a transaction of it.
 pub(crate) fn take_in(
@@ -30,6 +32,9 @@ pub(crate) fn take_in(
         if let Some(duplicate) = hear(connection, sealer, heard, now)? {
             refused.push((heard.message.event.clone(), duplicate));
         }
+    }
+    for verdict in &batch.verdicts {
+        question::decide(connection, verdict)?;
     }
     for room in &batch.encrypted_rooms {
         known::note_encrypted(connection, room)?;

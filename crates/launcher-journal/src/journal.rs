@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use launcher_core::{
     claim::Claims,
+    conversation::Message,
     fault::Fault,
     greeting::Greeting,
     names::{EventId, RoomId, UserId},
@@ -21,17 +22,17 @@ use launcher_core::{
     trust::UserRecord,
 };
 use launcher_runtime::ports::{
-    Answer,
+    Answer, Memory,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord,
-        Pending, Place, Queued, Stamp,
+        Draft, Duplicate, Intake, Journal, Journals, Life, Locked, Number, OpenQuestion, Outcome,
+        OutgoingRecord, Pending, Place, Queued, Stamp,
     },
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
-    file::JournalFile, inbox, intake, outbox, outgoing, retention, rooms, seal::Sealer, sent,
-    trouble::Trouble, trust, undecryptable, value,
+    file::JournalFile, inbox, intake, memory, outbox, outgoing, question, retention, rooms,
+    seal::Sealer, sent, thread, trouble::Trouble, trust, undecryptable, value,
 };
 
 /// The file's name in the agent's data folder.
@@ -240,12 +241,98 @@ impl Journal for SqliteJournal {
         self.transact(move |transaction, _| inbox::attempt(transaction, number)).await
     }
 
-    async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault> {
+    async fn keep_answers(
+        &self,
+        number: Number,
+        answers: &[Answer],
+        memories: &[Memory],
+    ) -> Result<(), Fault> {
         let (answers, now) = (answers.to_vec(), (self.inner.clock)());
+        let memories = memories.to_vec();
         self.transact(move |transaction, sealer| {
-            outbox::keep(transaction, sealer, number, &answers, now)
+            if outbox::keep(transaction, sealer, number, &answers, now)? {
+                memory::remember(transaction, sealer, &memories)?;
+            }
+            Ok(())
         })
         .await
+    }
+
+    async fn note_work(&self, number: Number, work: &[u8]) -> Result<(), Fault> {
+        let work = work.to_vec();
+        self.transact(move |transaction, sealer| {
+            memory::note_work(transaction, sealer, number, &work)
+        })
+        .await
+    }
+
+    async fn note_draft(&self, number: Number, draft: &Draft) -> Result<(), Fault> {
+        let (draft, now) = (draft.clone(), (self.inner.clock)());
+        self.transact(move |transaction, _| memory::note_draft(transaction, number, &draft, now))
+            .await
+    }
+
+    async fn merge(&self, number: Number, into: Number) -> Result<(), Fault> {
+        self.transact(move |transaction, sealer| inbox::merge(transaction, sealer, number, into))
+            .await
+    }
+
+    async fn follower(&self, number: Number) -> Result<Option<Queued>, Fault> {
+        self.transact(move |transaction, sealer| inbox::follower(transaction, sealer, number)).await
+    }
+
+    async fn begin_task(
+        &self,
+        task: &Message,
+        answers: Option<&[Answer]>,
+        memories: &[Memory],
+    ) -> Result<bool, Fault> {
+        let (task, answers) = (task.clone(), answers.map(<[Answer]>::to_vec));
+        let (memories, now) = (memories.to_vec(), (self.inner.clock)());
+        self.transact(move |transaction, sealer| {
+            if inbox::contains(transaction, &task.event)? {
+                return Ok(false);
+            }
+            let number = inbox::push(transaction, sealer, &task, now)?;
+            if let Some(answers) = answers {
+                outbox::keep(transaction, sealer, number, &answers, now)?;
+            }
+            memory::remember(transaction, sealer, &memories)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let key = key.to_owned();
+        self.transact(move |transaction, sealer| memory::recall(transaction, sealer, &key)).await
+    }
+
+    async fn recall_all(&self, prefix: &str) -> Result<Vec<Memory>, Fault> {
+        let prefix = prefix.to_owned();
+        self.transact(move |transaction, sealer| memory::recall_all(transaction, sealer, &prefix))
+            .await
+    }
+
+    async fn remember(&self, memories: &[Memory]) -> Result<(), Fault> {
+        let memories = memories.to_vec();
+        self.transact(move |transaction, sealer| memory::remember(transaction, sealer, &memories))
+            .await
+    }
+
+    async fn takes_part(&self, room: &RoomId, thread: &EventId) -> Result<bool, Fault> {
+        let (room, root) = (room.clone(), thread.clone());
+        self.transact(move |transaction, _| Ok(thread::contains(transaction, &room, &root)?)).await
+    }
+
+    async fn keep_question(&self, question: &OpenQuestion) -> Result<(), Fault> {
+        let question = question.clone();
+        self.transact(move |transaction, sealer| question::keep(transaction, sealer, &question))
+            .await
+    }
+
+    async fn questions(&self) -> Result<Vec<OpenQuestion>, Fault> {
+        self.transact(|transaction, sealer| question::all(transaction, sealer)).await
     }
 
     async fn answer_done(&self, number: Number, transaction: &str) -> Result<(), Fault> {

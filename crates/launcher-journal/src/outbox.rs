@@ -10,22 +10,22 @@ use rusqlite::{Connection, params};
 use crate::{
     content::AnswerContent,
     inbox,
-    seal::{Place, Sealer},
-    sent,
+    seal::{Place, SealError, Sealer},
+    sent, thread,
     trouble::Trouble,
 };
 
 /// Keeps the answers to a message. If some are kept already they stay as they
-/// are: the server may have the first of them.
+/// are: the server may have the first of them. `false` then.
 pub(crate) fn keep(
     connection: &Connection,
     sealer: &Sealer,
     number: Number,
     answers: &[Answer],
     now: Stamp,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     if !inbox::mark_answered(connection, number)? {
-        return Ok(());
+        return Ok(false);
     }
     let mut insert = connection.prepare_cached(
         "INSERT INTO outbox (number, part, transaction_id, state, sealed)
@@ -36,8 +36,11 @@ pub(crate) fn keep(
             .seal(&AnswerContent::of(answer), &Place::new(&["outbox", &answer.transaction]))?;
         insert.execute(params![number.0, part, answer.transaction, sealed])?;
         sent::note(connection, &answer.transaction, now)?;
+        if let Some(root) = &answer.thread {
+            thread::note(connection, &answer.room, root, now)?;
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The answers to a message that the server does not have yet.
@@ -56,7 +59,7 @@ pub(crate) fn unsent(
         let (transaction, sealed): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
         let content: AnswerContent<'_> =
             sealer.open(&sealed, &Place::new(&["outbox", &transaction]))?;
-        answers.push(content.answer(transaction));
+        answers.push(content.answer(transaction).ok_or(SealError::Open)?);
     }
     Ok(answers)
 }

@@ -16,6 +16,9 @@ const SEALED: &[(&str, &[&str])] = &[
     ("trust", &["user"]),
     ("outgoing", &["key"]),
     ("greeting", &["user"]),
+    ("work", &["event"]),
+    ("memory", &["key"]),
+    ("question", &["key"]),
 ];
 
 /// Seals every row anew, in one transaction. A row that does not open stays as

@@ -5,7 +5,7 @@ use std::time::Duration;
 use launcher_runtime::ports::journal::Stamp;
 use rusqlite::Connection;
 
-use crate::{inbox, outgoing, sent, stamps, undecryptable};
+use crate::{inbox, outgoing, sent, stamps, thread, undecryptable};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -29,6 +29,7 @@ pub(crate) fn prune(
     }
     let settled = now.minus(max_age.max(DAY).saturating_add(DAY));
     inbox::prune(connection, settled, AT_ONCE)?;
+    thread::prune(connection)?;
     sent::prune(connection, now)?;
     outgoing::prune(connection, now)?;
     undecryptable::prune(connection, now.minus(max_age.saturating_add(DAY)))

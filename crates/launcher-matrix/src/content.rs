@@ -19,28 +19,33 @@ pub(crate) const MESSAGE: &str = "m.room.message";
 /// The type of a reaction.
 pub(crate) const REACTION: &str = "m.reaction";
 
-/// The content of an `m.room.message` event.
+/// The content of an `m.room.message` event with a text.
 ///
 /// A rich reply without the old quoted fallback (removed in spec 1.13), which
 /// mentions the asker (spec 11.37) and stays in the asker's thread (11.36).
 pub(crate) fn answer(answer: &Answer) -> Value {
-    let reply = json!({ "event_id": answer.in_reply_to.as_str() });
-    let relation = match &answer.thread {
-        Some(root) => json!({
+    let mentioned: Vec<&str> = answer.reply.iter().map(|reply| reply.asker.as_str()).collect();
+    let mut content = json!({
+        "msgtype": "m.text",
+        "m.mentions": { "user_ids": mentioned },
+        AUTOMATED[0]: true,
+    });
+    say(&mut content, answer.content.text());
+    let reply = answer.reply.as_ref().map(|reply| json!({ "event_id": reply.event.as_str() }));
+    let relation = match (&answer.thread, reply) {
+        (Some(root), Some(reply)) => Some(json!({
             "rel_type": "m.thread",
             "event_id": root.as_str(),
             "is_falling_back": false,
             "m.in_reply_to": reply,
-        }),
-        None => json!({ "m.in_reply_to": reply }),
+        })),
+        (Some(root), None) => Some(in_thread(root)),
+        (None, reply) => reply.map(|reply| json!({ "m.in_reply_to": reply })),
     };
-    json!({
-        "msgtype": "m.text",
-        "body": answer.text,
-        "m.mentions": { "user_ids": [answer.asker.as_str()] },
-        "m.relates_to": relation,
-        AUTOMATED[0]: true,
-    })
+    if let Some(relation) = relation {
+        content["m.relates_to"] = relation;
+    }
+    content
 }
 
 /// The type and the content of a notice.
@@ -170,6 +175,7 @@ fn in_thread(root: &EventId) -> Value {
 #[cfg(test)]
 mod tests {
     use launcher_core::names::{RoomId, UserId};
+    use launcher_runtime::ports::{AnswerContent, Reply};
 
     use super::*;
 
@@ -221,6 +227,7 @@ mod tests {
                 content_type: content_type.into(),
                 bytes: vec![1, 2, 3],
                 caption: caption.map(Into::into),
+                voice: false,
             }))
         };
         for (content_type, msgtype) in [
@@ -247,9 +254,11 @@ mod tests {
     fn example(thread: Option<&str>) -> Answer {
         Answer {
             room: RoomId::new("!r:hs"),
-            text: "echo: hi".into(),
-            in_reply_to: EventId::new("$question"),
-            asker: UserId::new("@alice:hs"),
+            content: AnswerContent::Text("echo: hi".into()),
+            reply: Some(Reply {
+                event: EventId::new("$question"),
+                asker: UserId::new("@alice:hs"),
+            }),
             thread: thread.map(EventId::new),
             transaction: "t".into(),
         }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use launcher_core::{
-    conversation::Message,
+    conversation::{Message, concerns},
     fault::Fault,
     names::{RoomId, UserId},
     spec::AgentSpec,
@@ -381,7 +381,7 @@ impl Reader<'_> {
                 Lock::Opened(info) => {
                     self.report.decrypted();
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
-                    let wanted = !history && message.calls_for_answer().is_ok();
+                    let wanted = !history && self.is_wanted(&message);
                     if !wanted {
                         // What is never answered needs no protection against a replay.
                         if let Some(ciphertext) = originals.ciphertext(&event_id) {
@@ -411,7 +411,7 @@ impl Reader<'_> {
                 }
                 Lock::None => {
                     let Some(message) = timeline::message(id.as_str(), &json) else { continue };
-                    if !history && message.calls_for_answer().is_ok() {
+                    if !history && self.is_wanted(&message) {
                         let judged = self.judge(&message.sender, None).await?;
                         if let Err(refusal) = judged {
                             self.refuse(&id, &json, None, refusal, full, arrivals);
@@ -495,11 +495,8 @@ impl Reader<'_> {
         match Seen::new(event.to_owned(), opened, None) {
             Some(Seen { json: opened, lock: Lock::Opened(info), .. }) if !is_forged(&info) => {
                 let message = timeline::message(id, &opened);
-                let own = self.spec.account.user_id.as_str();
-                let is_wanted = |message: &Message| {
-                    message.calls_for_answer().is_ok() && message.sender.as_str() != own
-                };
-                Ok(message.filter(is_wanted).map(|message| (message, *info, json)))
+                let wanted = message.filter(|message| self.is_wanted(message));
+                Ok(wanted.map(|message| (message, *info, json)))
             }
             _ => {
                 warn_forged(&RoomId::new(id), event);
@@ -580,7 +577,7 @@ impl Reader<'_> {
             message.age = stamp().since(locked.sent);
         }
         if let Some(message) = &mut message
-            && message.calls_for_answer().is_ok()
+            && self.is_wanted(message)
         {
             match self.judge(&message.sender, Some(&info)).await? {
                 Ok(assurance) => message.assurance = assurance,
@@ -593,6 +590,11 @@ impl Reader<'_> {
         let ciphertext = feed::ciphertext(&json);
         let wanted = ciphertext.is_some();
         Ok(Tried::Opened(message.map(|message| Heard { message, ciphertext, wanted })))
+    }
+
+    /// Whether the agent does anything with a message.
+    fn is_wanted(&self, message: &Message) -> bool {
+        concerns(self.spec, message).is_ok()
     }
 
     /// Finds the rooms that are encrypted, so that nothing is ever sent there in the clear.

@@ -40,6 +40,10 @@ pub(crate) fn message(room: &str, event: &Value) -> Option<Message> {
         automated: AUTOMATED.iter().any(|mark| content[mark] == true),
         thread: relation["event_id"].as_str().filter(|_| in_thread).map(EventId::new),
         in_reply_to: in_reply_to.map(EventId::new),
+        target: None,
+        mentions: Vec::new(),
+        direct: false,
+        media: None,
         assurance: Assurance::InTheClear,
     })
 }

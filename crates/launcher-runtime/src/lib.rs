@@ -6,13 +6,17 @@
 
 mod answering;
 mod clock;
+mod deferred;
 pub mod files;
+mod initiative;
 mod lines;
 pub mod locks;
 pub mod ports;
 mod pulse;
+mod quiet;
 mod random;
 pub mod report;
+mod room_settings;
 pub mod stop;
 pub mod supervisor;
 mod task;
@@ -21,5 +25,6 @@ mod worker;
 pub use answering::transaction_part;
 pub use clock::stamp;
 pub use pulse::Beat;
+pub use quiet::is_time_zone;
 pub use report::{AccountFacts, AgentMetrics, AgentStatus, Report};
 pub use supervisor::{Held, HoldError, Order, StatusBoard, Supervisor, answers, hold};

@@ -47,7 +47,7 @@ impl Work {
 }
 
 /// How the work ended: well, or with a fault of the journal.
-pub(crate) type Done = Result<(), Fault>;
+pub(crate) type Done<T = ()> = Result<T, Fault>;
 
 /// The lines of one agent.
 pub(crate) struct Lines {

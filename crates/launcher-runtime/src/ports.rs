@@ -5,6 +5,7 @@
 //! what it wants done, so encryption, order, retries and limits are in one place.
 
 pub mod archive;
+mod behavior;
 pub mod journal;
 pub mod maintenance;
 pub mod outbox;
@@ -15,16 +16,21 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
-    conversation::Message,
+    conversation::Media,
     fault::Fault,
     names::{EventId, RoomId, UserId},
     secret::Secret,
     spec::AgentSpec,
 };
 
+pub use behavior::{
+    Action, Answered, Behavior, BehaviorFault, FetchFault, Initiative, Memory, Question, Response,
+    Stage, Task, ToDo,
+};
+
 use self::{
     journal::{Intake, Journal},
-    outbox::Outbox,
+    outbox::{Attachment, Outbox},
     rooms::Rooms,
     trust::Trust,
 };
@@ -98,6 +104,27 @@ pub trait Session: Send + Sync {
     ///
     /// See [`SendFault`].
     async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault>;
+
+    /// The content of a file in a message, opened and checked.
+    ///
+    /// # Errors
+    ///
+    /// See [`FetchFault`].
+    async fn fetch(&self, media: &Media, limit: u64) -> Result<Vec<u8>, FetchFault> {
+        let _ = media;
+        Err(FetchFault::TooLarge { limit })
+    }
+
+    /// Shows a room whether the agent is at work. Nobody waits for it.
+    async fn typing(&self, room: &RoomId, is_at_work: bool) {
+        let _ = (room, is_at_work);
+    }
+
+    /// Parts of a text that each fit into an event, the first of them also into
+    /// an edit of one.
+    fn parts(&self, text: &str) -> Vec<String> {
+        vec![text.to_owned()]
+    }
 
     /// Writes down what is left to write and lets go of everything.
     async fn close(&self);
@@ -185,21 +212,79 @@ pub enum NoticeKind {
     },
 }
 
-/// An answer to a message.
+/// An answer to a message, or what else an agent does in a room.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Where it goes.
     pub room: RoomId,
-    /// What it says.
-    pub text: String,
-    /// The message that it answers.
-    pub in_reply_to: EventId,
-    /// Who wrote that message.
-    pub asker: UserId,
+    /// What it is.
+    pub content: AnswerContent,
+    /// The message that it answers, if a person sent one.
+    pub reply: Option<Reply>,
     /// The thread the message was in.
     pub thread: Option<EventId>,
     /// The same for every attempt to send this answer, and for no other.
     pub transaction: String,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The message.
+    pub event: EventId,
+    /// Who wrote it.
+    pub asker: UserId,
+}
+
+/// What an answer is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AnswerContent {
+    /// A text, in Markdown.
+    Text(String),
+    /// An earlier message of the agent says this from now on.
+    Edit {
+        /// That message.
+        event: EventId,
+        /// The text, in Markdown.
+        text: String,
+    },
+    /// A reaction.
+    Reaction {
+        /// To which message.
+        event: EventId,
+        /// With what.
+        key: String,
+    },
+    /// An earlier message of the agent is taken back.
+    Redaction {
+        /// That message.
+        event: EventId,
+    },
+    /// A file.
+    File(Attachment),
+}
+
+impl fmt::Debug for AnswerContent {
+    /// Leaves out what is said, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Text(_) => "Text",
+            Self::Edit { .. } => "Edit",
+            Self::Reaction { .. } => "Reaction",
+            Self::Redaction { .. } => "Redaction",
+            Self::File(_) => "File",
+        })
+    }
+}
+
+impl AnswerContent {
+    /// What it says, for those who look for repetitions; may be empty.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Edit { text, .. } => text,
+            Self::Reaction { .. } | Self::Redaction { .. } | Self::File(_) => "",
+        }
+    }
 }
 
 impl fmt::Debug for Answer {
@@ -208,7 +293,7 @@ impl fmt::Debug for Answer {
         formatter
             .debug_struct("Answer")
             .field("room", &self.room)
-            .field("in_reply_to", &self.in_reply_to)
+            .field("reply", &self.reply)
             .field("transaction", &self.transaction)
             .finish_non_exhaustive()
     }
@@ -231,47 +316,4 @@ pub enum SendFault {
         /// What happened.
         detail: String,
     },
-}
-
-/// What an agent does with a message.
-#[async_trait]
-pub trait Behavior: Send + Sync + fmt::Debug {
-    /// Answers one message. `attempt` counts from one: more means that an
-    /// earlier one failed or was cut off, at whatever point.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong, without the message's text.
-    async fn on_message(
-        &self,
-        message: &Message,
-        attempt: u32,
-    ) -> Result<Vec<Action>, BehaviorFault>;
-}
-
-/// What a behavior wants done.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Say this in answer to the message.
-    Say {
-        /// The text.
-        text: String,
-    },
-}
-
-impl fmt::Debug for Action {
-    /// Leaves out the text, so that it cannot reach a log.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Say { .. } => formatter.debug_struct("Say").finish_non_exhaustive(),
-        }
-    }
-}
-
-/// A behavior could not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{detail}")]
-pub struct BehaviorFault {
-    /// What went wrong, without the message's text.
-    pub detail: String,
 }

@@ -9,26 +9,33 @@ use std::{
 use launcher_core::{
     agent::AgentId,
     backoff,
-    conversation::Conversations,
+    conversation::{Conversations, concerns},
     fault::Fault,
     fleet::Degradation,
     names::{EventId, UserId},
     spec::AgentSpec,
 };
-use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::{debug, info, warn};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+use tracing::{Instrument, debug, info, warn};
 
 use crate::{
-    answering::{Crew, ROOMS_AT_ONCE},
+    answering::{Crew, Questions, ROOMS_AT_ONCE},
     clock::Clock,
+    deferred::Deferred,
+    initiative::{self, Tasks},
     lines::{Done, Lines, Work},
     ports::{
         Arrivals, Behavior, Connector, PassedOver, Session,
-        journal::{Duplicate, Journal, Number},
+        journal::{Duplicate, Journal, Number, Place},
     },
     random,
     report::{BEHAVIOR, PROGRESS, Report, SENDING, SERVER},
+    room_settings::RoomSettings,
     stop::Stop,
+    task,
 };
 
 /// How long one reading of news may take: an initial sync of a large account
@@ -88,7 +95,7 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
         "ready"
     );
     let open = Open::to_operators(&worker.report, &session);
-    let mut running = Running::new(&worker, session.clone());
+    let mut running = Running::new(&worker, session.clone()).await?;
     running.tell(News::Ready(worker.spec.id.clone())).await;
     let mut ended = running.run().await;
     // Whom it serves has as long as the desk gives them, while the lines finish.
@@ -106,6 +113,7 @@ pub(crate) async fn run(worker: Worker) -> Result<(), Fault> {
     let orderly = ended.is_ok() && running.lines.is_idle();
     // Nobody may use the session any more when it is closed: it would open its stores again.
     running.lines.abandon().await;
+    running.by_itself.shutdown().await;
     session.close().await;
     if orderly && session.is_whole() {
         worker.journal.end().await?;
@@ -154,6 +162,10 @@ struct Running<'a> {
     /// Whether the lines were too short for all of them.
     is_short: bool,
     crew: Arc<Crew>,
+    /// What the behavior does by itself.
+    by_itself: JoinSet<()>,
+    /// Tells that it has put something into the inbox.
+    begun: Arc<Notify>,
     degradations: watch::Receiver<BTreeMap<&'static str, Degradation>>,
     faults: u32,
 }
@@ -163,38 +175,58 @@ enum Event {
     Stop,
     Done(Done),
     Degradations,
+    /// A message's moment has come.
+    Due(Place),
+    /// There is a task in the inbox.
+    Begun,
     Waited(Result<(), Fault>),
 }
 
 impl<'a> Running<'a> {
-    fn new(worker: &'a Worker, session: Arc<dyn Session>) -> Self {
-        let own = UserId::new(worker.spec.account.user_id.clone());
+    async fn new(worker: &'a Worker, session: Arc<dyn Session>) -> Result<Self, Fault> {
+        let spec = worker.spec.clone();
+        let own = UserId::new(spec.account.user_id.clone());
+        let talk = Conversations::new(spec.catch_up.max_age, &spec.answer.bots);
         let crew = Arc::new(Crew {
+            own: own.clone(),
             session: session.clone(),
             behavior: worker.behavior.clone(),
             journal: worker.journal.clone(),
             report: worker.report.clone(),
             stop: worker.stop.clone(),
-            conversations: Mutex::new(Conversations::new(own, worker.spec.catch_up.max_age)),
+            conversations: Mutex::new(talk),
+            rates: Mutex::default(),
+            settings: RoomSettings::load(&*worker.journal).await?,
+            questions: Questions::new(worker.journal.questions().await?),
+            deferred: Deferred::default(),
             clock: worker.clock,
             places: Semaphore::new(ROOMS_AT_ONCE),
             failing: AtomicUsize::new(0),
+            spec,
         });
         for topic in [SENDING, BEHAVIOR, PROGRESS] {
             worker.report.set_degraded(topic, None);
         }
         let mut degradations = worker.report.degradations();
         degradations.mark_changed();
-        Self {
+        let begun = Arc::new(Notify::new());
+        let (journal, begins) = (worker.journal.clone(), begun.clone());
+        let tasks = Tasks { own, session: session.clone(), journal, begun: begins };
+        let mut by_itself = JoinSet::new();
+        let runs = initiative::run(worker.behavior.clone(), Arc::new(tasks));
+        task::spawn(&mut by_itself, runs.in_current_span());
+        Ok(Self {
             worker,
             session,
             lines: Lines::new(crew.clone()),
             lined_up: Number::default(),
             is_short: false,
             crew,
+            by_itself,
+            begun,
             degradations,
             faults: 0,
-        }
+        })
     }
 
     async fn run(&mut self) -> Result<(), Fault> {
@@ -209,12 +241,16 @@ impl<'a> Running<'a> {
                 () = self.worker.stop.asked() => Event::Stop,
                 done = self.lines.next_done(), if !self.lines.is_idle() => Event::Done(done),
                 Ok(()) = self.degradations.changed() => Event::Degradations,
+                place = self.crew.deferred.next() => Event::Due(place),
+                () = self.begun.notified() => Event::Begun,
                 waited = &mut waiting => Event::Waited(waited),
             };
             match event {
                 Event::Stop => return Ok(()),
                 Event::Done(done) => self.on_done(done).await?,
                 Event::Degradations => self.on_degradations().await,
+                Event::Due(place) => self.lines.push(Work::Answer(place)),
+                Event::Begun => self.line_up().await?,
                 Event::Waited(waited) => {
                     let read = match waited {
                         Ok(()) => self.read().await,
@@ -260,12 +296,21 @@ impl<'a> Running<'a> {
         let mut stale = PassedOver { count: 0, ..passed_over };
         for heard in &mut intake.heard {
             let message = &heard.message;
-            let concerns = self.crew.conversations().concerns(message);
             if !heard.wanted {
                 continue;
             }
-            if let Err(why) = concerns {
+            if let Err(why) = concerns(&self.crew.spec, message) {
                 debug!(room = %message.room, event_id = %message.event, ?why, "not answered");
+                heard.wanted = false;
+                continue;
+            }
+            if let Some(verdict) = self.crew.questions.verdict(message) {
+                info!(event = "question_answered", room = %message.room, sender = %message.sender, yes = verdict.yes, "a question was answered");
+                intake.verdicts.push(verdict);
+                heard.wanted = false;
+                continue;
+            }
+            if !self.crew.spec.hears(message.kind) {
                 heard.wanted = false;
                 continue;
             }
@@ -283,7 +328,9 @@ impl<'a> Running<'a> {
             .filter(|heard| heard.wanted)
             .map(|heard| heard.message.event.clone())
             .collect();
+        let verdicts = intake.verdicts.clone();
         let refused = self.worker.journal.ingest(intake).await?;
+        self.crew.questions.decide(&verdicts);
         for (event_id, why) in refused.into_iter().filter(|(event, _)| wanted.contains(event)) {
             match why {
                 Duplicate::SameEvent => {

@@ -140,7 +140,14 @@ pub(crate) fn spec(folder: &TempDir) -> AgentSpec {
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
-        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+        answer: launcher_core::spec::AnswerPolicy::default(),
+        settings: launcher_core::spec::SettingsPolicy::default(),
+        rooms: std::collections::BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: String::new(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     }
 }
 

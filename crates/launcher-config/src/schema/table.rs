@@ -3,14 +3,14 @@
 use super::{
     Key,
     Kind::{
-        Address, AgentKeys, Choice, CommandTime, Commands, Duration, DurationOrOff, Flag, Folder,
-        Number, OneOf, Program, Secret, Section, SocketAddress, Text, UserGlobs, UserId,
+        Address, AgentKeys, Behaviors, Choice, Duration, DurationOrOff, Flag, Folder, Number,
+        Secret, Section, SocketAddress, Text, UserGlobs, UserId,
     },
     Presence::{Default, Needed},
 };
 
 /// The keys of the root `config.yaml`.
-pub(crate) static ROOT: &[Key] = &[
+pub(super) static ROOT: &[Key] = &[
     Key {
         path: "homeserver",
         kind: Address,
@@ -81,14 +81,14 @@ pub(crate) static ROOT: &[Key] = &[
         kind: AgentKeys,
         presence: Default("empty"),
         about: "Any key of an agent, for every agent. What an agent says itself wins: maps are \
-                merged key by key, everything else is replaced. An agent with another `behavior` \
-                takes nothing from the default one.",
+                merged key by key, everything else is replaced. An agent's `behavior` \
+                takes from the default one only what it names itself.",
         example: "defaults: { encryption: { trust_mode: tofu } }",
     },
 ];
 
 /// The keys of `agents/<id>/config.yaml`, and of `defaults`.
-pub(crate) static AGENT: &[Key] = &[
+pub(super) static AGENT: &[Key] = &[
     Key {
         path: "enabled",
         kind: Flag,
@@ -279,11 +279,18 @@ pub(crate) static AGENT: &[Key] = &[
                 sessions, and of many agents in a room one. `off`: never.",
         example: "notice_after: 30s",
     },
+];
+
+/// What an agent does with a message.
+pub(super) static BEHAVIOR: &[Key] = &[
     Key {
         path: "behavior",
-        kind: OneOf,
+        kind: Behaviors,
         presence: Needed,
-        about: "What the agent does with a message: exactly one of the keys below.",
+        about: "What the agent does with a message: one or several of the keys below. Where there \
+                are several, they are asked in the order in which they stand in the file, and the \
+                first that takes the message answers it: put `commands` before what answers \
+                everything.",
         example: "behavior: { echo: {} }",
     },
     Key {
@@ -301,64 +308,18 @@ pub(crate) static AGENT: &[Key] = &[
         example: "prefix: \"echo: \"",
     },
     Key {
+        path: "behavior.echo.files",
+        kind: Flag,
+        presence: Default("`false`"),
+        about: "Whether files and images are sent back as well, up to 32 MiB.",
+        example: "files: true",
+    },
+    Key {
         path: "behavior.echo.delay",
         kind: Duration,
         presence: Default("none"),
         about: "How long the agent takes to answer, as one with a language model would. For \
                 trying things out.",
         example: "delay: 3s",
-    },
-    Key {
-        path: "behavior.commands",
-        kind: Commands,
-        presence: Default("no commands"),
-        about: "Runs programs that have names here; at least one. A message that is such a name, \
-                and nothing else, runs its program. A name is 2 to 64 characters without white \
-                space; the first is ASCII punctuation, and `help` may not be the rest: `!help` \
-                lists what the sender may run. See the [guide](../guide/commands.md).",
-        example: "commands: { \"!uptime\": { run: [\"uptime\"] } }",
-    },
-    Key {
-        path: "behavior.commands.<name>",
-        kind: Section,
-        presence: Needed,
-        about: "One command, under a name of your choice. In quotes, because YAML reserves most \
-                punctuation.",
-        example: "\"!restart\": { run: [\"systemctl\", \"restart\", \"web\"], require: verified }",
-    },
-    Key {
-        path: "behavior.commands.<name>.run",
-        kind: Program,
-        presence: Needed,
-        about: "The program and its arguments, one text each. There is no shell: for pipes and \
-                the like, write a script. A program without a `/` is looked for in `PATH`; a \
-                relative one is relative to the agent's folder, where it also runs. Whoever is \
-                logged in on the machine can see the arguments while it runs, so no secret \
-                belongs there.",
-        example: "run: [\"systemctl\", \"restart\", \"web\"]",
-    },
-    Key {
-        path: "behavior.commands.<name>.users",
-        kind: UserGlobs,
-        presence: Default("`[\"*\"]`: everybody whom `encryption.trust_mode` lets the agent obey"),
-        about: "Who may run it. As in `invites.from`; an empty list means nobody.",
-        example: "users: [\"@*:ops.example.org\", \"@alice:example.org\"]",
-    },
-    Key {
-        path: "behavior.commands.<name>.require",
-        kind: Choice(&["trusted", "verified"]),
-        presence: Default("`trusted`"),
-        about: "How sure it has to be who the sender is. `trusted`: as `encryption.trust_mode` \
-                wants it for every message. `verified`: the operator has verified the sender, who \
-                wrote from a session that they have signed, or has approved that session.",
-        example: "require: verified",
-    },
-    Key {
-        path: "behavior.commands.<name>.timeout",
-        kind: CommandTime,
-        presence: Default("`30s`"),
-        about: "How long it may run, from `1s` to `2m`. Then it is killed, with what it has \
-                started.",
-        example: "timeout: 1m",
     },
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use launcher_core::{commands::HELP, spec::CommandSpec};
+use launcher_core::{help::HELP, spec::CommandSpec};
 
 use super::{Fault, duration::duration};
 use crate::shape::is_word;

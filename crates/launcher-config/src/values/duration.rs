@@ -1,56 +1,26 @@
 //! Durations with units: `500ms`, `10s`, `1h30m`.
-//!
-//! A unit is never guessed: `5` could be seconds to one and days to another.
 
 use std::time::Duration;
 
+use launcher_core::duration::{DurationError, parse};
+
 use super::Fault;
-
-/// The longest duration. Longer ones are typing errors, and clocks overflow
-/// some way beyond it.
-const MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
-
-const UNITS: [(&str, u64); 6] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-    ("w", 604_800_000),
-];
 
 /// The sum of numbers with units.
 pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
-    let example = "write `10s`, `30m`, `12h` or `1d`";
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(Fault::new("is not a duration").label(example));
-    }
-    if rest.starts_with('-') {
-        return Err(Fault::new("is negative").label(example));
-    }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let (number, after) = split(rest, |char| char.is_ascii_digit());
-        let (unit, after) = split(after, char::is_alphabetic);
-        if number.is_empty() || (unit.is_empty() && !after.is_empty()) {
-            return Err(Fault::new("is not a duration").label(example));
-        }
-        if unit.is_empty() {
-            return Err(Fault::new("has no unit").label(unitless(text)));
-        }
-        let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(Fault::new(format!("has an unknown unit, `{unit}`"))
-                .label("units are `ms`, `s`, `m`, `h`, `d` and `w`"));
+    parse(text).map_err(|error| {
+        let label = match &error {
+            DurationError::NotOne | DurationError::Negative => {
+                "write `10s`, `30m`, `12h` or `1d`".to_owned()
+            }
+            DurationError::NoUnit => unitless(text),
+            DurationError::UnknownUnit(_) => {
+                "units are `ms`, `s`, `m`, `h`, `d` and `w`".to_owned()
+            }
+            DurationError::TooLong => "at most 100 years".to_owned(),
         };
-        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-        total = part
-            .and_then(|part| total.checked_add(Duration::from_millis(part)))
-            .filter(|&sum| sum <= MAX)
-            .ok_or_else(|| Fault::new("is too long").label("at most 100 years"))?;
-        rest = after.trim_start();
-    }
-    Ok(total)
+        Fault::new(error.to_string()).label(label)
+    })
 }
 
 /// A duration, or nothing for `off`.
@@ -59,10 +29,6 @@ pub(crate) fn duration_or_off(text: &str) -> Result<Option<Duration>, Fault> {
         return Ok(None);
     }
     duration(text).map(Some)
-}
-
-fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|char| !belongs(char)).unwrap_or(text.len()))
 }
 
 fn unitless(text: &str) -> String {

@@ -27,16 +27,16 @@ fn agent(case: &Case, id: &str) -> AgentSpec {
 }
 
 fn prefix(spec: &AgentSpec) -> &str {
-    match &spec.behavior {
+    match &spec.behaviors[0] {
         BehaviorSpec::Echo { prefix, .. } => prefix,
-        BehaviorSpec::Commands { .. } => "no echo",
+        _ => "no echo",
     }
 }
 
 fn commands(spec: AgentSpec) -> BTreeMap<String, CommandSpec> {
-    match spec.behavior {
-        BehaviorSpec::Commands { commands } => commands,
-        BehaviorSpec::Echo { .. } => BTreeMap::new(),
+    match &spec.behaviors[0] {
+        BehaviorSpec::Commands { commands } => commands.clone(),
+        _ => BTreeMap::new(),
     }
 }
 
@@ -60,8 +60,8 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(86_400));
     assert_eq!(spec.undecryptable.notice_after, Some(Duration::from_secs(30)));
     assert_eq!(
-        spec.behavior,
-        BehaviorSpec::Echo { prefix: "echo: ".to_owned(), delay: Duration::ZERO }
+        spec.behaviors,
+        [BehaviorSpec::Echo { prefix: "echo: ".to_owned(), delay: Duration::ZERO, files: false }]
     );
 
     let root = case.load().root.unwrap();

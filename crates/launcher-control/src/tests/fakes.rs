@@ -24,7 +24,8 @@ use launcher_core::{
 use launcher_runtime::{
     Report,
     ports::{
-        Action, Answer, Arrivals, Behavior, BehaviorFault, Connector, Notice, SendFault, Session,
+        Answer, Arrivals, Behavior, BehaviorFault, Connector, Notice, Response, SendFault, Session,
+        Stage,
         archive::{ArchiveSummary, Archives},
         journal::Journal,
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, Outcome, RetiredStore},
@@ -57,7 +58,14 @@ pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
-        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+        answer: launcher_core::spec::AnswerPolicy::default(),
+        settings: launcher_core::spec::SettingsPolicy::default(),
+        rooms: std::collections::BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: String::new(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     }
 }
 
@@ -131,9 +139,9 @@ impl Behavior for Silent {
     async fn on_message(
         &self,
         _message: &Message,
-        _attempt: u32,
-    ) -> Result<Vec<Action>, BehaviorFault> {
-        Ok(Vec::new())
+        _stage: &dyn Stage,
+    ) -> Result<Option<Response>, BehaviorFault> {
+        Ok(None)
     }
 }
 

@@ -1,14 +1,14 @@
 //! A fleet is played through as text: what happens on the left, what follows on the right.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
     preflight::Mismatch,
     secret::Secret,
     spec::{
-        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy, VerificationPolicy,
+        AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+        SettingsPolicy, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
     status::AgentState,
 };
@@ -38,7 +38,14 @@ fn spec(name: &str, prefix: &str) -> Box<AgentSpec> {
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(1) },
         undecryptable: UndecryptablePolicy { notice_after: None },
-        behavior: BehaviorSpec::Echo { prefix: prefix.into(), delay: Duration::ZERO },
+        answer: AnswerPolicy::default(),
+        settings: SettingsPolicy::default(),
+        rooms: BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: prefix.into(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     })
 }
 

@@ -27,7 +27,7 @@ async fn an_answer_is_known_from_before_its_first_attempt() {
     journal.begin_fresh().await.unwrap();
     journal.ingest(intake([heard("$a")])).await.unwrap();
     assert!(!journal.is_own("$a-0", START).await.unwrap());
-    journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$a", 0)], &[]).await.unwrap();
     journal.sending("notice").await.unwrap();
     let copy = place.killed();
     let journal = copy.begun().await;
@@ -82,7 +82,7 @@ async fn another_key_opens_everything_after_resealing_and_the_old_one_nothing() 
     let locked = (locked("$locked", START), "encrypted".to_owned());
     let batch = Intake { locked: vec![locked], ..intake([heard("$a"), heard("$b")]) };
     journal.ingest(batch).await.unwrap();
-    journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$a", 0)], &[]).await.unwrap();
     let sent = super::outgoing::record(Some("$sent"));
     journal.keep_outgoing("key", &sent).await.unwrap();
     let before = waiting(&journal).await;

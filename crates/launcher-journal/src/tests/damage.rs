@@ -18,7 +18,7 @@ async fn full_places() -> [Place; 2] {
     };
     journal.ingest(batch(1)).await.unwrap();
     for number in 1..=10 {
-        journal.keep_answers(Number(number), &[answer("$", number as u32)]).await.unwrap();
+        journal.keep_answers(Number(number), &[answer("$", number as u32)], &[]).await.unwrap();
         if number % 2 == 0 {
             journal.settle(Number(number), Outcome::Done).await.unwrap();
         }
@@ -45,7 +45,7 @@ async fn use_everything(place: &Place, endings: &mut BTreeSet<&'static str>) {
         ending(journal.queued(Number(1)).await),
         ending(journal.ingest(batch).await),
         ending(journal.attempt(Number(3)).await),
-        ending(journal.keep_answers(Number(3), &[answer("$1-2", 0)]).await),
+        ending(journal.keep_answers(Number(3), &[answer("$1-2", 0)], &[]).await),
         ending(journal.answer_done(Number(1), "$-1").await),
         ending(journal.settle(Number(1), Outcome::Done).await),
         ending(journal.undecryptable().await),

@@ -42,7 +42,14 @@ async fn each_agent_has_a_private_file_in_its_data_folder() {
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: DAY },
         undecryptable: UndecryptablePolicy { notice_after: None },
-        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+        answer: launcher_core::spec::AnswerPolicy::default(),
+        settings: launcher_core::spec::SettingsPolicy::default(),
+        rooms: std::collections::BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: String::new(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     };
     let journal = SqliteJournals::default().journal(&spec);
     assert!(!spec.data_folder().exists());

@@ -32,8 +32,8 @@ async fn no_file_ever_shows_what_was_said() {
         ..intake([heard("$a"), heard("$b")])
     };
     journal.ingest(secret_event).await.unwrap();
-    journal.keep_answers(Number(1), &[answer("$a", 0), answer("$a", 1)]).await.unwrap();
-    journal.keep_answers(Number(2), &[answer("$b", 0)]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$a", 0), answer("$a", 1)], &[]).await.unwrap();
+    journal.keep_answers(Number(2), &[answer("$b", 0)], &[]).await.unwrap();
     journal.answer_done(Number(1), "$a-0").await.unwrap();
     journal.settle(Number(1), Outcome::Done).await.unwrap();
     let said: [&[u8]; 4] = [b"the body of", b"the answer", b"the locked one", b"$thread"];
@@ -50,7 +50,7 @@ async fn what_is_settled_is_gone_from_the_file_even_in_its_sealed_form() {
     let journal = place.begun().await;
     journal.ingest(intake([heard("$a"), heard("$b"), heard("$c")])).await.unwrap();
     for number in 1..=3 {
-        journal.keep_answers(Number(number), &[answer("$x", number as u32)]).await.unwrap();
+        journal.keep_answers(Number(number), &[answer("$x", number as u32)], &[]).await.unwrap();
     }
     journal.rest().await;
     let database = place.database();
@@ -77,7 +77,7 @@ async fn debug_shows_no_secret() {
     let place = Place::new();
     let journal = place.begun().await;
     journal.ingest(intake([heard("$a")])).await.unwrap();
-    journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$a", 0)], &[]).await.unwrap();
     let shown =
         format!("{journal:?} {:?} {:?}", SqliteJournals::default(), waiting(&journal).await);
     assert!(shown.contains("journal.db") && shown.contains("$a-0"));

@@ -1,4 +1,8 @@
-use launcher_core::names::{EventId, RoomId};
+use launcher_core::{
+    conversation::MediaKind,
+    names::{EventId, RoomId, UserId},
+    secret::Secret,
+};
 use launcher_runtime::ports::journal::{Heard, Journal, Number, Outcome, Queued};
 
 use super::support::*;
@@ -14,6 +18,8 @@ async fn a_message_is_given_out_until_it_is_settled() {
         message: message(event),
         arrived: START,
         tries: 0,
+        work: None,
+        draft: None,
         answers: None,
     };
     assert_eq!(both, [expected(1, "$a"), expected(2, "$b")]);
@@ -32,8 +38,8 @@ async fn after_a_kill_a_message_comes_again_with_the_answers_it_was_given() {
     assert_eq!(journal.attempt(Number(1)).await, Ok(1));
     assert_eq!(journal.attempt(Number(1)).await, Ok(2));
     let answers = [answer("$a", 0), answer("$a", 1)];
-    journal.keep_answers(Number(1), &answers).await.unwrap();
-    journal.keep_answers(Number(2), &[]).await.unwrap();
+    journal.keep_answers(Number(1), &answers, &[]).await.unwrap();
+    journal.keep_answers(Number(2), &[], &[]).await.unwrap();
 
     let killed = place.killed();
     let next = killed.journal();
@@ -51,7 +57,7 @@ async fn an_answer_that_the_server_has_does_not_come_again() {
     let journal = place.begun().await;
     journal.ingest(intake([heard("$a")])).await.unwrap();
     let answers = [answer("$a", 0), answer("$a", 1)];
-    journal.keep_answers(Number(1), &answers).await.unwrap();
+    journal.keep_answers(Number(1), &answers, &[]).await.unwrap();
     journal.answer_done(Number(1), "$a-0").await.unwrap();
     assert_eq!(waiting(&journal).await[0].answers, Some(vec![answer("$a", 1)]));
     let contents: u32 = place
@@ -68,8 +74,8 @@ async fn answers_that_were_kept_are_not_replaced() {
     let place = Place::new();
     let journal = place.begun().await;
     journal.ingest(intake([heard("$a")])).await.unwrap();
-    journal.keep_answers(Number(1), &[answer("$a", 0)]).await.unwrap();
-    journal.keep_answers(Number(1), &[answer("$other", 0)]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$a", 0)], &[]).await.unwrap();
+    journal.keep_answers(Number(1), &[answer("$other", 0)], &[]).await.unwrap();
     assert_eq!(waiting(&journal).await[0].answers, Some(vec![answer("$a", 0)]));
 }
 
@@ -81,7 +87,7 @@ async fn nothing_is_begun_for_a_message_that_does_not_wait() {
     journal.settle(Number(1), Outcome::GivenUp).await.unwrap();
     for number in [Number(1), Number(7)] {
         assert_eq!(journal.attempt(number).await.unwrap_err().code(), "store_failed");
-        let kept = journal.keep_answers(number, &[answer("$a", 0)]).await;
+        let kept = journal.keep_answers(number, &[answer("$a", 0)], &[]).await;
         assert_eq!(kept.unwrap_err().code(), "store_failed");
         journal.settle(number, Outcome::Done).await.unwrap();
     }
@@ -117,7 +123,7 @@ async fn a_damaged_message_or_answer_holds_up_no_other() {
     let place = Place::new();
     let journal = place.begun().await;
     journal.ingest(intake(["$a", "$b", "$c", "$d"].map(heard))).await.unwrap();
-    journal.keep_answers(Number(3), &[answer("$c", 0)]).await.unwrap();
+    journal.keep_answers(Number(3), &[answer("$c", 0)], &[]).await.unwrap();
     journal.rest().await;
     let database = place.database();
     database.execute("UPDATE inbox SET sealed = x'00' WHERE event = '$b'", []).unwrap();
@@ -171,16 +177,29 @@ async fn the_messages_of_two_rooms_keep_their_order_and_their_room() {
 
 #[tokio::test]
 async fn every_field_of_a_message_comes_back() {
-    use launcher_core::conversation::MessageKind::{Edit, Notice, Other, Text};
+    use launcher_core::conversation::MessageKind::{
+        Edit, Media, Notice, Other, Reaction, Redaction, Task, Text,
+    };
     let place = Place::new();
     let journal = place.begun().await;
-    for (number, kind) in (1..).zip([Text, Notice, Edit, Other]) {
+    let kinds = [Text, Notice, Edit, Reaction, Redaction, Media, Task, Other];
+    for (number, kind) in (1..).zip(kinds) {
         let mut heard = heard(&format!("${number}"));
         heard.message.kind = kind;
         heard.message.automated = true;
         heard.message.body = "\"quoted\" \\ \u{0} \u{1f980}\n".to_owned();
         heard.message.thread = None;
         heard.message.in_reply_to = Some(EventId::new("$before"));
+        heard.message.target = Some(EventId::new("$target"));
+        heard.message.mentions = vec![UserId::new("@bot:hs")];
+        heard.message.direct = true;
+        heard.message.media = Some(launcher_core::conversation::Media {
+            kind: MediaKind::Voice,
+            name: "a.ogg".into(),
+            content_type: "audio/ogg".into(),
+            size: Some(5),
+            source: Secret::new("{}".into()),
+        });
         journal.ingest(intake([heard.clone()])).await.unwrap();
         let found = journal.queued(Number(number)).await.unwrap().unwrap();
         assert_eq!(found.message, heard.message);

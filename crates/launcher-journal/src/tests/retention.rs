@@ -71,7 +71,7 @@ async fn a_replay_is_recognized_when_its_event_is_long_forgotten() {
 async fn the_file_shrinks_when_much_is_forgotten() {
     let place = Place::new();
     let journal = place.begun().await;
-    take_in_and_settle(&journal, (0..3_000).map(|number| format!("${number}"))).await;
+    take_in_and_settle(&journal, (0..6_000).map(|number| format!("${number}"))).await;
     journal.end().await.unwrap();
     let full = place.size();
     place.advance(DAY * 3);

@@ -17,7 +17,7 @@ use launcher_core::{
     undecryptable::Cause,
 };
 use launcher_runtime::ports::{
-    Answer,
+    Answer, AnswerContent, Reply,
     journal::{Ciphertext, Heard, Intake, Journal, Locked, Number, Queued, Stamp},
 };
 use tempfile::TempDir;
@@ -120,6 +120,10 @@ pub(crate) fn message(event: &str) -> Message {
         automated: false,
         thread: Some(EventId::new("$thread")),
         in_reply_to: None,
+        target: None,
+        mentions: Vec::new(),
+        direct: false,
+        media: None,
         assurance: launcher_core::trust::Assurance::Signed,
     }
 }
@@ -141,9 +145,8 @@ pub(crate) fn intake(heard: impl IntoIterator<Item = Heard>) -> Intake {
 pub(crate) fn answer(event: &str, part: u32) -> Answer {
     Answer {
         room: RoomId::new("!room:hs"),
-        text: format!("the answer {part} to {event}"),
-        in_reply_to: EventId::new(event),
-        asker: UserId::new("@alice:hs"),
+        content: AnswerContent::Text(format!("the answer {part} to {event}")),
+        reply: Some(Reply { event: EventId::new(event), asker: UserId::new("@alice:hs") }),
         thread: None,
         transaction: format!("{event}-{part}"),
     }

@@ -427,6 +427,7 @@ mod tests {
                 content_type: "text/plain".into(),
                 bytes: b"x".to_vec(),
                 caption: caption.map(Into::into),
+                voice: false,
             }),
             ..text("!r", "")
         };

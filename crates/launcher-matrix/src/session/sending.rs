@@ -25,7 +25,8 @@ impl MatrixSession {
     /// Sends an answer, unless a former device has sent it.
     pub(super) async fn send_answer(&self, answer: &Answer) -> Result<EventId, SendFault> {
         if let Some(until) = self.parts.answered_until
-            && let Some(event) = self.said_before(answer, until).await?
+            && let Some(reply) = &answer.reply
+            && let Some(event) = self.said_before(answer, &reply.event, until).await?
         {
             return Ok(event);
         }
@@ -54,11 +55,16 @@ impl MatrixSession {
     /// transaction ids by device, but everybody can see what an event replies to.
     ///
     /// Looks back to the question, a thousand events at most.
-    async fn said_before(&self, answer: &Answer, until: u64) -> Result<Option<EventId>, SendFault> {
+    async fn said_before(
+        &self,
+        answer: &Answer,
+        question: &EventId,
+        until: u64,
+    ) -> Result<Option<EventId>, SendFault> {
         let login = self.login();
         let token = login.access_token.expose();
         let (rest, own) = (&self.parts.rest, self.parts.spec.account.user_id.as_str());
-        let question = answer.in_reply_to.as_str();
+        let question = question.as_str();
         let mut replies = Vec::new();
         let mut from = None;
         for _ in 0..PAGES_BACK {

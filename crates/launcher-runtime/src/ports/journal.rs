@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
+    approval::{Asked, Verdict},
     claim::Claims,
     conversation::Message,
     fault::Fault,
@@ -21,7 +22,7 @@ use launcher_core::{
     undecryptable::Cause,
 };
 
-use super::Answer;
+use super::{Answer, Memory};
 
 /// One agent's journal.
 ///
@@ -63,8 +64,57 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Notes that the behavior is about to be asked; returns for the how many-th time.
     async fn attempt(&self, number: Number) -> Result<u32, Fault>;
 
-    /// Keeps the answers to a message before the first of them is sent.
-    async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault>;
+    /// Keeps the answers to a message before the first of them is sent, and
+    /// what is remembered with them. Of an answer in a thread, also that the agent
+    /// takes part in that. If answers are there already, nothing is kept.
+    async fn keep_answers(
+        &self,
+        number: Number,
+        answers: &[Answer],
+        memories: &[Memory],
+    ) -> Result<(), Fault>;
+
+    /// Keeps how far the work on a message is, in place of what was kept before.
+    async fn note_work(&self, number: Number, work: &[u8]) -> Result<(), Fault>;
+
+    /// Notes that a draft of the answer is about to be sent under this
+    /// transaction, or, with an event, that it was.
+    async fn note_draft(&self, number: Number, draft: &Draft) -> Result<(), Fault>;
+
+    /// Puts what one message says before what `into` says, which waits as well,
+    /// and settles the first.
+    async fn merge(&self, number: Number, into: Number) -> Result<(), Fault>;
+
+    /// The next message that waits in the room of this one and was never tried.
+    async fn follower(&self, number: Number) -> Result<Option<Queued>, Fault>;
+
+    /// Puts a task into the inbox, with the answers that are known already, and
+    /// remembers. `false`: it was there, and nothing was done.
+    async fn begin_task(
+        &self,
+        task: &Message,
+        answers: Option<&[Answer]>,
+        memories: &[Memory],
+    ) -> Result<bool, Fault>;
+
+    /// What is remembered under a key.
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Everything that is remembered under keys that start so.
+    async fn recall_all(&self, prefix: &str) -> Result<Vec<Memory>, Fault>;
+
+    /// Remembers.
+    async fn remember(&self, memories: &[Memory]) -> Result<(), Fault>;
+
+    /// Whether the agent has answered in this thread.
+    async fn takes_part(&self, room: &RoomId, thread: &EventId) -> Result<bool, Fault>;
+
+    /// Keeps a question about a message, in place of what was known of it;
+    /// with its event once that is known. What was answered stays.
+    async fn keep_question(&self, question: &OpenQuestion) -> Result<(), Fault>;
+
+    /// The questions about messages that still wait for their answer.
+    async fn questions(&self) -> Result<Vec<OpenQuestion>, Fault>;
 
     /// Notes that the server has an answer, or refused it for good.
     async fn answer_done(&self, number: Number, transaction: &str) -> Result<(), Fault>;
@@ -216,6 +266,8 @@ pub struct Intake {
     pub unlocked: Vec<EventId>,
     /// Rooms that are encrypted.
     pub encrypted_rooms: Vec<RoomId>,
+    /// How questions were answered; the first answer counts.
+    pub verdicts: Vec<Verdict>,
 }
 
 /// An invitation that waits.
@@ -281,9 +333,39 @@ pub struct Queued {
     pub arrived: Stamp,
     /// How often the behavior was asked.
     pub tries: u32,
+    /// How far the work is, by the behavior's own word.
+    pub work: Option<Vec<u8>>,
+    /// What was shown of the answer.
+    pub draft: Option<Draft>,
     /// The answers that the behavior gave and that are not with the server yet,
     /// in order; `None` if it has given none so far.
     pub answers: Option<Vec<Answer>>,
+}
+
+/// An event that shows an answer before it is finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The transaction of the attempt to send it.
+    pub transaction: String,
+    /// The event, once it is known.
+    pub event: Option<EventId>,
+}
+
+/// A question about a message that an agent asked in its room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenQuestion {
+    /// The message.
+    pub number: Number,
+    /// How many questions about this message there were before.
+    pub place: u32,
+    /// Tells it from other questions about the same message.
+    pub about: String,
+    /// Who may answer; its event is empty until it is known.
+    pub asked: Asked,
+    /// When it is too late.
+    pub until: Stamp,
+    /// What somebody answered.
+    pub verdict: Option<Verdict>,
 }
 
 /// How the work on a message ended.

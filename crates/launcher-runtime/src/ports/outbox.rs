@@ -62,6 +62,8 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
     /// What is said about it, in Markdown.
     pub caption: Option<String>,
+    /// Whether it was spoken for this message (MSC3245).
+    pub voice: bool,
 }
 
 impl fmt::Debug for OutgoingContent {
@@ -129,6 +131,7 @@ mod tests {
             content_type: "image/png".into(),
             bytes: b"hunter2".to_vec(),
             caption: Some("hunter2".into()),
+            voice: false,
         };
         for content in [OutgoingContent::Text("hunter2".into()), OutgoingContent::File(file)] {
             let message = Outgoing {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use launcher_core::{
-    conversation::{Message, MessageKind},
+    conversation::Message,
     names::{EventId, RoomId, UserId},
     secret::Secret,
     spec::{
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::ports::{
-    Action, Answer, Arrivals, BehaviorFault, Notice, SendFault, Session,
+    Answer, AnswerContent, Arrivals, BehaviorFault, Notice, Reply, Response, SendFault, Session,
     journal::{Heard, Intake, Journal, Outcome},
 };
 use memory::{Memory, MemoryJournals};
@@ -129,18 +129,8 @@ impl Drop for Sending {
 
 /// A message of a person.
 fn heard(event: &str) -> Heard {
-    let message = Message {
-        room: RoomId::new("!r:hs"),
-        event: EventId::new(event),
-        sender: UserId::new("@alice:hs"),
-        kind: MessageKind::Text,
-        body: "hello".into(),
-        age: Duration::ZERO,
-        automated: false,
-        thread: None,
-        in_reply_to: None,
-        assurance: launcher_core::trust::Assurance::Signed,
-    };
+    let (room, sender) = (RoomId::new("!r:hs"), UserId::new("@alice:hs"));
+    let message = Message::text(room, EventId::new(event), sender, "hello");
     Heard { message, ciphertext: None, wanted: true }
 }
 
@@ -153,10 +143,10 @@ impl Behavior for Slow {
     async fn on_message(
         &self,
         _message: &Message,
-        _attempt: u32,
-    ) -> Result<Vec<Action>, BehaviorFault> {
+        _stage: &dyn crate::ports::Stage,
+    ) -> Result<Option<Response>, BehaviorFault> {
         tokio::time::sleep(self.0).await;
-        Ok(vec![Action::Say { text: "done".into() }])
+        Ok(Some(Response::say("done")))
     }
 }
 
@@ -173,8 +163,8 @@ impl Behavior for Bad {
     async fn on_message(
         &self,
         _message: &Message,
-        _attempt: u32,
-    ) -> Result<Vec<Action>, BehaviorFault> {
+        _stage: &dyn crate::ports::Stage,
+    ) -> Result<Option<Response>, BehaviorFault> {
         match self {
             Self::Panics => panic!("on purpose"),
             Self::Fails => Err(BehaviorFault { detail: "on purpose".into() }),
@@ -290,7 +280,14 @@ fn spec(name: &str, folder: &TempDir) -> AgentSpec {
         verification: VerificationPolicy::default(),
         catch_up: CatchUp { max_age: Duration::from_secs(60) },
         undecryptable: UndecryptablePolicy { notice_after: None },
-        behavior: BehaviorSpec::Echo { prefix: String::new(), delay: Duration::ZERO },
+        answer: launcher_core::spec::AnswerPolicy::default(),
+        settings: launcher_core::spec::SettingsPolicy::default(),
+        rooms: BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: String::new(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     }
 }
 
@@ -434,13 +431,12 @@ async fn answers_that_were_written_down_are_sent_and_not_made_again() {
     journal.ingest(Intake { heard: vec![heard("$asked")], ..Intake::default() }).await.unwrap();
     let answer = Answer {
         room: message.room,
-        text: "as promised".into(),
-        in_reply_to: message.event,
-        asker: message.sender,
+        content: AnswerContent::Text("as promised".into()),
+        reply: Some(Reply { event: message.event, asker: message.sender }),
         thread: None,
         transaction: "t".into(),
     };
-    journal.keep_answers(journal.number(), &[answer]).await.unwrap();
+    journal.keep_answers(journal.number(), &[answer], &[]).await.unwrap();
     let stage = Stage::start_around("quiet", journal.clone()).await;
     assert_eq!(stage.outcome("quiet").await, Outcome::Done);
     assert_eq!(journal.tries(), 0, "the behavior was not asked");

@@ -85,6 +85,7 @@ async fn send_file(
             content_type: query.content_type,
             bytes: bytes.into(),
             caption: query.caption,
+            voice: false,
         }),
     };
     Ok(Json(desk.send(&agent, &message).await?.into()))

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use launcher_core::{
     agent::AgentId,
     claim::Claims,
+    conversation::Message,
     fault::Fault,
     greeting::Greeting,
     names::{EventId, RoomId, UserId},
@@ -19,10 +20,10 @@ use launcher_core::{
 };
 
 use crate::ports::{
-    Answer,
+    Answer, Memory as Keepsake,
     journal::{
-        Duplicate, Intake, Journal, Journals, Life, Locked, Number, Outcome, OutgoingRecord,
-        Pending, Place, Queued, Stamp,
+        Draft, Duplicate, Heard, Intake, Journal, Journals, Life, Locked, Number, OpenQuestion,
+        Outcome, OutgoingRecord, Pending, Place, Queued, Stamp,
     },
 };
 
@@ -54,6 +55,8 @@ struct Content {
     in_use: bool,
     messages: Vec<Queued>,
     outcomes: BTreeMap<Number, Outcome>,
+    memories: BTreeMap<String, Vec<u8>>,
+    questions: Vec<OpenQuestion>,
 }
 
 impl Memory {
@@ -108,7 +111,21 @@ impl Journal for Memory {
             let number = Number(i64::try_from(content.messages.len()).unwrap() + 1);
             let message = heard.message;
             let arrived = crate::stamp();
-            content.messages.push(Queued { number, message, arrived, tries: 0, answers: None });
+            content.messages.push(Queued {
+                number,
+                message,
+                arrived,
+                tries: 0,
+                work: None,
+                draft: None,
+                answers: None,
+            });
+        }
+        for verdict in batch.verdicts {
+            let asked = content.questions.iter_mut();
+            for question in asked.filter(|one| one.asked.event == verdict.question) {
+                question.verdict.get_or_insert(verdict.clone());
+            }
         }
         Ok(Vec::new())
     }
@@ -136,9 +153,100 @@ impl Journal for Memory {
         }))
     }
 
-    async fn keep_answers(&self, number: Number, answers: &[Answer]) -> Result<(), Fault> {
+    async fn keep_answers(
+        &self,
+        number: Number,
+        answers: &[Answer],
+        memories: &[Keepsake],
+    ) -> Result<(), Fault> {
         self.message(number, |queued| queued.answers = Some(answers.to_vec()));
+        self.remember(memories).await
+    }
+
+    async fn note_work(&self, number: Number, work: &[u8]) -> Result<(), Fault> {
+        self.message(number, |queued| queued.work = Some(work.to_vec()));
         Ok(())
+    }
+
+    async fn note_draft(&self, number: Number, draft: &Draft) -> Result<(), Fault> {
+        self.message(number, |queued| queued.draft = Some(draft.clone()));
+        Ok(())
+    }
+
+    async fn merge(&self, number: Number, into: Number) -> Result<(), Fault> {
+        let first = self.message(number, |queued| queued.message.body.clone());
+        self.message(into, |queued| {
+            queued.message.body = format!("{first}\n{}", queued.message.body);
+        });
+        self.settle(number, Outcome::Done).await
+    }
+
+    async fn follower(&self, number: Number) -> Result<Option<Queued>, Fault> {
+        let content = self.0.lock().unwrap();
+        let room = content.messages.iter().find(|one| one.number == number).unwrap();
+        let room = room.message.room.clone();
+        let follows = |queued: &&Queued| {
+            queued.number > number && queued.tries == 0 && queued.message.room == room
+        };
+        Ok(content.messages.iter().find(follows).cloned())
+    }
+
+    async fn begin_task(
+        &self,
+        task: &Message,
+        answers: Option<&[Answer]>,
+        memories: &[Keepsake],
+    ) -> Result<bool, Fault> {
+        let is_known =
+            self.0.lock().unwrap().messages.iter().any(|one| one.message.event == task.event);
+        if is_known {
+            return Ok(false);
+        }
+        let heard = Heard { message: task.clone(), ciphertext: None, wanted: true };
+        self.ingest(Intake { heard: vec![heard], ..Intake::default() }).await?;
+        self.0.lock().unwrap().messages.last_mut().unwrap().answers = answers.map(<[_]>::to_vec);
+        self.remember(memories).await?;
+        Ok(true)
+    }
+
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.0.lock().unwrap().memories.get(key).cloned())
+    }
+
+    async fn recall_all(&self, prefix: &str) -> Result<Vec<Keepsake>, Fault> {
+        let content = self.0.lock().unwrap();
+        let known = content.memories.iter().filter(|(key, _)| key.starts_with(prefix));
+        Ok(known
+            .map(|(key, value)| Keepsake { key: key.clone(), value: Some(value.clone()) })
+            .collect())
+    }
+
+    async fn remember(&self, memories: &[Keepsake]) -> Result<(), Fault> {
+        let mut content = self.0.lock().unwrap();
+        for Keepsake { key, value } in memories {
+            match value {
+                Some(value) => content.memories.insert(key.clone(), value.clone()),
+                None => content.memories.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    async fn takes_part(&self, _room: &RoomId, _thread: &EventId) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn keep_question(&self, question: &OpenQuestion) -> Result<(), Fault> {
+        let mut content = self.0.lock().unwrap();
+        content
+            .questions
+            .retain(|one| (one.number, one.place) != (question.number, question.place));
+        content.questions.push(question.clone());
+        Ok(())
+    }
+
+    async fn questions(&self) -> Result<Vec<OpenQuestion>, Fault> {
+        Ok(self.0.lock().unwrap().questions.clone())
     }
 
     async fn answer_done(&self, number: Number, transaction: &str) -> Result<(), Fault> {

@@ -1,0 +1,111 @@
+//! Sends until the server has it.
+
+use std::{future::Future, sync::atomic::Ordering, time::Duration};
+
+use launcher_core::{
+    backoff,
+    fleet::Degradation,
+    names::{EventId, RoomId},
+};
+use tracing::{error, warn};
+
+use super::Crew;
+use crate::{ports::SendFault, random, report::SENDING};
+
+/// How long one attempt to send may take: sharing a room's key with hundreds of
+/// devices on a busy server takes many requests. The next attempt continues.
+pub(super) const SEND_LIMIT: Duration = Duration::from_secs(120);
+
+/// From this attempt on the waits between them grow no more: 32 seconds at
+/// most, so that a server that is back is soon noticed.
+const LONGEST_WAIT: u32 = 5;
+
+/// Failed attempts to send after which `status` shows them.
+const FAILURES_TO_SHOW: u32 = 3;
+
+/// What is being sent, for the log.
+pub(super) struct Sending<'a> {
+    pub(super) what: &'static str,
+    pub(super) room: &'a RoomId,
+    pub(super) about: &'a EventId,
+}
+
+pub(super) enum Sent {
+    Accepted(EventId),
+    Refused,
+    Stopped,
+}
+
+/// Sends until the server has it, refuses it for good, or a stop comes.
+pub(super) async fn send<F>(crew: &Crew, sending: Sending<'_>, attempt: impl Fn() -> F) -> Sent
+where
+    F: Future<Output = Result<EventId, SendFault>>,
+{
+    let Sending { what, room, about } = sending;
+    let mut failing = Failing { crew, marked: false };
+    for failures in 0.. {
+        let sent = tokio::select! {
+            biased;
+            () = crew.stop.demanded() => return Sent::Stopped,
+            sent = crew.at_work(tokio::time::timeout(SEND_LIMIT, attempt())) => {
+                sent.unwrap_or_else(|_| Err(too_long()))
+            }
+        };
+        let wait = match sent {
+            Ok(event) => return Sent::Accepted(event),
+            Err(SendFault::Refused { detail }) => {
+                error!(%room, event_id = %about, what, detail, "refused and given up");
+                return Sent::Refused;
+            }
+            Err(SendFault::Passing { detail, retry_after }) => {
+                let wait =
+                    backoff::wait(failures.min(LONGEST_WAIT), random::fraction(), retry_after);
+                warn!(%room, event_id = %about, what, detail, retry_in = ?wait, "sending failed");
+                if failures + 1 >= FAILURES_TO_SHOW {
+                    failing.mark(room, &detail);
+                }
+                wait
+            }
+        };
+        tokio::select! {
+            biased;
+            // It is in the journal; the next life goes on with it.
+            () = crew.stop.asked() => return Sent::Stopped,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    Sent::Stopped
+}
+
+/// Shows in `status` that sending fails, until it does no more in any room.
+struct Failing<'a> {
+    crew: &'a Crew,
+    marked: bool,
+}
+
+impl Failing<'_> {
+    fn mark(&mut self, room: &RoomId, detail: &str) {
+        if !self.marked {
+            self.marked = true;
+            self.crew.failing.fetch_add(1, Ordering::Relaxed);
+        }
+        let found = Degradation {
+            reason: format!("sending_fails: {room}: {detail}"),
+            action: "nothing is lost and sending goes on; look at the homeserver".to_owned(),
+        };
+        self.crew.report.set_degraded(SENDING, Some(found));
+    }
+}
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if self.marked && self.crew.failing.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.crew.report.set_degraded(SENDING, None);
+        }
+    }
+}
+
+pub(super) fn too_long() -> SendFault {
+    let detail = format!("sending took longer than {} s", SEND_LIMIT.as_secs());
+    SendFault::Passing { detail, retry_after: None }
+}

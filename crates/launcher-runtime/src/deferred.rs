@@ -1,0 +1,54 @@
+//! Messages whose turn comes later. They are in the journal as well: another
+//! life finds them there.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::ports::journal::Place;
+
+/// Messages that wait for a moment.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    places: Mutex<BTreeMap<(Instant, i64), Place>>,
+    added: Notify,
+}
+
+impl Deferred {
+    /// Puts a message aside for this long.
+    pub(crate) fn add(&self, place: Place, wait: Duration) {
+        let at = (Instant::now() + wait, place.number.0);
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(at, place);
+        self.added.notify_one();
+    }
+
+    /// The next message whose moment has come, the oldest of a moment first.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn next(&self) -> Place {
+        loop {
+            let first = {
+                let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+                match places.first_entry() {
+                    Some(entry) if entry.key().0 <= Instant::now() => return entry.remove(),
+                    Some(entry) => Some(entry.key().0),
+                    None => None,
+                }
+            };
+            let due = async {
+                match first {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.added.notified() => {}
+            }
+        }
+    }
+}
