@@ -3,7 +3,7 @@
 //! The text becomes `docs/reference/config.md`; a test compares the two, so
 //! a key cannot be added without being described.
 
-use crate::schema::{self, Key, Kind, Presence, Table};
+use crate::schema::{self, Key, Kind, Naming, Presence, Table};
 
 const INTRODUCTION: &str = "\
 # Configuration reference
@@ -72,7 +72,8 @@ fn type_name(kind: Kind) -> String {
         Kind::Rate => "number and duration with `/` between them",
         Kind::QuietHours => "two times of a day and a time zone",
         Kind::AgentKeys => "map of agent keys",
-        Kind::Commands => "map of commands",
+        Kind::Named(Naming::Command) => "map of commands",
+        Kind::Named(Naming::Word) => "map of names of your choice",
         Kind::Program => "list of texts, at least one",
         Kind::Flag => "`true` or `false`",
         Kind::Text => "text",

@@ -50,9 +50,9 @@ pub(crate) enum Kind {
     Behaviors,
     /// The keys of an agent.
     AgentKeys,
-    /// Names of commands, which an operator makes up. What each holds is in the
-    /// table under [`NAME`] in place of the name.
-    Commands,
+    /// Names that an operator makes up. What each holds is in the table under
+    /// [`NAME`] in place of the name.
+    Named(Naming),
     /// Rooms, by their ids. What each holds is in the table under [`NAME`].
     Rooms,
     /// A program and its arguments.
@@ -84,6 +84,15 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
 }
 
+/// What names an operator may make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// What is written in a room: starts with punctuation, such as `!deploy`.
+    Command,
+    /// A word of `a-z`, `0-9`, `_` and `-`, which starts with a letter.
+    Word,
+}
+
 /// What holds when a key is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -109,7 +118,7 @@ impl Kind {
     pub(crate) fn is_map(self) -> bool {
         matches!(
             self,
-            Self::Section | Self::Behaviors | Self::AgentKeys | Self::Commands | Self::Rooms
+            Self::Section | Self::Behaviors | Self::AgentKeys | Self::Named(_) | Self::Rooms
         )
     }
 }

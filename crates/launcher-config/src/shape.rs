@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     diagnostic::Diagnostic,
-    schema::{self, Key, Kind, Table},
+    schema::{self, Key, Kind, Naming, Table},
     values::command,
     yaml::{Entry, Node, Value},
 };
@@ -17,8 +17,8 @@ pub(crate) struct Shape<'a> {
     prefix: &'a str,
     found: &'a mut Vec<Diagnostic>,
     meant: BTreeSet<&'static str>,
-    /// What is shown for [`schema::NAME`] in a path.
-    name: String,
+    /// What is shown for each [`schema::NAME`] in a path, from the outside.
+    names: Vec<String>,
 }
 
 /// Checks the map `node`. Gives the paths of keys that are probably there
@@ -29,7 +29,7 @@ pub(crate) fn check(
     prefix: &str,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeSet<&'static str> {
-    let mut shape = Shape { table, prefix, found, meant: BTreeSet::new(), name: String::new() };
+    let mut shape = Shape { table, prefix, found, meant: BTreeSet::new(), names: Vec::new() };
     shape.map(node, "", Kind::Section);
     shape.meant
 }
@@ -82,7 +82,9 @@ impl Shape<'_> {
                 check_defaults(&entry.value, self.found);
             }
             Some(key) if key.kind == Kind::Rooms => self.rooms(&entry.value, key.path),
-            Some(key) if key.kind == Kind::Commands => self.commands(&entry.value, key.path),
+            Some(Key { kind: Kind::Named(naming), path, .. }) => {
+                self.named(&entry.value, path, *naming);
+            }
             Some(key) if key.kind.is_map() => self.map(&entry.value, key.path, key.kind),
             Some(_) => {}
             None => self.unknown(entry, parent),
@@ -90,19 +92,24 @@ impl Shape<'_> {
     }
 
     /// A map whose keys are made up by the operator.
-    fn commands(&mut self, node: &Node, path: &'static str) {
+    fn named(&mut self, node: &Node, path: &'static str, naming: Naming) {
         if !matches!(node.value, Value::Null | Value::Map(_)) {
             return self.not_a_map(node, path);
         }
+        let below = join(path, schema::NAME);
         for entry in node.entries() {
-            self.name = command::shown(&entry.key).to_owned();
-            let below = join(path, schema::NAME);
-            if let Err(fault) = command::name(&entry.key) {
+            let fault = match naming {
+                Naming::Command => command::name(&entry.key),
+                Naming::Word => command::word(&entry.key),
+            };
+            if let Err(fault) = fault {
                 let message = format!("this {}", fault.predicate);
                 let problem = Diagnostic::at(&entry.key_place, self.shown(path), message);
                 self.found.push(Diagnostic { hint: fault.hint, ..problem.label(fault.label) });
             }
+            self.names.push(command::shown(&entry.key).to_owned());
             self.map(&entry.value, &below, Kind::Section);
+            self.names.pop();
         }
     }
 
@@ -113,14 +120,14 @@ impl Shape<'_> {
             return self.not_a_map(node, path);
         }
         for entry in node.entries().iter().filter(|entry| !is_map(&entry.value)) {
-            self.name = "<room>".to_owned();
             self.not_a_map(&entry.value, path);
         }
     }
 
     /// A path of the table as it is shown.
     fn shown(&self, path: &str) -> String {
-        join(self.prefix, &path.replace(schema::NAME, &self.name))
+        let named = |path: String, name: &String| path.replacen(schema::NAME, name, 1);
+        join(self.prefix, &self.names.iter().fold(path.to_owned(), named))
     }
 
     fn unknown(&mut self, entry: &Entry, parent: &str) {

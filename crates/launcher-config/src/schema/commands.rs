@@ -2,7 +2,8 @@
 
 use super::{
     Key,
-    Kind::{Choice, CommandTime, Commands, Program, Section, UserGlobs},
+    Kind::{Choice, CommandTime, Named, Program, Section, UserGlobs},
+    Naming,
     Presence::{Default, Needed},
 };
 
@@ -10,7 +11,7 @@ use super::{
 pub(super) static KEYS: &[Key] = &[
     Key {
         path: "behavior.commands",
-        kind: Commands,
+        kind: Named(Naming::Command),
         presence: Default("no commands"),
         about: "Runs programs that have names here; at least one. A message that is such a name, \
                 and nothing else, runs its program. A name is 2 to 64 characters without white \

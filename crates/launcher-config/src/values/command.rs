@@ -1,4 +1,4 @@
-//! Names of commands, what they run and how long that may take.
+//! Names of commands and of other things, what commands run and how long that may take.
 
 use std::time::Duration;
 
@@ -26,6 +26,19 @@ pub(crate) fn name(text: &str) -> Result<(), Fault> {
         Err(Fault::new("is there by itself, for listing the commands").label("choose another name"))
     } else {
         Ok(())
+    }
+}
+
+/// A text that can be the name of something in a config file.
+pub(crate) fn word(text: &str) -> Result<(), Fault> {
+    let plain = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '-')
+    };
+    let fits = text.len() <= LONGEST_NAME && text.chars().all(plain);
+    match fits && text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        true => Ok(()),
+        false => Err(Fault::new("is not a name")
+            .label("write up to 64 of `a-z`, `0-9`, `_` and `-`, a letter first")),
     }
 }
 
