@@ -9,6 +9,7 @@ mod commands;
 mod echo;
 #[cfg(test)]
 mod props;
+mod schedule;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use chain::Link;
 pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
+pub use schedule::Schedule;
 
 /// Makes the behavior that an agent's config describes.
 pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
@@ -33,5 +35,6 @@ fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
         BehaviorSpec::Commands { commands } => {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
         }
+        BehaviorSpec::Schedule { entries } => Arc::new(Schedule::new(entries.clone())),
     }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod behaviors;
 mod commands;
 mod rooms;
+mod schedule;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod schedule;
 mod table;
 
 /// The keys of the root `config.yaml`.
@@ -12,7 +13,7 @@ pub(crate) static ROOT: Table = Table(&[table::ROOT]);
 
 /// The keys of `agents/<id>/config.yaml`, and of `defaults`.
 pub(crate) static AGENT: Table =
-    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS]);
+    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS, schedule::KEYS]);
 
 /// The keys of a file, in the order in which they are explained.
 #[derive(Debug)]
@@ -65,6 +66,12 @@ pub(crate) enum Kind {
     Rate,
     /// Two times of a day and a time zone.
     QuietHours,
+    /// A schedule.
+    Cron,
+    /// The name of a time zone.
+    TimeZone,
+    /// The id of a room.
+    RoomId,
     Flag,
     Text,
     /// Text that is never shown.

@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod command;
+pub(crate) mod cron;
 pub(crate) mod duration;
 pub(crate) mod members;
 pub(crate) mod pickle_key;

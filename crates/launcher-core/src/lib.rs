@@ -24,6 +24,7 @@ pub mod names;
 pub mod preflight;
 pub mod rates;
 pub mod reset;
+pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod situation;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod schedule;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
 
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
 pub use commands::CommandSpec;
+pub use schedule::{Missed, ScheduleSpec, Scheduled};
 
 /// One agent, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +186,11 @@ pub enum BehaviorSpec {
         /// punctuation.
         commands: BTreeMap<String, CommandSpec>,
     },
+    /// Does things at certain times.
+    Schedule {
+        /// By names of the operator's choice.
+        entries: BTreeMap<String, ScheduleSpec>,
+    },
 }
 
 impl BehaviorSpec {
@@ -194,6 +201,7 @@ impl BehaviorSpec {
                 kind == MessageKind::Text || (*files && kind == MessageKind::Media)
             }
             Self::Commands { .. } => matches!(kind, MessageKind::Text | MessageKind::Task),
+            Self::Schedule { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod files;
 mod keys;
 mod lives;
+mod memories;
 mod messages;
 mod outgoing;
 mod refusals;

@@ -16,6 +16,9 @@ mod draft;
 mod scene;
 mod sending;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},

@@ -7,6 +7,8 @@
 mod answering;
 mod clock;
 mod deferred;
+#[cfg(test)]
+mod fakes;
 pub mod files;
 mod initiative;
 mod lines;

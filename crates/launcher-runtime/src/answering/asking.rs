@@ -15,7 +15,7 @@ use launcher_core::{
     conversation::Message,
     names::EventId,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Sending, Sent, reply, scene::Scene, scene::journal as journal_fault, send, transaction_part,
@@ -146,19 +146,19 @@ async fn put(
 async fn answer(scene: &Scene<'_>, open: &OpenQuestion) -> Answered {
     let questions = &scene.crew.questions;
     let mut changed = questions.changed.subscribe();
+    let until = Instant::now() + open.until.since(clock::stamp());
     loop {
         let found = questions.find(open.number, &open.about).and_then(|one| one.verdict);
         if let Some(Verdict { yes, by, .. }) = found {
             return if yes { Answered::Yes(by) } else { Answered::No(by) };
         }
-        let left = open.until.since(clock::stamp());
-        if left.is_zero() {
+        if Instant::now() >= until {
             return Answered::Expired;
         }
         tokio::select! {
             // The sender lives as long as the crew.
             _ = changed.changed() => {}
-            () = tokio::time::sleep(left) => {}
+            () = tokio::time::sleep_until(until) => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use launcher_core::{
     settings,
     spec::{AnswerPolicy, Occasion},
 };
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Crew, compose};
@@ -191,6 +192,8 @@ async fn wait(crew: &Crew, policy: &AnswerPolicy, queued: &Queued) -> Result<Opt
     if policy.debounce.is_zero() || queued.message.kind != MessageKind::Text {
         return Ok(None);
     }
+    let said = clock::stamp().since(queued.arrived);
+    let over = Instant::now() + policy.debounce.saturating_sub(said);
     loop {
         if let Some(next) = crew.journal.follower(queued.number).await?
             && goes_on(crew, policy, queued, &next)
@@ -198,14 +201,13 @@ async fn wait(crew: &Crew, policy: &AnswerPolicy, queued: &Queued) -> Result<Opt
             crew.journal.merge(queued.number, next.number).await?;
             return Ok(Some(Turn::Over));
         }
-        let left = policy.debounce.saturating_sub(clock::stamp().since(queued.arrived));
-        if left.is_zero() {
+        if Instant::now() >= over {
             return Ok(None);
         }
         tokio::select! {
             biased;
             () = crew.stop.asked() => return Ok(Some(Turn::Over)),
-            () = tokio::time::sleep(left) => {}
+            () = tokio::time::sleep_until(over) => {}
         }
     }
 }

@@ -7,22 +7,15 @@ use async_trait::async_trait;
 use launcher_core::{
     conversation::Message,
     names::{EventId, RoomId, UserId},
-    secret::Secret,
-    spec::{
-        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
-        UndecryptablePolicy, VerificationPolicy,
-    },
 };
 use tempfile::TempDir;
 
 use super::*;
+use crate::fakes::{Memory, MemoryJournals, spec};
 use crate::ports::{
     Answer, AnswerContent, Arrivals, BehaviorFault, Notice, Reply, Response, SendFault, Session,
     journal::{Heard, Intake, Journal, Outcome},
 };
-use memory::{Memory, MemoryJournals};
-
-mod memory;
 
 /// Agents are told apart by their name.
 #[derive(Debug, Default)]
@@ -208,7 +201,7 @@ impl Stage {
         let (orders, received) = mpsc::channel(4);
         let stop = Stop::new();
         let agents = names.iter().map(|name| {
-            let spec = spec(name, &folder);
+            let spec = spec(name, folder.path());
             (spec.id.clone(), Wanted::Run(Box::new(spec)))
         });
         let wanted = Order::Wanted { agents: agents.collect(), touched: BTreeSet::new() };
@@ -256,38 +249,6 @@ impl Stage {
         let cut_off = self.ended.await.unwrap();
         drop(self.folder);
         cut_off
-    }
-}
-
-fn spec(name: &str, folder: &TempDir) -> AgentSpec {
-    AgentSpec {
-        id: name.parse().unwrap(),
-        enabled: true,
-        folder: folder.path().join(name),
-        account: MatrixAccount {
-            homeserver: "http://hs".parse().unwrap(),
-            user_id: format!("@{name}:hs"),
-            password: None,
-            access_token: Some(Secret::new("token".into())),
-        },
-        encryption: Encryption {
-            store_path: folder.path().join(name).join("data/crypto"),
-            pickle_key: Secret::new([1; 32]),
-            recovery_key: None,
-            trust_mode: TrustMode::Tofu,
-        },
-        invites: InvitePolicy::default(),
-        verification: VerificationPolicy::default(),
-        catch_up: CatchUp { max_age: Duration::from_secs(60) },
-        undecryptable: UndecryptablePolicy { notice_after: None },
-        answer: launcher_core::spec::AnswerPolicy::default(),
-        settings: launcher_core::spec::SettingsPolicy::default(),
-        rooms: BTreeMap::new(),
-        behaviors: vec![BehaviorSpec::Echo {
-            prefix: String::new(),
-            delay: Duration::ZERO,
-            files: false,
-        }],
     }
 }
 
@@ -356,9 +317,9 @@ async fn a_second_signal_cuts_off_at_once() {
 async fn a_folder_that_another_process_holds_parks_its_agent() {
     let stage = Stage::start(&["fine"], Duration::ZERO).await;
     stage.wait_for("fine", AgentState::Running).await;
-    let other = spec("held", &stage.folder);
+    let other = spec("held", stage.folder.path());
     let _held = crate::locks::lock_folder(&other.data_folder()).unwrap();
-    let fine = spec("fine", &stage.folder);
+    let fine = spec("fine", stage.folder.path());
     let agents = [fine, other].map(|spec| (spec.id.clone(), Wanted::Run(Box::new(spec))));
     let order = Order::Wanted { agents: agents.into(), touched: BTreeSet::new() };
     stage.orders.send(order).await.unwrap();
@@ -547,7 +508,7 @@ async fn the_loop_beats_when_the_first_orders_were_carried_out_and_until_the_end
     let beat = Box::new(move || beats.send(board.snapshot().len()).unwrap());
     let supervisor = supervisor.with_pulse(Duration::from_secs(10), beat);
     let (orders, received) = mpsc::channel(4);
-    let spec = spec("stuck", &folder);
+    let spec = spec("stuck", folder.path());
     let agents = BTreeMap::from([(spec.id.clone(), Wanted::Run(Box::new(spec)))]);
     orders.send(Order::Wanted { agents, touched: BTreeSet::new() }).await.unwrap();
     let stop = Stop::new();

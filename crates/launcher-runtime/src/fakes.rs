@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,9 +15,14 @@ use launcher_core::{
     fault::Fault,
     greeting::Greeting,
     names::{EventId, RoomId, UserId},
-    secret::PickleKey,
+    secret::{PickleKey, Secret},
     spec::AgentSpec,
     trust::UserRecord,
+};
+
+use launcher_core::spec::{
+    BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy,
+    VerificationPolicy,
 };
 
 use crate::ports::{
@@ -28,14 +34,14 @@ use crate::ports::{
 };
 
 #[derive(Debug, Default)]
-pub(super) struct MemoryJournals(Mutex<BTreeMap<AgentId, Arc<Memory>>>);
+pub(crate) struct MemoryJournals(Mutex<BTreeMap<AgentId, Arc<Memory>>>);
 
 impl MemoryJournals {
-    pub(super) fn with(agent: AgentId, journal: Arc<Memory>) -> Self {
+    pub(crate) fn with(agent: AgentId, journal: Arc<Memory>) -> Self {
         Self(Mutex::new([(agent, journal)].into()))
     }
 
-    pub(super) fn of(&self, agent: &AgentId) -> Arc<Memory> {
+    pub(crate) fn of(&self, agent: &AgentId) -> Arc<Memory> {
         self.0.lock().unwrap().entry(agent.clone()).or_default().clone()
     }
 }
@@ -47,7 +53,7 @@ impl Journals for MemoryJournals {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Content>);
+pub(crate) struct Memory(Mutex<Content>);
 
 #[derive(Debug, Default)]
 struct Content {
@@ -61,21 +67,21 @@ struct Content {
 
 impl Memory {
     /// The number of the only message.
-    pub(super) fn number(&self) -> Number {
+    pub(crate) fn number(&self) -> Number {
         self.0.lock().unwrap().messages[0].number
     }
 
     /// How often the behavior was asked about the only message.
-    pub(super) fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.0.lock().unwrap().messages.first().map_or(0, |queued| queued.tries)
     }
 
     /// How the work on the only message ended.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.0.lock().unwrap().outcomes.values().next().copied()
     }
 
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         !self.0.lock().unwrap().in_use
     }
 
@@ -343,5 +349,38 @@ impl Journal for Memory {
 
     async fn keep_outgoing(&self, _key: &str, _record: &OutgoingRecord) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// An agent of this name.
+pub(crate) fn spec(name: &str, folder: &std::path::Path) -> AgentSpec {
+    AgentSpec {
+        id: name.parse().unwrap(),
+        enabled: true,
+        folder: folder.join(name),
+        account: MatrixAccount {
+            homeserver: "http://hs".parse().unwrap(),
+            user_id: format!("@{name}:hs"),
+            password: None,
+            access_token: Some(Secret::new("token".into())),
+        },
+        encryption: Encryption {
+            store_path: folder.join(name).join("data/crypto"),
+            pickle_key: Secret::new([1; 32]),
+            recovery_key: None,
+            trust_mode: TrustMode::Tofu,
+        },
+        invites: InvitePolicy::default(),
+        verification: VerificationPolicy::default(),
+        catch_up: CatchUp { max_age: Duration::from_secs(60) },
+        undecryptable: UndecryptablePolicy { notice_after: None },
+        answer: launcher_core::spec::AnswerPolicy::default(),
+        settings: launcher_core::spec::SettingsPolicy::default(),
+        rooms: BTreeMap::new(),
+        behaviors: vec![BehaviorSpec::Echo {
+            prefix: String::new(),
+            delay: Duration::ZERO,
+            files: false,
+        }],
     }
 }
