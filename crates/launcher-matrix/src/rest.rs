@@ -1,5 +1,6 @@
 //! The few requests that are made before, or instead of, the SDK.
 
+mod media;
 mod registering;
 mod rooms;
 
@@ -7,11 +8,17 @@ use std::time::{Duration, SystemTime};
 
 use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
 use launcher_runtime::ports::journal::Stamp;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode,
+    redirect::{Attempt, Policy},
+};
 use serde_json::{Value, json};
 use url::Url;
 
-pub(crate) use self::registering::well_known;
+pub(crate) use self::{
+    media::{DownloadError, Downloaded},
+    registering::well_known,
+};
 
 /// How long an ordinary request may take. Logging in is slow on purpose (the
 /// server hashes the password), and slower with many at once.
@@ -24,6 +31,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// SDK; nothing that is asked for here is large.
 const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 
+/// Bytes of an error that are read at most.
+const ERROR_LIMIT: usize = 64 * 1024;
+
+/// How often a request is sent on to another address at most.
+const REDIRECTS: usize = 5;
+
 const PASSWORD_STAGE: &str = "m.login.password";
 
 /// Makes the HTTP client that all agents share.
@@ -33,10 +46,31 @@ const PASSWORD_STAGE: &str = "m.login.password";
 pub(crate) fn http_client() -> reqwest::Result<Client> {
     Client::builder()
         .http1_only()
+        .redirect(Policy::custom(redirect))
         .connect_timeout(CONNECT_LIMIT)
         .tcp_keepalive(Duration::from_secs(60))
         .user_agent(concat!("launcher/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    match may_follow(attempt.previous(), attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(why) => attempt.error(why),
+    }
+}
+
+/// Whether a request may be sent on: a homeserver may have its files somewhere
+/// else, but what began encrypted stays so. (The HTTP client sends no token to
+/// another server.)
+fn may_follow(previous: &[Url], next: &Url) -> Result<(), &'static str> {
+    let was_private = previous.iter().any(|url| url.scheme() == "https");
+    match next.scheme() {
+        _ if previous.len() > REDIRECTS => Err("too many redirects"),
+        "https" => Ok(()),
+        "http" if !was_private => Ok(()),
+        _ => Err("a redirect to an address that is not encrypted"),
+    }
 }
 
 /// A homeserver's client-server API, spoken to by hand.
@@ -103,6 +137,18 @@ impl Challenge {
 }
 
 impl RestError {
+    /// Whether it is about the account or its token, and not about what was asked.
+    pub(crate) fn is_of_session(&self) -> bool {
+        let codes = [
+            "M_UNKNOWN_TOKEN",
+            "M_MISSING_TOKEN",
+            "M_USER_DEACTIVATED",
+            "M_USER_LOCKED",
+            "M_USER_SUSPENDED",
+        ];
+        matches!(self, Self::Api { errcode, .. } if codes.contains(&errcode.as_str()))
+    }
+
     /// Whether the homeserver itself says that there is no such thing for the asker.
     pub(crate) fn is_absence(&self) -> bool {
         let codes = ["M_NOT_FOUND", "M_FORBIDDEN"];
@@ -448,19 +494,6 @@ impl Rest {
         send(self.http.get(self.url(path)).bearer_auth(token), REQUEST_LIMIT).await
     }
 
-    /// Stores content on the server, within `limit`; returns its `mxc` address.
-    pub(crate) async fn upload(
-        &self,
-        token: &str,
-        content_type: &str,
-        content: Vec<u8>,
-        limit: Duration,
-    ) -> Result<String, RestError> {
-        let url = format!("{}/_matrix/media/v3/upload", self.origin());
-        let request = self.http.post(url).bearer_auth(token).header(CONTENT_TYPE, content_type);
-        text(&send(request.body(content), limit).await?, "content_uri")
-    }
-
     /// The address without a slash at its end.
     fn origin(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
@@ -519,29 +552,44 @@ fn words(list: &Value) -> Vec<String> {
 }
 
 async fn send(request: RequestBuilder, limit: Duration) -> Result<Value, RestError> {
-    let mut response = request.timeout(limit).send().await.map_err(network)?;
-    let status = response.status();
-    let header = retry_after(&response);
+    let response = request.timeout(limit).send().await.map_err(network)?;
+    if !response.status().is_success() {
+        return Err(api_error(response).await);
+    }
+    let body = body(response, ANSWER_LIMIT).await?;
+    serde_json::from_slice::<Value>(&body).map_err(|_| garbled("an answer that is not JSON"))
+}
+
+/// What an answer has in it, up to `limit` bytes.
+async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, RestError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(network)? {
-        if body.len() + chunk.len() > ANSWER_LIMIT {
+        if body.len() + chunk.len() > limit {
             return Err(RestError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    let parsed = serde_json::from_slice::<Value>(&body);
-    if status.is_success() {
-        return parsed.map_err(|_| garbled("an answer that is not JSON"));
-    }
-    let parsed = parsed.unwrap_or(Value::Null);
-    Err(RestError::Api {
+    Ok(body)
+}
+
+/// The error that an answer is.
+async fn api_error(response: Response) -> RestError {
+    let status = response.status();
+    let header = retry_after(&response);
+    let parsed = match body(response, ERROR_LIMIT).await {
+        Ok(body) => serde_json::from_slice::<Value>(&body).unwrap_or_default(),
+        // Somebody's long page.
+        Err(RestError::TooLarge) => Value::Null,
+        Err(error) => return error,
+    };
+    RestError::Api {
         status,
         errcode: parsed["errcode"].as_str().unwrap_or("(no errcode)").to_owned(),
         message: parsed["error"].as_str().unwrap_or("(no message)").to_owned(),
         retry_after: parsed["retry_after_ms"].as_u64().map(Duration::from_millis).or(header),
         soft_logout: parsed["soft_logout"].as_bool().unwrap_or(false),
         challenge: Challenge::read(&parsed).map(Box::new),
-    })
+    }
 }
 
 /// The first of the failures in an answer that says `200 OK`.
@@ -625,6 +673,19 @@ mod tests {
         assert_eq!(judged(api(401, "M_UNKNOWN_TOKEN")), (false, true));
         assert_eq!(judged(api(502, "(no errcode)")), (false, false));
         assert_eq!(judged(garbled("nothing")), (false, false));
+    }
+
+    #[test]
+    fn a_request_is_not_sent_on_into_the_clear_nor_for_ever() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (open, private) = (url("http://a.test/"), url("https://a.test/"));
+        let ftp = url("ftp://a.test/");
+        assert_eq!(may_follow(&[open.clone()], &open), Ok(()));
+        assert_eq!(may_follow(&[open.clone()], &private), Ok(()));
+        assert!(may_follow(&[open.clone(), private.clone()], &open).is_err());
+        assert!(may_follow(&[open.clone()], &ftp).is_err());
+        let many = vec![private.clone(); 6];
+        assert!(may_follow(&many, &private).is_err() && may_follow(&many[1..], &private).is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! is news (it *hibernates*).
 
 mod direct;
+mod files;
 mod life;
 mod live;
 mod outbox;

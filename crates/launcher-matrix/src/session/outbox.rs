@@ -20,7 +20,7 @@ use launcher_runtime::{
     ports::{
         SendFault,
         journal::OutgoingRecord,
-        outbox::{Attachment, Outbox, OutboxError, Outgoing, OutgoingContent, Sent},
+        outbox::{Outbox, OutboxError, Outgoing, OutgoingContent, Sent},
     },
     stamp,
 };
@@ -29,23 +29,19 @@ use matrix_sdk::{
     room::MessagesOptions,
     ruma::{OwnedRoomId, RoomAliasId, RoomId, UInt, events::room::member::MembershipState},
 };
-use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Live, MatrixSession, sending::passing};
+use super::{Live, MatrixSession, files::upload_limit};
 use crate::{
     content::{self, FileAt},
-    errors, feed, media,
+    errors, feed,
 };
 
 /// How long it is tried. Whoever waits learns then that it did not work yet.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Bytes a second that an upload takes at least.
-const SLOWEST_LINE: u64 = 256 * 1024;
 
 /// Bytes of content that fit into an event once they are encrypted: 65,536
 /// (spec, "Size limits") less what stands around it, less a quarter for base64.
@@ -118,7 +114,7 @@ impl MatrixSession {
     ) -> Result<EventId, OutboxError> {
         let limit = match &message.content {
             OutgoingContent::Text(_) => PATIENCE,
-            OutgoingContent::File(file) => PATIENCE + upload_limit(file),
+            OutgoingContent::File(file) => PATIENCE + upload_limit(file.bytes.len()),
         };
         let end = Instant::now() + limit;
         let mut file = None;
@@ -153,52 +149,11 @@ impl MatrixSession {
         record: &OutgoingRecord,
         uploaded: &mut Option<FileAt>,
     ) -> Result<EventId, SendFault> {
-        if let OutgoingContent::File(attachment) = &message.content {
-            // Looked at again after an upload: it can take minutes.
-            loop {
-                let encrypted = self.is_encrypted_for_sending(&record.room).await?;
-                if uploaded.as_ref().is_some_and(|file| file.is_encrypted() || !encrypted) {
-                    break;
-                }
-                *uploaded = Some(self.upload(attachment, encrypted).await?);
-            }
+        if let OutgoingContent::File(file) = &message.content {
+            self.put_file(&record.room, &file.content_type, &file.bytes, uploaded).await?;
         }
         let content = content::outgoing(message, &record.transaction, uploaded.as_ref());
         self.send_event(&record.room, content::MESSAGE, content, &record.transaction).await
-    }
-
-    /// Whether the room is encrypted, or ever was.
-    async fn is_encrypted_for_sending(&self, room: &Room) -> Result<bool, SendFault> {
-        let live = self.live().await.map_err(passing)?;
-        let refused = |detail: &str| SendFault::Refused { detail: detail.to_owned() };
-        let id = RoomId::parse(room.as_str()).map_err(|_| refused("not a room id"))?;
-        let found = live.client.get_room(&id).ok_or_else(|| refused("not in this room"))?;
-        let encryption = found.latest_encryption_state().await;
-        let encryption = encryption.map_err(|error| self.send_fault(&error))?;
-        let was_encrypted = self.parts.journal.was_encrypted(room).await.map_err(passing)?;
-        Ok(encryption.is_encrypted() || was_encrypted)
-    }
-
-    /// Uploads a file. Needs no client, so that nothing waits for a slow line.
-    async fn upload(&self, file: &Attachment, encrypted: bool) -> Result<FileAt, SendFault> {
-        let bytes = file.bytes.clone();
-        let (bytes, info) = match encrypted {
-            true => {
-                let (bytes, info) = media::encrypt(bytes).await?;
-                (bytes, Some(info))
-            }
-            false => (bytes, None),
-        };
-        // What is encrypted does not say what it is.
-        let is_header = HeaderValue::from_str(&file.content_type).is_ok();
-        let content_type = if encrypted || !is_header { media::OCTETS } else { &file.content_type };
-        let limit = upload_limit(file);
-        let url = self.parts.rest.upload(&self.token(), content_type, bytes, limit).await;
-        let url = url.map_err(|error| self.rest_send_fault(error))?;
-        Ok(match info {
-            Some(info) => FileAt::Encrypted(media::encrypted_file(&url, &info)?),
-            None => FileAt::Plain(url),
-        })
     }
 
     /// The room that is meant, of those that the agent is in.
@@ -370,12 +325,6 @@ fn hash(parts: &[&[u8]]) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How long an upload may take.
-fn upload_limit(file: &Attachment) -> Duration {
-    let bytes = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
-    Duration::from_secs(60 + bytes / SLOWEST_LINE)
-}
-
 fn refused(reason: impl Into<String>, action: impl Into<String>) -> OutboxError {
     OutboxError::Refused { reason: reason.into(), action: action.into() }
 }
@@ -398,6 +347,8 @@ fn other_content() -> OutboxError {
 
 #[cfg(test)]
 mod tests {
+    use launcher_runtime::ports::outbox::Attachment;
+
     use super::*;
 
     fn text(target: &str, text: &str) -> Outgoing {

@@ -119,6 +119,10 @@ impl MatrixSession {
             error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
             return Err(refused("the room was encrypted before and is said to be so no more"));
         }
+        if encryption.is_encrypted() && content["url"].is_string() {
+            let detail = "the room became encrypted after its file was uploaded".to_owned();
+            return Err(SendFault::Passing { detail, retry_after: None });
+        }
         let members = match encryption.is_encrypted() && self.ledger.watches().await {
             true => self.members(&found).await?,
             false => Vec::new(),
