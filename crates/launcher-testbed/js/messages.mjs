@@ -62,6 +62,22 @@ export class Messages {
         };
     }
 
+    // The versions of a message in the order of their arrival, without the first;
+    // only those that a client would show (spec 11.38.3, "Validity of replacement events").
+    edits(roomId, eventId) {
+        const original = this.#rooms.get(roomId)?.get(eventId);
+        if (original === undefined || original.isRedacted()) return [];
+        const isEdit = (event) =>
+            replaces(event) === eventId &&
+            isReadable(event) &&
+            !event.isRedacted() &&
+            event.getSender() === original.getSender() &&
+            event.getType() === original.getType() &&
+            (event.getWireType() === "m.room.encrypted" || original.getWireType() !== "m.room.encrypted") &&
+            event.getOriginalContent()["m.new_content"] !== undefined;
+        return this.in(roomId).filter(isEdit);
+    }
+
     async #shield(event) {
         const info = await this.#client.getCrypto().getEncryptionInfoForEvent(event);
         if (info === null) return null;
@@ -95,6 +111,12 @@ export function repliesTo(event) {
 export function reactsTo(event) {
     const relation = relationOf(event);
     return relation?.rel_type === "m.annotation" ? relation.event_id : undefined;
+}
+
+// The event that this one is a new version of, or undefined.
+export function replaces(event) {
+    const relation = relationOf(event);
+    return relation?.rel_type === "m.replace" ? relation.event_id : undefined;
 }
 
 // The root of the thread that this event is in, or undefined.

@@ -6,6 +6,7 @@
 // same name.
 
 import { cryptoApi, loggerFor, sdk } from "./sdk.mjs";
+import { Conversing } from "./conversing.mjs";
 import { Files } from "./files.mjs";
 import { isReadable, Messages, reactsTo, repliesTo, threadOf } from "./messages.mjs";
 import { Recovery } from "./recovery.mjs";
@@ -57,7 +58,13 @@ export class User {
         this.#recovery = recovery;
         this.#password = password;
         this.#messages = new Messages(client);
-        this.#parts = [this, new Verifications(client, this.#waiters), new ToDevice(client), new Files(client)];
+        this.#parts = [
+            this,
+            new Verifications(client, this.#waiters),
+            new ToDevice(client),
+            new Files(client),
+            new Conversing(client, this.#messages, this.#waiters),
+        ];
         const wake = () => this.#waiters.wake();
         const remember = (event, roomId) => {
             this.#messages.add(event, roomId);
@@ -69,6 +76,8 @@ export class User {
             this.#messages.tried(event);
             wake();
         });
+        client.on(sdk.RoomEvent.Redaction, wake);
+        client.on(sdk.RoomMemberEvent.Typing, wake);
         client.on(sdk.RoomMemberEvent.Membership, wake);
         client.on(sdk.RoomStateEvent.Events, wake);
         client.on(sdk.RoomEvent.MyMembership, wake);

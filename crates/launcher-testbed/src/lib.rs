@@ -62,8 +62,8 @@ pub use process::free_port;
 pub use room::{Encryption, Preset, RoomOptions};
 pub use small_disk::SmallDisk;
 pub use user::{
-    CrossSigning, Downloaded, Isolation, JsUser, LoginOptions, Recovered, UnverifiedDevices,
-    UserStatus, VerificationEnd,
+    CrossSigning, Downloaded, Edited, Isolation, JsUser, LoginOptions, Recovered, SentFile,
+    UnverifiedDevices, UserStatus, VerificationEnd,
 };
 
 /// How long to wait for something that takes well under a second by itself.

@@ -4,6 +4,7 @@
 //! of the same name. Those that wait are woken by events and say, when the
 //! time is up, what was awaited and what was there instead.
 
+mod conversing;
 mod files;
 mod identity;
 mod recovery;
@@ -16,7 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 pub use self::{
-    files::Downloaded, identity::UserStatus, recovery::Recovered, verification::VerificationEnd,
+    conversing::Edited, files::Downloaded, files::SentFile, identity::UserStatus,
+    recovery::Recovered, verification::VerificationEnd,
 };
 use crate::{
     Account, DEFAULT_TIMEOUT, Device, DeviceStatus, Encryption, JsEngine, Message, MessageFilter,

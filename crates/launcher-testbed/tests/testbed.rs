@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the scenarios of the one test name themselves")]
 
+#[path = "testbed/conversing.rs"]
+mod conversing;
 #[path = "testbed/homeserver.rs"]
 mod homeserver;
 #[path = "testbed/recovery.rs"]
@@ -30,6 +32,7 @@ use launcher_testbed::{
 use serde_json::json;
 
 use self::{
+    conversing::{a_file_arrives_as_it_was_sent, a_message_changes_and_is_deleted},
     homeserver::{
         an_administrator_deletes_devices_and_ends_accounts,
         what_is_kept_for_encryption_can_be_compared,
@@ -83,6 +86,8 @@ const SCENARIOS: &[Scenario] = scenarios![
     a_withheld_key_says_why,
     a_flood_of_key_requests_arrives,
     a_reaction_is_seen_with_what_it_says,
+    a_file_arrives_as_it_was_sent,
+    a_message_changes_and_is_deleted,
 ];
 
 #[test]
