@@ -2,7 +2,7 @@
 
 use launcher_core::names::EventId;
 use launcher_runtime::ports::{
-    Answer, Notice, NoticeKind,
+    Answer, AnswerContent, Notice, NoticeKind,
     outbox::{Attachment, Outgoing, OutgoingContent},
 };
 use serde_json::{Value, json};
@@ -19,18 +19,26 @@ pub(crate) const MESSAGE: &str = "m.room.message";
 /// The type of a reaction.
 pub(crate) const REACTION: &str = "m.reaction";
 
-/// The content of an `m.room.message` event with a text.
+/// The type of an event that takes back another one.
+pub(crate) const REDACTION: &str = "m.room.redaction";
+
+/// Marks a sound that was spoken for its message (MSC3245), read and written as
+/// [`AUTOMATED`] is.
+pub(crate) const VOICE: [&str; 2] = ["org.matrix.msc3245.voice", "m.voice"];
+
+/// The content of an `m.room.message` event with a text or, if `file` says where
+/// it is, a file.
 ///
 /// A rich reply without the old quoted fallback (removed in spec 1.13), which
 /// mentions the asker (spec 11.37) and stays in the asker's thread (11.36).
-pub(crate) fn answer(answer: &Answer) -> Value {
-    let mentioned: Vec<&str> = answer.reply.iter().map(|reply| reply.asker.as_str()).collect();
-    let mut content = json!({
-        "msgtype": "m.text",
-        "m.mentions": { "user_ids": mentioned },
-        AUTOMATED[0]: true,
-    });
-    say(&mut content, answer.content.text());
+pub(crate) fn answer(answer: &Answer, file: Option<&FileAt>) -> Value {
+    let mut content = match &answer.content {
+        AnswerContent::File(attachment) => attached(attachment, file),
+        other => text(other.text()),
+    };
+    content["m.mentions"] = asker(answer);
+    content[AUTOMATED[0]] = json!(true);
+    content[TRANSACTION] = json!(answer.transaction);
     let reply = answer.reply.as_ref().map(|reply| json!({ "event_id": reply.event.as_str() }));
     let relation = match (&answer.thread, reply) {
         (Some(root), Some(reply)) => Some(json!({
@@ -46,6 +54,60 @@ pub(crate) fn answer(answer: &Answer) -> Value {
         content["m.relates_to"] = relation;
     }
     content
+}
+
+/// Letters of a text that clients without edits are shown.
+const SHOWN_TO_OLD: usize = 100;
+
+/// The content of an event that gives an earlier message of the agent another
+/// text (spec, "Event replacements"). `first` is the message itself, however often
+/// it was changed before. Reply and thread stay what they are; nobody is mentioned
+/// anew, or each change would ring.
+pub(crate) fn edit(answer: &Answer, first: &EventId) -> Value {
+    let markdown = answer.content.text();
+    let shown: String = markdown.chars().take(SHOWN_TO_OLD).collect();
+    let mut new = text(markdown);
+    new["m.mentions"] = asker(answer);
+    new[AUTOMATED[0]] = json!(true);
+    json!({
+        "msgtype": "m.text",
+        "body": format!("* {shown}"),
+        "m.mentions": {},
+        "m.new_content": new,
+        "m.relates_to": { "rel_type": "m.replace", "event_id": first.as_str() },
+        AUTOMATED[0]: true,
+        TRANSACTION: answer.transaction,
+    })
+}
+
+/// The content of a reaction.
+pub(crate) fn reaction(event: &EventId, key: &str) -> Value {
+    let relation = json!({ "rel_type": "m.annotation", "event_id": event.as_str(), "key": key });
+    json!({ "m.relates_to": relation, AUTOMATED[0]: true })
+}
+
+fn asker(answer: &Answer) -> Value {
+    match &answer.reply {
+        Some(reply) => json!({ "user_ids": [reply.asker.as_str()] }),
+        None => json!({}),
+    }
+}
+
+fn text(markdown: &str) -> Value {
+    let mut content = json!({ "msgtype": "m.text" });
+    say(&mut content, markdown);
+    content
+}
+
+/// Bytes that the text of a message may take, with its HTML. An event has 65,536
+/// (spec, "Size limits"); encryption takes a third more than what is in it, and
+/// there are relations and keys beside the text.
+const LONGEST_TEXT: usize = 40_000;
+
+/// Cuts a text into parts that each fit into an event, also as an edit.
+pub(crate) fn parts(markdown: &str) -> Vec<String> {
+    let fits = |part: &str| text(part).to_string().len() <= LONGEST_TEXT;
+    markdown::split(markdown, LONGEST_TEXT, fits)
 }
 
 /// The type and the content of a notice.
@@ -65,14 +127,7 @@ pub(crate) fn notice(notice: &Notice) -> (&'static str, Value) {
             });
             (MESSAGE, content)
         }
-        NoticeKind::NotTrusted { hint } => {
-            let relation = json!({
-                "rel_type": "m.annotation",
-                "event_id": notice.about.as_str(),
-                "key": hint,
-            });
-            (REACTION, json!({ "m.relates_to": relation, AUTOMATED[0]: true }))
-        }
+        NoticeKind::NotTrusted { hint } => (REACTION, reaction(&notice.about, hint)),
         NoticeKind::Greeting { text } => {
             let content = json!({
                 "msgtype": "m.text",
@@ -153,6 +208,9 @@ fn attached(attachment: &Attachment, file: Option<&FileAt>) -> Value {
     if let Some(caption) = &attachment.caption {
         say(&mut content, caption);
     }
+    if attachment.voice && msgtype == "m.audio" {
+        content[VOICE[0]] = json!({});
+    }
     match file {
         Some(FileAt::Plain(url)) => content["url"] = json!(url),
         Some(FileAt::Encrypted(file)) => content["file"] = file.clone(),
@@ -175,7 +233,7 @@ fn in_thread(root: &EventId) -> Value {
 #[cfg(test)]
 mod tests {
     use launcher_core::names::{RoomId, UserId};
-    use launcher_runtime::ports::{AnswerContent, Reply};
+    use launcher_runtime::ports::Reply;
 
     use super::*;
 
@@ -251,10 +309,10 @@ mod tests {
         assert_eq!((content.get("url"), &content["file"]["url"]), (None, &"mxc://hs/2".into()));
     }
 
-    fn example(thread: Option<&str>) -> Answer {
+    fn example(content: AnswerContent, thread: Option<&str>) -> Answer {
         Answer {
             room: RoomId::new("!r:hs"),
-            content: AnswerContent::Text("echo: hi".into()),
+            content,
             reply: Some(Reply {
                 event: EventId::new("$question"),
                 asker: UserId::new("@alice:hs"),
@@ -264,23 +322,101 @@ mod tests {
         }
     }
 
+    fn said(markdown: &str) -> AnswerContent {
+        AnswerContent::Text(markdown.into())
+    }
+
     #[test]
     fn an_answer_is_a_reply_that_mentions_the_asker_and_is_marked() {
-        let content = answer(&example(None));
+        let content = answer(&example(said("echo: *hi*"), None), None);
         assert_eq!(
             content["m.relates_to"],
             json!({ "m.in_reply_to": { "event_id": "$question" } })
         );
         assert_eq!(content["m.mentions"]["user_ids"], json!(["@alice:hs"]));
         assert_eq!(content["org.matrix.msc1767.automated"], true);
-        assert_eq!(content["msgtype"], "m.text");
+        assert_eq!(
+            (&content["msgtype"], &content["body"]),
+            (&"m.text".into(), &"echo: *hi*".into())
+        );
+        assert_eq!(content["formatted_body"], "echo: <em>hi</em>");
+        assert_eq!(content["launcher.transaction"], "t");
     }
 
     #[test]
     fn an_answer_stays_in_its_thread() {
-        let relation = &answer(&example(Some("$root")))["m.relates_to"];
+        let relation = &answer(&example(said("hi"), Some("$root")), None)["m.relates_to"];
         assert_eq!(relation["rel_type"], "m.thread");
         assert_eq!(relation["event_id"], "$root");
         assert_eq!(relation["m.in_reply_to"]["event_id"], "$question");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_answers_and_mentions_nobody() {
+        let unasked = |thread| Answer { reply: None, ..example(said("hi"), thread) };
+        let content = answer(&unasked(None), None);
+        assert_eq!((&content["m.mentions"], content.get("m.relates_to")), (&json!({}), None));
+        let relation = &answer(&unasked(Some("$root")), None)["m.relates_to"];
+        assert_eq!(
+            (&relation["event_id"], &relation["is_falling_back"]),
+            (&"$root".into(), &true.into())
+        );
+    }
+
+    #[test]
+    fn an_edit_says_everything_in_its_new_content_and_rings_nobody() {
+        let long = format!("**now** {}", "ä".repeat(500));
+        let text = AnswerContent::Edit { event: EventId::new("$first"), text: long.clone() };
+        let content = edit(&example(text, Some("$root")), &EventId::new("$first"));
+        let relation = json!({ "rel_type": "m.replace", "event_id": "$first" });
+        assert_eq!((&content["m.relates_to"], &content["m.mentions"]), (&relation, &json!({})));
+        let new = &content["m.new_content"];
+        assert_eq!((new.get("m.relates_to"), &new["body"]), (None, &json!(long)));
+        assert_eq!(new["m.mentions"]["user_ids"], json!(["@alice:hs"]));
+        for part in [&content, new] {
+            assert_eq!(part["org.matrix.msc1767.automated"], true);
+        }
+        assert!(new["formatted_body"].as_str().unwrap().starts_with("<strong>now</strong>"));
+        assert!(content["body"].as_str().unwrap().len() < 250);
+    }
+
+    #[test]
+    fn a_file_answers_and_is_what_it_is() {
+        let file = |voice: bool, content_type: &str| {
+            AnswerContent::File(Attachment {
+                name: "a.ogg".into(),
+                content_type: content_type.into(),
+                bytes: vec![1],
+                caption: None,
+                voice,
+            })
+        };
+        let at = FileAt::Encrypted(json!({ "url": "mxc://hs/2" }));
+        let content = answer(&example(file(true, "audio/ogg"), None), Some(&at));
+        assert_eq!(
+            (&content["msgtype"], &content["file"]["url"]),
+            (&"m.audio".into(), &"mxc://hs/2".into())
+        );
+        assert_eq!(content["org.matrix.msc3245.voice"], json!({}));
+        assert_eq!(content["m.relates_to"]["m.in_reply_to"]["event_id"], "$question");
+        assert_eq!(content["org.matrix.msc1767.automated"], true);
+        for other in [file(false, "audio/ogg"), file(true, "image/png")] {
+            assert_eq!(answer(&example(other, None), Some(&at)).get(VOICE[0]), None);
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_long_text_fits_into_an_event_even_as_an_edit() {
+        for long in ["*x* ".repeat(50_000), "\"&<".repeat(30_000), "\u{1}".repeat(60_000)] {
+            let cut = parts(&long);
+            assert!(cut.len() > 1);
+            for part in cut {
+                let text = AnswerContent::Edit { event: EventId::new("$first"), text: part };
+                let content = edit(&example(text, None), &EventId::new("$first"));
+                // Encrypted, in base 64, with some thousand bytes around it.
+                assert!(content.to_string().len() * 4 / 3 < 65_536 - 5_000);
+            }
+        }
+        assert_eq!(parts("short *text*"), ["short *text*"]);
     }
 }

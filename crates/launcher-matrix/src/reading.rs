@@ -16,7 +16,7 @@ use std::{
 };
 
 use launcher_core::{
-    conversation::{Message, concerns},
+    conversation::{Message, MessageKind as Kind, concerns},
     fault::Fault,
     names::{RoomId, UserId},
     spec::AgentSpec,
@@ -380,7 +380,7 @@ impl Reader<'_> {
                 Lock::Opened(info) if is_forged(&info) => warn_forged(&id, &event_id),
                 Lock::Opened(info) => {
                     self.report.decrypted();
-                    let Some(message) = timeline::message(id.as_str(), &json) else { continue };
+                    let Some(message) = message(room, &json, true) else { continue };
                     let wanted = !history && self.is_wanted(&message);
                     if !wanted {
                         // What is never answered needs no protection against a replay.
@@ -410,11 +410,14 @@ impl Reader<'_> {
                     }
                 }
                 Lock::None => {
-                    let Some(message) = timeline::message(id.as_str(), &json) else { continue };
+                    let Some(message) = message(room, &json, false) else { continue };
                     if !history && self.is_wanted(&message) {
                         let judged = self.judge(&message.sender, None).await?;
                         if let Err(refusal) = judged {
-                            self.refuse(&id, &json, None, refusal, full, arrivals);
+                            // Nobody can react in another way, so nobody is told.
+                            if !matches!(message.kind, Kind::Reaction | Kind::Redaction) {
+                                self.refuse(&id, &json, None, refusal, full, arrivals);
+                            }
                             continue;
                         }
                     }
@@ -494,7 +497,7 @@ impl Reader<'_> {
         let Some(opened) = self.open(room, &json).await? else { return Ok(None) };
         match Seen::new(event.to_owned(), opened, None) {
             Some(Seen { json: opened, lock: Lock::Opened(info), .. }) if !is_forged(&info) => {
-                let message = timeline::message(id, &opened);
+                let message = message(room, &opened, true);
                 let wanted = message.filter(|message| self.is_wanted(message));
                 Ok(wanted.map(|message| (message, *info, json)))
             }
@@ -572,7 +575,7 @@ impl Reader<'_> {
                 return Ok(Tried::Gone);
             }
         };
-        let mut message = timeline::message(locked.room.as_str(), &opened);
+        let mut message = message(&room, &opened, true);
         if let Some(message) = &mut message {
             message.age = stamp().since(locked.sent);
         }
@@ -680,6 +683,15 @@ impl Seen {
         };
         Some(Self { id, json: serde_json::from_str(&json).ok()?, lock, source })
     }
+}
+
+/// The message in an event of a room, if it is one. `encrypted` says that the
+/// event was, and is open now.
+fn message(room: &Room, event: &Value, encrypted: bool) -> Option<Message> {
+    let found = timeline::message(room.room_id().as_str(), event)?;
+    let direct = room.active_members_count() <= 2;
+    let message = Message { direct, ..found };
+    if encrypted { timeline::of_encrypted(message) } else { Some(message) }
 }
 
 /// The rooms that the SDK knows to be encrypted.

@@ -1,5 +1,6 @@
 //! The few requests that are made before, or instead of, the SDK.
 
+mod conversing;
 mod media;
 mod registering;
 mod rooms;

@@ -6,6 +6,7 @@
 //! has had nothing to do for a while lets its client and stores go until there
 //! is news (it *hibernates*).
 
+mod answers;
 mod direct;
 mod files;
 mod life;
@@ -30,16 +31,17 @@ use async_trait::async_trait;
 use launcher_core::{
     backoff,
     claim::Claim,
+    conversation::Media,
     fault::Fault,
     fleet::Degradation,
-    names::{EventId, UserId},
+    names::{EventId, RoomId, UserId},
     preflight::LocalAccount,
     spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
     ports::{
-        Answer, Arrivals, Notice, SendFault, Session,
+        Answer, Arrivals, FetchFault, Notice, SendFault, Session,
         journal::{Intake, Journal, Stamp},
         outbox::Outbox,
         rooms::{Invitation, Rooms},
@@ -69,6 +71,7 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use self::{
+    answers::Uploads,
     life::Life,
     live::{Live, People},
     sending::Unfinished,
@@ -76,7 +79,7 @@ use self::{
     turns::Turns,
 };
 use crate::{
-    aftermath, client, errors, feed,
+    aftermath, client, content, errors, feed,
     greetings::Greetings,
     invites::{self, Invites},
     lineage,
@@ -155,6 +158,9 @@ pub(crate) struct MatrixSession {
     /// Keys of messages that an operator has sent.
     keys: Turns,
     unfinished: Unfinished,
+    uploads: Uploads,
+    /// Held while a file is downloaded.
+    fetching: Mutex<()>,
     serving: Serving,
     /// Whose messages are looked at again because an operator said something.
     hurried: std::sync::Mutex<BTreeSet<UserId>>,
@@ -228,6 +234,8 @@ impl MatrixSession {
             turns: Turns::default(),
             keys: Turns::default(),
             unfinished: Unfinished::default(),
+            uploads: Uploads::default(),
+            fetching: Mutex::default(),
             serving: Serving::default(),
             hurried: std::sync::Mutex::default(),
             stirred: Notify::new(),
@@ -468,7 +476,7 @@ impl MatrixSession {
         }
         let mut rooms = invites::rooms_of(&updates);
         // Somebody else's sync may have brought the change.
-        rooms.extend(raw.keys().map(|room| launcher_core::names::RoomId::new(room.as_str())));
+        rooms.extend(raw.keys().map(|room| RoomId::new(room.as_str())));
         let news = News {
             raw,
             raw_is_complete: behind,
@@ -763,6 +771,18 @@ impl Session for MatrixSession {
 
     async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault> {
         self.send_note(notice).await
+    }
+
+    async fn fetch(&self, media: &Media, limit: u64) -> Result<Vec<u8>, FetchFault> {
+        self.fetch_file(media, limit).await
+    }
+
+    async fn typing(&self, room: &RoomId, is_at_work: bool) {
+        self.show_typing(room, is_at_work).await;
+    }
+
+    fn parts(&self, text: &str) -> Vec<String> {
+        content::parts(text)
     }
 
     async fn close(&self) {

@@ -1,19 +1,69 @@
-//! Files, before the message that they are in is sent.
+//! Files, before the message that they are in is sent, and after it arrived.
 
 use std::time::Duration;
 
-use launcher_core::names::RoomId as Room;
-use launcher_runtime::ports::SendFault;
+use launcher_core::{backoff, conversation::Media, names::RoomId as Room};
+use launcher_runtime::ports::{FetchFault, SendFault};
 use matrix_sdk::ruma::RoomId;
 use reqwest::header::HeaderValue;
 
 use super::{MatrixSession, sending::passing};
-use crate::{content::FileAt, media};
+use crate::{
+    content::FileAt,
+    media::{self, Source},
+};
 
 /// Bytes a second that an upload takes at least.
 const SLOWEST_LINE: u64 = 256 * 1024;
 
+/// How often a download is begun.
+const DOWNLOADS: u32 = 3;
+
+/// The longest wait before a download is begun again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 impl MatrixSession {
+    /// Fetches a file of a message. Needs no client.
+    pub(super) async fn fetch_file(&self, file: &Media, limit: u64) -> Result<Vec<u8>, FetchFault> {
+        let content = serde_json::from_str(file.source.expose()).unwrap_or_default();
+        let folder = self.parts.spec.data_folder();
+        for failures in 1.. {
+            let detail = "the message does not say where it is, or how it is encrypted";
+            let source = Source::read(&content)
+                .ok_or_else(|| FetchFault::Damaged { detail: detail.to_owned() })?;
+            let (rest, token) = (&self.parts.rest, self.token());
+            let fetched = {
+                // Each may take as much memory as its limit.
+                let _one_at_a_time = self.fetching.lock().await;
+                media::fetch(rest, &token, source, file.size, limit, &folder).await
+            };
+            match fetched {
+                Ok(bytes) => return Ok(bytes),
+                Err(media::FetchFault::Passing { retry_after, .. }) if failures < DOWNLOADS => {
+                    let wait = backoff::wait(failures, 0.5, retry_after).min(LONGEST_WAIT);
+                    tokio::time::sleep(wait).await;
+                }
+                Err(fault) => return Err(self.fetch_fault(fault)),
+            }
+        }
+        Err(FetchFault::Passing { detail: "it was tried too often".to_owned() })
+    }
+
+    fn fetch_fault(&self, fault: media::FetchFault) -> FetchFault {
+        match fault {
+            media::FetchFault::TooLarge { limit } => FetchFault::TooLarge { limit },
+            media::FetchFault::Damaged { detail } => FetchFault::Damaged { detail },
+            media::FetchFault::Gone { detail } => FetchFault::Gone { detail },
+            media::FetchFault::Passing { detail, .. } => FetchFault::Passing { detail },
+            media::FetchFault::Session(error) => {
+                let detail = error.to_string();
+                // Ends the session, as far as it is the session that is at fault.
+                self.rest_send_fault(error);
+                FetchFault::Passing { detail }
+            }
+        }
+    }
+
     /// Sees to it that a file is where a message in the room can point to. What
     /// was uploaded by an earlier attempt is not uploaded again, unless the room
     /// became encrypted meanwhile.

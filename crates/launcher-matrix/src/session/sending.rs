@@ -9,31 +9,16 @@ use launcher_core::{
     fault::Fault,
     names::{EventId, RoomId as Room, UserId},
 };
-use launcher_runtime::ports::{Answer, Notice, NoticeKind, SendFault};
+use launcher_runtime::ports::{Notice, NoticeKind, SendFault};
 use matrix_sdk::{RoomMemberships, ruma::RoomId};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
 
 use super::MatrixSession;
-use crate::{content, errors, feed, rest::RestError};
-
-/// Pages of a hundred events that are searched for an answer at most.
-const PAGES_BACK: usize = 10;
+use crate::{content, errors, rest::RestError};
 
 impl MatrixSession {
-    /// Sends an answer, unless a former device has sent it.
-    pub(super) async fn send_answer(&self, answer: &Answer) -> Result<EventId, SendFault> {
-        if let Some(until) = self.parts.answered_until
-            && let Some(reply) = &answer.reply
-            && let Some(event) = self.said_before(answer, &reply.event, until).await?
-        {
-            return Ok(event);
-        }
-        let content = content::answer(answer);
-        self.send_event(&answer.room, content::MESSAGE, content, &answer.transaction).await
-    }
-
     /// Sends a notice.
     pub(super) async fn send_note(&self, notice: &Notice) -> Result<EventId, SendFault> {
         if let Some(event) = self.said_already(notice).await {
@@ -49,48 +34,6 @@ impl MatrixSession {
             NoticeKind::MissingKey { .. } => {}
         }
         Ok(sent)
-    }
-
-    /// An answer that a former device of the agent has sent: the server knows
-    /// transaction ids by device, but everybody can see what an event replies to.
-    ///
-    /// Looks back to the question, a thousand events at most.
-    async fn said_before(
-        &self,
-        answer: &Answer,
-        question: &EventId,
-        until: u64,
-    ) -> Result<Option<EventId>, SendFault> {
-        let login = self.login();
-        let token = login.access_token.expose();
-        let (rest, own) = (&self.parts.rest, self.parts.spec.account.user_id.as_str());
-        let question = question.as_str();
-        let mut replies = Vec::new();
-        let mut from = None;
-        for _ in 0..PAGES_BACK {
-            let page = rest.messages(token, answer.room.as_str(), from.as_deref(), None).await;
-            let page = page.map_err(|error| SendFault::Passing {
-                detail: error.to_string(),
-                retry_after: None,
-            })?;
-            let is_reply = |event: &&Value| {
-                // What came later is this device's own: a notice, or an earlier part.
-                event["sender"] == own
-                    && event["origin_server_ts"].as_u64().is_some_and(|sent| sent < until)
-                    && event["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == question
-            };
-            replies.extend(page.events.iter().filter(is_reply).cloned());
-            let is_complete =
-                page.events.iter().any(|event| feed::event_id(event) == Some(question));
-            from = page.next;
-            if is_complete || from.is_none() {
-                break;
-            }
-        }
-        // Newest first; the parts of an answer are sent oldest first.
-        let part = answer.transaction.split('-').nth(1).and_then(|part| part.parse().ok());
-        let found = replies.iter().rev().nth(part.unwrap_or(0)).and_then(feed::event_id);
-        Ok(found.map(EventId::new))
     }
 
     /// Sends an event, encrypted if the room is or ever was. (A reaction never
