@@ -81,6 +81,7 @@ fn is_final(error: &HttpError) -> bool {
         error.client_api_error_kind(),
         Some(
             ErrorKind::Forbidden
+                | ErrorKind::DuplicateAnnotation
                 | ErrorKind::NotFound
                 | ErrorKind::TooLarge
                 | ErrorKind::BadJson

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bed;
+mod by_hand;
 mod conversing;
 mod launcher;
 mod tapped;
@@ -27,6 +28,7 @@ mod key_requests;
 mod kills;
 mod late_keys;
 mod lifecycle;
+mod messages;
 mod moving;
 mod newcomer;
 mod observing;
@@ -80,6 +82,7 @@ const ALL: &[Cases] = &[
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
+    messages::CASES,
     moving::CASES,
     newcomer::CASES,
     observing::CASES,

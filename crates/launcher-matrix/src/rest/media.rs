@@ -2,7 +2,10 @@
 
 use std::{io::Write, path::Path, time::Duration};
 
-use reqwest::{RequestBuilder, Response, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use tempfile::SpooledTempFile;
 use tokio::time::timeout;
 
@@ -58,6 +61,8 @@ impl Rest {
     ) -> Result<String, RestError> {
         let url = format!("{}/_matrix/media/v3/upload", self.origin());
         let request = self.http.post(url).bearer_auth(token).header(CONTENT_TYPE, content_type);
+        // Of nothing, it would not be said by itself; servers insist.
+        let request = request.header(CONTENT_LENGTH, content.len());
         text(&send(request.body(content), limit).await?, "content_uri")
     }
 
