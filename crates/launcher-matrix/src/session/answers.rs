@@ -36,8 +36,8 @@ const UPLOADS: usize = 16;
 pub(super) struct Uploads(Mutex<BTreeMap<String, FileAt>>);
 
 impl Uploads {
-    fn take(&self, transaction: &str) -> Option<FileAt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(transaction)
+    fn of(&self, transaction: &str) -> Option<FileAt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(transaction).cloned()
     }
 
     fn keep(&self, transaction: &str, file: FileAt) {
@@ -46,6 +46,10 @@ impl Uploads {
             uploads.pop_first();
         }
         uploads.insert(transaction.to_owned(), file);
+    }
+
+    fn forget(&self, transaction: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(transaction);
     }
 }
 
@@ -77,11 +81,14 @@ impl MatrixSession {
     /// Sends a file. One that was uploaded is not uploaded again if its message
     /// could not be sent.
     async fn send_file(&self, answer: &Answer, file: &Attachment) -> Result<EventId, SendFault> {
-        let mut at = self.uploads.take(&answer.transaction);
+        let mut at = self.uploads.of(&answer.transaction);
         self.put_file(&answer.room, &file.content_type, &file.bytes, &mut at).await?;
+        if let Some(at) = &at {
+            self.uploads.keep(&answer.transaction, at.clone());
+        }
         let sent = self.send_content(answer, content::answer(answer, at.as_ref())).await;
-        if let (Err(SendFault::Passing { .. }), Some(at)) = (&sent, at) {
-            self.uploads.keep(&answer.transaction, at);
+        if !matches!(sent, Err(SendFault::Passing { .. })) {
+            self.uploads.forget(&answer.transaction);
         }
         sent
     }
