@@ -530,7 +530,7 @@ impl Reader<'_> {
                         _ => "its key arrived",
                     };
                     info!(event = "decrypted_late", room = %locked.room, event_id = %locked.event, why, "a message that waited is taken up");
-                    intake.heard.extend(heard);
+                    intake.heard.extend(heard.map(|heard| *heard));
                     intake.unlocked.push(locked.event);
                 }
                 Tried::Gone => intake.unlocked.push(locked.event),
@@ -592,7 +592,8 @@ impl Reader<'_> {
         }
         let ciphertext = feed::ciphertext(&json);
         let wanted = ciphertext.is_some();
-        Ok(Tried::Opened(message.map(|message| Heard { message, ciphertext, wanted })))
+        let heard = message.map(|message| Heard { message, ciphertext, wanted });
+        Ok(Tried::Opened(heard.map(Box::new)))
     }
 
     /// Whether the agent does anything with a message.
@@ -662,7 +663,7 @@ impl Reader<'_> {
 }
 
 enum Tried {
-    Opened(Option<Heard>),
+    Opened(Option<Box<Heard>>),
     InVain(Option<Cause>),
     /// It is readable, and its sender will not be obeyed.
     Refused(Refusal),
