@@ -1,0 +1,42 @@
+//! Programs that agents start, as the launcher starts them.
+//!
+//! This program is started anew for each of them, as the launcher's own is, so
+//! it cannot be the usual harness: what is first in its `main` has to be first
+//! in the launcher's, too.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bombs;
+mod ending;
+mod processes;
+mod starting;
+
+use std::{future::Future, process::ExitCode};
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if let Some(code) = launcher_behaviors::child::shim::dispatch() {
+        return code;
+    }
+    if let Some(mark) = std::env::var_os(ending::FOSTER) {
+        return ending::be_a_launcher(&mark.to_string_lossy());
+    }
+    let trials = [starting::cases(), ending::cases(), bombs::cases()];
+    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
+}
+
+/// A case that fails by panicking.
+fn case<F: Future<Output = ()>>(name: &str, case: fn() -> F) -> Trial
+where
+    F: 'static,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(case());
+        Ok(())
+    })
+}
