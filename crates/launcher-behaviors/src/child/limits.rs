@@ -16,8 +16,7 @@ const SACRIFICE: &str = "500";
 const EAGER: i32 = -20;
 
 /// Lets this process have the processor before what it watches over, where it
-/// may: only root may, and only root has no limit on processes. Gives what it
-/// was before.
+/// may: only root may. Gives what it was before.
 ///
 /// Where sessions share the processor evenly (sched(7), autogroup), what counts
 /// is the session's own value; so this has to be a session of its own.
@@ -58,11 +57,12 @@ pub(super) fn apply(limits: &Limits) -> io::Result<()> {
         let bounds = Rlimit { current: Some(seconds), ..getrlimit(Resource::Cpu) };
         setrlimit(Resource::Cpu, bounds)?;
     }
-    // Counts every thread of the user, the launcher's as well, and does not
-    // hold for root. Whoever watches over this process counts what is its own;
-    // this stops what is faster than that.
+    // Counts every thread of the user, whoever started it, and does not hold for
+    // root: so it says little about this child. Its keeper counts what is its
+    // own; this only stops what is so fast that it fills the machine meanwhile.
     if !getuid().is_root() {
-        limit(Resource::Nproc, threads_of_user().saturating_add(limits.processes.into()))?;
+        let most = threads_of_user().saturating_add(Limits::MOST_PROCESSES.into());
+        limit(Resource::Nproc, most)?;
     }
     // Best effort: without it, the kernel chooses by size alone.
     fs::write("/proc/self/oom_score_adj", SACRIFICE).ok();

@@ -7,14 +7,14 @@
 
 /// A quotation mark was opened and not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unclosed;
+pub(super) struct Unclosed;
 
 /// Takes the first word off a text; `None` if there is no other.
 ///
 /// # Errors
 ///
 /// [`Unclosed`].
-pub fn first(text: &str) -> Result<Option<(String, &str)>, Unclosed> {
+pub(super) fn first(text: &str) -> Result<Option<(String, &str)>, Unclosed> {
     let text = text.trim_start();
     let Some(opening) = text.chars().next() else { return Ok(None) };
     if !is_quote(opening) {

@@ -1,6 +1,6 @@
 //! Arguments of a program with places for what people write.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// An argument: text, with parameters as `{name}` in it. A name is a lower-case
 /// letter and further ones, digits and `_`. Other braces are text, and
@@ -76,6 +76,13 @@ impl Template {
                 Part::Parameter(name) => values.get(name.as_str()).map(String::as_str),
             })
             .collect()
+    }
+}
+
+impl fmt::Debug for Template {
+    /// Leaves out the text: a variable in it may be a secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.parameters()).finish()
     }
 }
 

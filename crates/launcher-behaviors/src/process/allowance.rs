@@ -1,0 +1,54 @@
+//! So many in so long.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Counts in stretches of time.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    most: u32,
+    stretch: Duration,
+    since: Instant,
+    taken: u32,
+    refused: u64,
+}
+
+impl Allowance {
+    pub(super) fn new(most: u32, stretch: Duration) -> Self {
+        Self { most, stretch, since: Instant::now(), taken: 0, refused: 0 }
+    }
+
+    /// Whether there may be one more now.
+    pub(super) fn take(&mut self) -> bool {
+        if self.since.elapsed() >= self.stretch {
+            (self.since, self.taken) = (Instant::now(), 0);
+        }
+        let allowed = self.taken < self.most;
+        match allowed {
+            true => self.taken += 1,
+            false => self.refused += 1,
+        }
+        allowed
+    }
+
+    /// How many were refused since this was last asked.
+    pub(super) fn refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_much_is_refused_until_the_stretch_is_over() {
+        let mut allowance = Allowance::new(2, Duration::from_secs(10));
+        let taken: Vec<bool> = (0..4).map(|_| allowance.take()).collect();
+        assert_eq!(taken, [true, true, false, false]);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(allowance.take());
+        assert_eq!((allowance.refused(), allowance.refused()), (2, 0));
+    }
+}
