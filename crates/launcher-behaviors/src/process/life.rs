@@ -170,20 +170,25 @@ pub(super) async fn live(
     let published = Published { life: life.clone(), place: published };
     let mut ends = life.end.subscribe();
 
-    let mut reading = pin!(Reader::new(&published, initiative).read(Lines::new(output, LONGEST_LINE)));
-    let why = tokio::select! {
-        biased;
-        _ = ends.wait_for(Option::is_some) => {
-            life.end.borrow().clone().unwrap_or_default()
-        }
-        why = &mut reading => why,
-        why = write(input, lines) => why,
-        why = beat(&published) => why,
-        () = errors::log(errors) => "the program closed its outputs".to_owned(),
-        ending = ward.wait() => {
-            // What it said last still counts.
-            drop(timeout(REST, &mut reading).await);
-            format!("the program ended: {ending}")
+    let why = {
+        let reader = Reader::new(&published, initiative);
+        let mut reading = pin!(reader.read(Lines::new(output, LONGEST_LINE)));
+        let wanted = async {
+            let why = ends.wait_for(Option::is_some).await;
+            why.ok().and_then(|why| why.clone()).unwrap_or_default()
+        };
+        tokio::select! {
+            biased;
+            why = wanted => why,
+            why = &mut reading => why,
+            why = write(input, lines) => why,
+            why = beat(&published) => why,
+            () = errors::log(errors) => "the program closed its outputs".to_owned(),
+            ending = ward.wait() => {
+                // What it said last still counts.
+                drop(timeout(REST, &mut reading).await);
+                format!("the program ended: {ending}")
+            }
         }
     };
     drop(published);
