@@ -80,7 +80,7 @@ impl Commands {
                     info!(event = "command_confirmed", command = name, %sender, %by, %room, %event_id, "a command was confirmed");
                     None
                 }
-                Answered::No(by) => Some(format!("`{name}` was not run: {by} said no.")),
+                Answered::No(by) => Some(format!("`{name}` was not run: `{by}` said no.")),
                 Answered::Expired => Some(format!("`{name}` was not run: nobody agreed in time.")),
             };
             if let Some(text) = refused {
@@ -171,7 +171,7 @@ impl Behavior for Commands {
     }
 
     fn commands(&self, message: Option<&Message>) -> Vec<Word> {
-        commands::words_for(&self.commands, message)
+        commands::words(&self.commands, message)
     }
 
     fn limit(&self) -> Duration {

@@ -12,16 +12,12 @@ mod life;
 pub mod protocol;
 mod reading;
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use launcher_core::{
+    backoff,
     conversation::Message,
     names::EventId,
     spec::{AgentSpec, ProcessSpec},
@@ -31,7 +27,7 @@ use launcher_runtime::ports::{
 };
 use tokio::{
     sync::{Semaphore, watch},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tracing::warn;
 
@@ -47,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How often an event is given to a robot that ends over it, before it counts
 /// as a failure. It can have been another event's fault.
 const DELIVERIES: u32 = 2;
+
+/// A robot that ran this long is started again as if for the first time.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What may be wanted about one event.
 const MOST_ACTIONS: usize = 50;
@@ -213,7 +212,7 @@ impl Behavior for Robot {
                 Err(_) => {
                     let limit = self.spec.timeout.as_secs_f64();
                     let fault = format!("the program took longer than {limit} s for one event");
-                    life.end(fault.clone());
+                    life.end(&fault);
                     return Err(BehaviorFault::new(fault));
                 }
             }
@@ -225,10 +224,20 @@ impl Behavior for Robot {
         PATIENCE * DELIVERIES + self.spec.timeout * (DELIVERIES + 1)
     }
 
-    /// One run of the program, from its start to its end.
+    /// Runs the program again and again.
     async fn run(&self, initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
-        let why = life::live(&self.spec, &self.folder, &self.hello, &self.life, initiative).await;
-        Err(BehaviorFault::new(why))
+        let mut ends = 0;
+        loop {
+            let started = Instant::now();
+            let (spec, folder) = (&self.spec, &self.folder);
+            let why = life::live(spec, folder, &self.hello, &self.life, initiative.clone()).await;
+            ends = if started.elapsed() > SETTLED { 0 } else { ends };
+            // One program does not wait for others that had the same trouble.
+            let wait = backoff::wait(ends, 0.0, None);
+            ends = ends.saturating_add(1);
+            warn!(event = "robot_ended", why, retry_in = ?wait, "a program has ended");
+            sleep(wait).await;
+        }
     }
 }
 

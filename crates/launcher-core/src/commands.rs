@@ -325,10 +325,10 @@ mod tests {
         let Decision::Refused { reason, text, .. } = decide(&commands, &asked) else { panic!() };
         assert_eq!(reason, RefusedCommand::NotHere);
         assert_eq!(text, "I do not run `!here` in this room.");
-        assert_eq!(help_lines(&commands, &asked), Vec::<String>::new());
+        assert_eq!(words(&commands, Some(&asked)), []);
         asked.room = RoomId::new("!ops");
         assert!(matches!(decide(&commands, &asked), Decision::Run { .. }));
-        assert_eq!(help_lines(&commands, &asked), ["`!here`"]);
+        assert_eq!(words(&commands, Some(&asked)).len(), 1);
     }
 
     #[test]
@@ -354,8 +354,8 @@ mod tests {
             Decision::Refused { text, .. } => text,
             other => panic!("{other:?}"),
         };
-        assert_eq!(decide("!deploy staging -- no, \"wait\""), "`!deploy` was not run: `note` may not begin with `-`.\n\n`!deploy <staging|production> [note…]`: deploys a version");
+        assert_eq!(decide("!deploy staging -- no, \"wait\""), "`!deploy` was not run: `note` may not begin with `-`.\n\nUsage: `!deploy <staging|production> [note…]`");
         assert_eq!(decide("!deploy staging no, \"wait\""), "deploy|staging|no, \"wait\"");
-        assert!(decide("!deploy").starts_with("`!deploy` was not run: `env` is missing.\n\n`!deploy <"));
+        assert!(decide("!deploy").starts_with("`!deploy` was not run: `env` is missing.\n\nUsage: `!deploy <"));
     }
 }

@@ -1,28 +1,26 @@
 //! So many in so long.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Counts in stretches of time.
 #[derive(Debug)]
 pub(super) struct Allowance {
     most: u32,
     stretch: Duration,
-    since: Instant,
+    since: Option<Instant>,
     taken: u32,
     refused: u64,
 }
 
 impl Allowance {
     pub(super) fn new(most: u32, stretch: Duration) -> Self {
-        Self { most, stretch, since: Instant::now(), taken: 0, refused: 0 }
+        Self { most, stretch, since: None, taken: 0, refused: 0 }
     }
 
     /// Whether there may be one more now.
-    pub(super) fn take(&mut self) -> bool {
-        if self.since.elapsed() >= self.stretch {
-            (self.since, self.taken) = (Instant::now(), 0);
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now.duration_since(since) >= self.stretch) {
+            (self.since, self.taken) = (Some(now), 0);
         }
         let allowed = self.taken < self.most;
         match allowed {
@@ -42,13 +40,13 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_too_much_is_refused_until_the_stretch_is_over() {
-        let mut allowance = Allowance::new(2, Duration::from_secs(10));
-        let taken: Vec<bool> = (0..4).map(|_| allowance.take()).collect();
+    #[test]
+    fn what_is_too_much_is_refused_until_the_stretch_is_over() {
+        let (mut allowance, now) = (Allowance::new(2, Duration::from_secs(10)), Instant::now());
+        let taken: Vec<bool> = (0..4).map(|_| allowance.take(now)).collect();
         assert_eq!(taken, [true, true, false, false]);
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(allowance.take());
-        assert_eq!((allowance.refused(), allowance.refused()), (2, 0));
+        assert!(!allowance.take(now + Duration::from_secs(9)));
+        assert!(allowance.take(now + Duration::from_secs(10)));
+        assert_eq!((allowance.refused(), allowance.refused()), (3, 0));
     }
 }

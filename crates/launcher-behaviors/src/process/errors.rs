@@ -1,6 +1,6 @@
 //! What a robot writes to its standard error, for the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::unix::pipe::Receiver;
 use tracing::{info, warn};
@@ -20,7 +20,7 @@ pub(super) async fn log(errors: Receiver) {
     let mut lines = Lines::new(errors, LONGEST);
     let mut allowance = Allowance::new(MOST, STRETCH);
     while let Ok(Some(Line::Whole(line) | Line::Cut(line))) = lines.next().await {
-        if !allowance.take() {
+        if !allowance.take(Instant::now()) {
             continue;
         }
         let left_out = allowance.refused();

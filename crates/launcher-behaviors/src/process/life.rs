@@ -20,7 +20,6 @@ use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
 };
-use tracing::info;
 
 use super::{
     errors,
@@ -85,8 +84,8 @@ impl Life {
     }
 
     /// Lets it end.
-    pub(super) fn end(&self, why: String) {
-        self.end.send_replace(Some(why));
+    pub(super) fn end(&self, why: &str) {
+        self.end.send_replace(Some(why.to_owned()));
     }
 
     /// Who works on an event.
@@ -195,7 +194,6 @@ pub(super) async fn live(
     if let Some(child) = ward.0.take() {
         child.kill().await;
     }
-    info!(event = "robot_ended", why, "a program has ended");
     why
 }
 

@@ -5,6 +5,8 @@
 //! from these types. What is added later are fields and types of messages: who
 //! reads a line ignores fields that it does not know.
 
+use std::fmt;
+
 use launcher_core::{
     conversation::{MediaKind, Message, MessageKind},
     trust::Assurance,
@@ -263,6 +265,34 @@ pub struct File {
     pub size: Option<u64>,
 }
 
+impl fmt::Debug for ToRobot {
+    /// Leaves out what somebody said.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ToRobot")
+    }
+}
+
+impl fmt::Debug for FromRobot {
+    /// Leaves out what is said.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("FromRobot")
+    }
+}
+
+impl fmt::Debug for Event {
+    /// Leaves out what somebody said.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Event").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for File {
+    /// Leaves out its name.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("File").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 impl Event {
     /// A message as a robot gets it; `None` for those that are none of its business.
     pub fn of(message: &Message, attempt: u32) -> Option<Self> {
@@ -324,5 +354,88 @@ fn word(kind: MediaKind) -> &'static str {
         MediaKind::Audio => "audio",
         MediaKind::Voice => "voice",
         MediaKind::File => "file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use schemars::{Schema, schema_for};
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    fn reference(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
+    }
+
+    fn schema() -> Value {
+        let part = |schema: Schema| schema.to_value();
+        json!({
+            "launcher to robot": part(schema_for!(ToRobot)),
+            "robot to launcher": part(schema_for!(FromRobot)),
+        })
+    }
+
+    /// The same with its keys in order, whatever crates are built with this one.
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut entries: Vec<_> = map.into_iter().collect();
+                entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+                let entries = entries.into_iter().map(|(key, value)| (key, sorted(value)));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
+            Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+            other => other,
+        }
+    }
+
+    #[test]
+    fn the_schema_says_what_the_code_says() {
+        let path = reference("process-protocol.schema.json");
+        let text = format!("{}\n", serde_json::to_string_pretty(&sorted(schema())).unwrap());
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == text, "{} is stale: run with UPDATE_REFERENCE=1", path.display());
+    }
+
+    #[test]
+    fn every_type_and_field_is_described() {
+        let page = fs::read_to_string(reference("process-protocol.md")).unwrap();
+        let schema = schema();
+        let mut names = Vec::new();
+        for side in ["launcher to robot", "robot to launcher"] {
+            for message in schema[side]["oneOf"].as_array().unwrap() {
+                names.push(message["properties"]["type"]["const"].as_str().unwrap().to_owned());
+                names.extend(message["properties"].as_object().unwrap().keys().cloned());
+            }
+        }
+        let event = &schema["launcher to robot"]["$defs"]["Event"]["properties"];
+        names.extend(event.as_object().unwrap().keys().cloned());
+        assert!(names.len() > 40, "{names:?}");
+        for name in names.iter().filter(|name| *name != "type") {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_unknown_types_are_not() {
+        let line = r#"{"type": "say", "id": "$1", "text": "x", "colour": "red"}"#;
+        let said = serde_json::from_str::<FromRobot>(line).unwrap();
+        assert!(said == FromRobot::Say { id: "$1".into(), text: "x".into() });
+        for line in [
+            r#"{"type": "sing", "id": "$1"}"#,
+            r#"{"id": "$1"}"#,
+            r#"{"type": "say", "id": "$1"}"#,
+            r#"{"type": "pong", "n": -1}"#,
+            "[]",
+            "say",
+        ] {
+            assert!(serde_json::from_str::<FromRobot>(line).is_err(), "{line}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use launcher_core::names::RoomId;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
             return Err(format!("its key has to have 1 to {LONGEST_KEY} bytes"));
         }
         let room = RoomId::typed(room).ok_or("its room is not a room id, `!…`")?;
-        if !self.posts.take() {
+        if !self.posts.take(Instant::now()) {
             return Err(format!("there may be {MOST_POSTS} in a minute; post it again later"));
         }
         let task = Task {

@@ -1,15 +1,22 @@
-//! Programs that agents start, as the launcher starts them.
+//! Behaviors with what is around them: programs that they start, and addresses
+//! that they ask.
 //!
-//! This program is started anew for each of them, as the launcher's own is, so
+//! This program is started anew for each program, as the launcher's own is, so
 //! it cannot be the usual harness: what is first in its `main` has to be first
 //! in the launcher's, too.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agents;
 mod bombs;
+mod commands;
 mod ending;
 mod processes;
+#[path = "../../src/props.rs"]
+mod props;
+mod robots;
 mod starting;
+mod webhooks;
 
 use std::{future::Future, process::ExitCode};
 
@@ -22,7 +29,14 @@ fn main() -> ExitCode {
     if let Some(mark) = std::env::var_os(ending::FOSTER) {
         return ending::be_a_launcher(&mark.to_string_lossy());
     }
-    let trials = [starting::cases(), ending::cases(), bombs::cases()];
+    let trials = [
+        starting::cases(),
+        ending::cases(),
+        bombs::cases(),
+        commands::cases(),
+        robots::cases(),
+        webhooks::cases(),
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
 }
 
