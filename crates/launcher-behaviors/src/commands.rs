@@ -21,9 +21,7 @@ use launcher_core::{
     help::Word,
     spec::{CommandSpec, Confirmation},
 };
-use launcher_runtime::ports::{
-    Answered, Behavior, BehaviorFault, Question, Response, Stage,
-};
+use launcher_runtime::ports::{Answered, Behavior, BehaviorFault, Question, Response, Stage};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -90,7 +88,8 @@ impl Commands {
         }
         let Some(_place) = self.place(name).await else {
             info!(event = "command_refused", command = name, %sender, reason = "busy", %room, %event_id, "a command was not run: it is running already");
-            let text = format!("`{name}` was not run: it is running already. Please try again later.");
+            let text =
+                format!("`{name}` was not run: it is running already. Please try again later.");
             return Ok(Response::say(text));
         };
         stage.note(STARTED.to_vec()).await?;
@@ -102,8 +101,9 @@ impl Commands {
             }
             Err(error) => {
                 warn!(event = "command_not_started", command = name, %sender, %error, %room, %event_id, "a command could not be started");
-                let text =
-                    format!("`{name}` could not be started: {error}. My operator has to look at it.");
+                let text = format!(
+                    "`{name}` could not be started: {error}. My operator has to look at it."
+                );
                 Ok(Response::say(text))
             }
         }

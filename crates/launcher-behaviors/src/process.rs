@@ -171,12 +171,9 @@ impl Robot {
     }
 }
 
-async fn fetch(
-    message: &Message,
-    stage: &dyn Stage,
-    id: String,
-) -> Result<ToRobot, BehaviorFault> {
-    let without = |error: String| ToRobot::Fetched { id: id.clone(), data: None, error: Some(error) };
+async fn fetch(message: &Message, stage: &dyn Stage, id: String) -> Result<ToRobot, BehaviorFault> {
+    let without =
+        |error: String| ToRobot::Fetched { id: id.clone(), data: None, error: Some(error) };
     let Some(media) = &message.media else {
         return Ok(without("there is no file in this event".to_owned()));
     };

@@ -87,8 +87,8 @@ impl Webhook {
             .header(USER_AGENT, concat!("launcher/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", id)
             .header("webhook-timestamp", now);
-        if let Some(secret) = &self.spec.secret {
-            request = request.header("webhook-signature", signature::sign(secret, id, now, body));
+        if let Some(key) = &self.spec.signing_key {
+            request = request.header("webhook-signature", signature::sign(key, id, now, body));
         }
         let sent = request.body(body.to_vec()).send().await;
         let response = sent.map_err(|error| unreached(error))?;

@@ -9,8 +9,8 @@
 
 pub mod call;
 pub mod parameter;
-pub mod template;
 mod splitting;
+pub mod template;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -162,7 +162,8 @@ pub fn words(commands: &BTreeMap<String, CommandSpec>, message: Option<&Message>
         message.is_none_or(|message| is_for(command, &message.sender, &message.room))
     };
     let word = |(name, command): (&String, &CommandSpec)| {
-        let verified = match (command.require, message.map(|one| one.assurance.require_verified())) {
+        let verified = match (command.require, message.map(|one| one.assurance.require_verified()))
+        {
             (Requirement::Trusted, _) => None,
             (Requirement::Verified, Some(Err(_))) => {
                 Some("for verified senders; you are not one yet")
@@ -177,13 +178,11 @@ pub fn words(commands: &BTreeMap<String, CommandSpec>, message: Option<&Message>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{
         parameter::{Parameter, ParameterKind},
         *,
     };
-    use crate::{conversation::MessageKind, names::EventId, trust::Assurance};
+    use crate::{names::EventId, trust::Assurance};
 
     fn command(users: &[&str], require: Requirement) -> CommandSpec {
         CommandSpec {
@@ -354,8 +353,14 @@ mod tests {
             Decision::Refused { text, .. } => text,
             other => panic!("{other:?}"),
         };
-        assert_eq!(decide("!deploy staging -- no, \"wait\""), "`!deploy` was not run: `note` may not begin with `-`.\n\nUsage: `!deploy <staging|production> [note…]`");
+        assert_eq!(
+            decide("!deploy staging -- no, \"wait\""),
+            "`!deploy` was not run: `note` may not begin with `-`.\n\nUsage: `!deploy <staging|production> [note…]`"
+        );
         assert_eq!(decide("!deploy staging no, \"wait\""), "deploy|staging|no, \"wait\"");
-        assert!(decide("!deploy").starts_with("`!deploy` was not run: `env` is missing.\n\nUsage: `!deploy <"));
+        assert!(
+            decide("!deploy")
+                .starts_with("`!deploy` was not run: `env` is missing.\n\nUsage: `!deploy <")
+        );
     }
 }

@@ -32,14 +32,7 @@ pub enum Line {
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Lines of at most `most` bytes.
     pub fn new(source: R, most: usize) -> Self {
-        Self {
-            source,
-            most,
-            begun: Vec::new(),
-            ahead: Vec::new(),
-            too_long: false,
-            ended: false,
-        }
+        Self { source, most, begun: Vec::new(), ahead: Vec::new(), too_long: false, ended: false }
     }
 
     /// The next line; `None` at the end. What stands behind the last line end

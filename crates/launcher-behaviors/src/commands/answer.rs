@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_file_has_a_harmless_name() {
-        for (name, file) in [("!deploy", "deploy"), ("/../x", "x"), ("!!", "output"), ("!ü-1", "ü-1")]
+        for (name, file) in
+            [("!deploy", "deploy"), ("/../x", "x"), ("!!", "output"), ("!ü-1", "ü-1")]
         {
             assert_eq!(file_name(name), file);
         }

@@ -25,7 +25,11 @@ pub(super) async fn log(errors: Receiver) {
         }
         let left_out = allowance.refused();
         if left_out > 0 {
-            warn!(event = "robot_lines_left_out", count = left_out, "a program wrote too much to its standard error");
+            warn!(
+                event = "robot_lines_left_out",
+                count = left_out,
+                "a program wrote too much to its standard error"
+            );
         }
         let line = plain(&String::from_utf8_lossy(&line), LONGEST);
         info!(event = "robot_line", line, "a program wrote to its standard error");

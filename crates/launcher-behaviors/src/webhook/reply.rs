@@ -24,7 +24,9 @@ pub(super) async fn text(mut response: Response) -> Result<Option<String>, Fault
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreached)? {
         if bytes.len() + chunk.len() > LARGEST {
-            return Err(Fault::Final { detail: format!("its answer is larger than {LARGEST} bytes") });
+            return Err(Fault::Final {
+                detail: format!("its answer is larger than {LARGEST} bytes"),
+            });
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -94,10 +94,8 @@ async fn ends() {
 }
 
 async fn arguments() {
-    let text = ParameterKind::Text {
-        pattern: Some(Pattern::new("[^x]*").unwrap()),
-        leading_dash: false,
-    };
+    let text =
+        ParameterKind::Text { pattern: Some(Pattern::new("[^x]*").unwrap()), leading_dash: false };
     let parameter = |name: &str, kind: ParameterKind| Parameter {
         name: name.into(),
         kind,
@@ -149,10 +147,8 @@ async fn file_of(command: CommandSpec) -> Attachment {
 }
 
 async fn file() {
-    let command = |run: &[&str]| CommandSpec {
-        output: OutputForm::File,
-        ..CommandSpec::running(run)
-    };
+    let command =
+        |run: &[&str]| CommandSpec { output: OutputForm::File, ..CommandSpec::running(run) };
     let file = file_of(command(&["sh", "-c", "seq 1 5000; exit 3"])).await;
     assert_eq!((file.name.as_str(), file.content_type.as_str()), ("do.txt", "text/plain"));
     assert!(file.bytes.ends_with(b"\n5000\n"));

@@ -39,8 +39,7 @@ async fn left_running() {
     let mark = mark();
     // Ends when all three are there.
     let waits = format!("while [ $(pgrep -cxf 'sleep {mark}') -lt 3 ]; do :; done");
-    let mut child =
-        start(&["sh", "-c", &family(&mark, &waits)], Limits::default()).await.unwrap();
+    let mut child = start(&["sh", "-c", &family(&mark, &waits)], Limits::default()).await.unwrap();
     assert_eq!(child.wait().await, Ending::Exited(0));
     assert_eq!(with_argument(&mark), Vec::<i32>::new());
 }

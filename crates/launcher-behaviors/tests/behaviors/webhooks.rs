@@ -105,7 +105,7 @@ fn reply(status: &str, kind: &str, body: &str) -> String {
 fn webhook(address: &str) -> Webhook {
     let spec = WebhookSpec {
         url: Secret::new(address.to_owned()),
-        secret: Some(Secret::new("whsec_a2V5".to_owned())),
+        signing_key: Some(Secret::new("whsec_a2V5".to_owned())),
         timeout: Duration::from_secs(5),
     };
     Webhook::new(&agent(Path::new("/"), BehaviorSpec::Webhook(spec.clone())), &spec)
@@ -156,8 +156,11 @@ async fn retried() {
     let good = reply("200 OK", "text/plain", "now");
     let server = Server::answering(&[&busy, cut, &good]);
     assert_eq!(said(&server).await, "now");
-    let ids: Vec<_> =
-        server.requests().iter().map(|request| request.header("webhook-id").map(str::to_owned)).collect();
+    let ids: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.header("webhook-id").map(str::to_owned))
+        .collect();
     assert_eq!(ids, [Some("$1".to_owned()), Some("$1".to_owned()), Some("$1".to_owned())]);
 
     let server = Server::answering(&[&busy]);

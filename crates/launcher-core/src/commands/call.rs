@@ -131,7 +131,10 @@ mod tests {
             parameters: vec![parameter("who", ParameterKind::User), rest],
             ..CommandSpec::running(&["note", "{who}: {text}"])
         };
-        assert_eq!(run(&note, "@a:hs don't \"do\"\n  it ").unwrap(), "note|@a:hs: don't \"do\"\n  it");
+        assert_eq!(
+            run(&note, "@a:hs don't \"do\"\n  it ").unwrap(),
+            "note|@a:hs: don't \"do\"\n  it"
+        );
         assert_eq!(run(&note, "@a:hs "), Err("`text` is missing".into()));
         assert_eq!(run(&note, "@a:hs -v"), Err("`text` may not begin with `-`".into()));
     }

@@ -65,7 +65,8 @@ impl ParameterKind {
         if value.len() > LONGEST {
             return Err(format!("has to be shorter than {LONGEST} bytes"));
         }
-        let line = |letter: char| matches!(letter, '\n' | '\t') && matches!(self, Self::Rest { .. });
+        let line =
+            |letter: char| matches!(letter, '\n' | '\t') && matches!(self, Self::Rest { .. });
         if value.chars().any(|letter| letter.is_control() && !line(letter)) {
             return Err("has to be without control characters".to_owned());
         }
@@ -79,7 +80,8 @@ impl ParameterKind {
                 return Err(format!("has to match `{pattern}`"));
             }
             Self::Integer { min, max } => {
-                let number = value.parse::<i64>().ok().filter(|number| (min..=max).contains(&number));
+                let number =
+                    value.parse::<i64>().ok().filter(|number| (min..=max).contains(&number));
                 // `+5` and `007` are numbers, and what a program makes of them is its own affair.
                 return number.map(|number| number.to_string()).ok_or_else(|| range(*min, *max));
             }
@@ -170,7 +172,10 @@ mod tests {
     use super::*;
 
     fn text(pattern: Option<&str>, leading_dash: bool) -> ParameterKind {
-        ParameterKind::Text { pattern: pattern.map(|text| Pattern::new(text).unwrap()), leading_dash }
+        ParameterKind::Text {
+            pattern: pattern.map(|text| Pattern::new(text).unwrap()),
+            leading_dash,
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 /// An argument: text, with parameters as `{name}` in it. A name is a lower-case
-/// letter and further ones, digits and `_`. Other braces are text, and
+/// letter and further ones, digits, `_` and `-`. Other braces are text, and
 /// `{{name}}` is the text `{name}`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
@@ -18,7 +18,9 @@ enum Part {
 
 /// Whether this can be the name of a parameter.
 pub fn is_name(text: &str) -> bool {
-    let inner = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let inner = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter)
+    };
     text.starts_with(|first: char| first.is_ascii_lowercase()) && text.chars().all(inner)
 }
 
@@ -111,7 +113,7 @@ mod tests {
             ("{{{env}}}", "{{env}}"),
             ("{}", "{}"),
             ("{print $1}", "{print $1}"),
-            ("{ENV} {1} {e-v} {", "{ENV} {1} {e-v} {"),
+            ("{ENV} {1} {e v} {", "{ENV} {1} {e v} {"),
             ("a{b {env}", "a{b staging"),
             ("{{env} {env}}", "{staging staging}"),
         ] {

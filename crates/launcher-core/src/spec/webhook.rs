@@ -12,13 +12,16 @@ pub struct WebhookSpec {
     /// The address, `http` or `https`. It may have a secret in it.
     pub url: Secret<String>,
     /// The key of the signature; `None`: nothing is signed.
-    pub secret: Option<Secret<String>>,
+    pub signing_key: Option<Secret<String>>,
     /// How long one request may take, from [`WebhookSpec::SHORTEST_TIMEOUT`] to
     /// [`WebhookSpec::LONGEST_TIMEOUT`].
     pub timeout: Duration,
 }
 
 impl WebhookSpec {
+    /// The time of a request when nobody says otherwise.
+    pub const TIMEOUT: Duration = Duration::from_secs(20);
+
     /// The least time of a request.
     pub const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
