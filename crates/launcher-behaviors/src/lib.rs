@@ -24,8 +24,8 @@ use chain::Link;
 pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
-pub use schedule::Schedule;
 pub use process::Robot;
+pub use schedule::Schedule;
 pub use webhook::Webhook;
 
 /// Makes the behavior that an agent's config describes.

@@ -5,17 +5,22 @@
 
 mod answer;
 mod commands;
-mod schedule;
 mod robots;
+mod schedule;
 mod table;
 
 /// The keys of the root `config.yaml`.
 pub(crate) static ROOT: Table = Table(&[table::ROOT]);
 
 /// The keys of `agents/<id>/config.yaml`, and of `defaults`.
-pub(crate) static AGENT: Table =
-    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS, schedule::KEYS]);
-    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS, robots::KEYS]);
+pub(crate) static AGENT: Table = Table(&[
+    table::AGENT,
+    answer::KEYS,
+    table::BEHAVIOR,
+    commands::KEYS,
+    robots::KEYS,
+    schedule::KEYS,
+]);
 
 /// The keys of a file, in the order in which they are explained.
 #[derive(Debug)]

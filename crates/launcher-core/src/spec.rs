@@ -5,8 +5,8 @@
 
 mod answer;
 mod commands;
-mod schedule;
 mod process;
+mod schedule;
 mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -21,9 +21,9 @@ use crate::{
 };
 
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
-pub use schedule::{Missed, ScheduleSpec, Scheduled};
 pub use commands::{CommandSpec, Confirmation, OutputForm, StatusShown};
 pub use process::ProcessSpec;
+pub use schedule::{Missed, ScheduleSpec, Scheduled};
 pub use webhook::WebhookSpec;
 
 /// One agent, ready to run.

@@ -2,8 +2,7 @@
 
 use launcher_core::spec::BehaviorSpec;
 
-use super::{commands, schedule};
-use super::{commands, robots};
+use super::{commands, robots, schedule};
 use crate::{reading::Reading, values::duration::duration, yaml::Node};
 
 /// What is put before an echo when nobody says otherwise.
