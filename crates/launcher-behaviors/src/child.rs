@@ -51,6 +51,9 @@ pub use lines::{Line, Lines};
 /// gives what it watches over. It can take long if a disk does not answer.
 const GONE: Duration = Duration::from_secs(3);
 
+/// What tells a keeper that nobody waits for the grace.
+const HURRY: &[u8] = b"!";
+
 /// The most bytes that a keeper says in a line.
 const LONGEST_REPORT: usize = 64;
 
@@ -68,6 +71,9 @@ pub struct Plan<'a> {
     pub limits: &'a Limits,
     /// What it is connected to.
     pub streams: Streams,
+    /// How long it has to end by itself when its handle is dropped or the
+    /// launcher ends: its input closes then.
+    pub grace: Duration,
 }
 
 /// What a child's standard streams are connected to.
@@ -79,7 +85,8 @@ pub enum Streams {
     Piped,
 }
 
-/// A child. Dropping it ends it, with everything that it has started.
+/// A child. Dropping it ends it, with everything that it has started, when its
+/// grace is over.
 #[derive(Debug)]
 pub struct Child {
     /// Its standard input, with [`Streams::Piped`].
@@ -138,6 +145,7 @@ pub async fn start(plan: Plan<'_>) -> io::Result<Child> {
     }
     let job = Job {
         limits: *plan.limits,
+        grace: plan.grace,
         priority: 0,
         program: program.into(),
         arguments: arguments.iter().map(Into::into).collect(),
@@ -222,14 +230,16 @@ impl Child {
         ending
     }
 
-    /// Ends the child and everything that it has started, and waits until all
-    /// of it is gone, but not for ever.
+    /// Ends the child and everything that it has started at once, and waits
+    /// until all of it is gone, but not for ever.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: they are ended in any case.
     pub async fn kill(self) {
         let Self { socket, mut keeper, .. } = self;
+        // There is room for a byte; an error means that the keeper is gone.
+        socket.get_ref().try_write(HURRY).ok();
         drop(socket);
         if timeout(GONE, keeper.wait()).await.is_err() {
             // It hangs. What it watches over ends with it, as far as it can.

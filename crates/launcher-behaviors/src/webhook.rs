@@ -91,7 +91,7 @@ impl Webhook {
             request = request.header("webhook-signature", signature::sign(key, id, now, body));
         }
         let sent = request.body(body.to_vec()).send().await;
-        let response = sent.map_err(|error| unreached(error))?;
+        let response = sent.map_err(unreached)?;
         let status = response.status();
         if status.is_success() {
             return reply::text(response).await;

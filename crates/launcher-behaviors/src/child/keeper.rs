@@ -13,7 +13,7 @@ use std::{
         unix::net::UnixStream,
     },
     process::{Command, ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -62,6 +62,7 @@ struct Kept {
     ended: Option<OwnedFd>,
     /// The child and others are more than there may be.
     too_many: usize,
+    grace: Duration,
 }
 
 impl Kept {
@@ -92,6 +93,7 @@ impl Kept {
             child,
             ended: pidfd_open(child, PidfdFlags::empty()).ok(),
             too_many: usize::try_from(job.limits.processes).unwrap_or(usize::MAX).saturating_add(1),
+            grace: job.grace,
         })
     }
 
@@ -99,15 +101,20 @@ impl Kept {
     /// to hear about it.
     fn watch(self, socket: &UnixStream) -> Option<Report> {
         say(socket, Report::Started);
+        // When nobody needs it any more.
+        let mut until: Option<Instant> = None;
         let report = loop {
             let ended = self.ended.as_ref().map(OwnedFd::as_fd);
-            let files: Vec<_> = ended.into_iter().chain([socket.as_fd()]).collect();
+            let open = until.is_none().then(|| socket.as_fd());
+            let files: Vec<_> = ended.into_iter().chain(open).collect();
             let ready = pass::any_is_ready(&files, LOOK).unwrap_or_default();
             if let Some(report) = self.has_ended() {
                 break Some(report);
             }
-            // Nothing is sent there: the launcher has closed it, or is gone.
-            if ready {
+            if ready && until.is_none() {
+                until = Some(Instant::now() + self.grace_after(socket));
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
                 break None;
             }
             tree::reap(self.child);
@@ -120,6 +127,16 @@ impl Kept {
         kill_process_group(self.child, Signal::KILL).ok();
         tree::end_all(PATIENCE);
         report
+    }
+
+    /// How long the child has to end by itself, now that there is something to
+    /// read: an order to hurry, or the end, because the launcher is gone or needs
+    /// the child no more.
+    fn grace_after(&self, mut socket: &UnixStream) -> Duration {
+        match socket.read(&mut [0; 1]) {
+            Ok(0) => self.grace,
+            _ => Duration::ZERO,
+        }
     }
 
     /// How the child ended; it stays a zombie.

@@ -29,6 +29,13 @@ pub enum Line {
     Cut(Vec<u8>),
 }
 
+impl<R> Lines<R> {
+    /// What the lines are read from.
+    pub(super) fn get_ref(&self) -> &R {
+        &self.source
+    }
+}
+
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Lines of at most `most` bytes.
     pub fn new(source: R, most: usize) -> Self {

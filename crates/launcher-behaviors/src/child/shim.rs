@@ -64,6 +64,8 @@ pub fn dispatch() -> Option<ExitCode> {
 /// What is to be started, and within which limits.
 pub(super) struct Job {
     pub(super) limits: Limits,
+    /// How long the child has to end by itself when nobody needs it any more.
+    pub(super) grace: Duration,
     /// The child's priority (setpriority(2)), for its starter.
     pub(super) priority: i32,
     pub(super) program: OsString,
@@ -84,7 +86,9 @@ impl Job {
     fn arguments(&self, step: &str) -> Vec<OsString> {
         let Limits { memory, processes, cpu, open_files } = self.limits;
         let cpu = cpu.map_or(0, |cpu| cpu.as_secs().max(1));
-        let numbers = [memory, processes.into(), cpu, open_files].map(|number| number.to_string());
+        let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        let numbers = [memory, processes.into(), cpu, open_files, grace];
+        let numbers = numbers.map(|number| number.to_string());
         let own = [MARK.to_owned(), step.to_owned(), self.priority.to_string()];
         let own = own.into_iter().chain(numbers);
         let own = own.map(OsString::from).chain([self.program.clone()]);
@@ -94,14 +98,15 @@ impl Job {
     fn parse(mut given: impl Iterator<Item = OsString>) -> Option<Self> {
         let priority = given.next()?.to_str()?.parse().ok()?;
         let mut number = || given.next()?.to_str()?.parse::<u64>().ok();
-        let (memory, processes, cpu, open_files) = (number()?, number()?, number()?, number()?);
+        let (memory, processes, cpu) = (number()?, number()?, number()?);
+        let (open_files, grace) = (number()?, Duration::from_millis(number()?));
         let limits = Limits {
             memory,
             processes: processes.try_into().ok()?,
             cpu: (cpu > 0).then(|| Duration::from_secs(cpu)),
             open_files,
         };
-        Some(Self { limits, priority, program: given.next()?, arguments: given.collect() })
+        Some(Self { limits, grace, priority, program: given.next()?, arguments: given.collect() })
     }
 }
 

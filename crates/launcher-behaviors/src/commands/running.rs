@@ -66,6 +66,7 @@ pub(super) async fn run(command: &CommandSpec, call: &Call, folder: &Path) -> io
         variables: &command.variables,
         limits: &command.limits,
         streams: Streams::Joined,
+        grace: Duration::ZERO,
     })
     .await?;
     let mut output = Output::of(command.output);

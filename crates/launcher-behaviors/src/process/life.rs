@@ -16,7 +16,6 @@ use launcher_runtime::ports::Initiative;
 use tokio::{
     io::AsyncWriteExt,
     net::unix::pipe::Sender,
-    runtime::Handle,
     sync::{mpsc, watch},
     time::{sleep, timeout},
 };
@@ -26,7 +25,7 @@ use super::{
     protocol::{FromRobot, LONGEST_LINE, ToRobot},
     reading::Reader,
 };
-use crate::child::{self, Child, Lines, Plan, Streams};
+use crate::child::{self, Lines, Plan, Streams};
 
 /// How long a robot has to say that it is ready.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -138,8 +137,8 @@ impl Drop for Desk {
 ///
 /// # Cancel safety
 ///
-/// When this is dropped, the program's input is closed, and a moment later it
-/// is ended.
+/// When this is dropped, the program's input is closed, and it is ended if it
+/// does not end by itself soon.
 pub(super) async fn live(
     spec: &ProcessSpec,
     folder: &Path,
@@ -153,6 +152,7 @@ pub(super) async fn live(
         variables: &spec.variables,
         limits: &spec.limits,
         streams: Streams::Piped,
+        grace: GRACE,
     };
     let mut child = match child::start(plan).await {
         Ok(child) => child,
@@ -162,7 +162,6 @@ pub(super) async fn live(
     let (Some(input), Some(output), Some(errors)) = streams else {
         return "the program has no pipes".to_owned();
     };
-    let mut ward = Ward(Some(child));
     let (life, lines) = Life::new();
     let life = Arc::new(life);
     life.tell(hello).await;
@@ -183,7 +182,7 @@ pub(super) async fn live(
             why = write(input, lines) => why,
             why = beat(&published) => why,
             () = errors::log(errors) => "the program closed its outputs".to_owned(),
-            ending = ward.wait() => {
+            ending = child.wait() => {
                 // What it said last still counts.
                 drop(timeout(REST, &mut reading).await);
                 format!("the program ended: {ending}")
@@ -191,32 +190,8 @@ pub(super) async fn live(
         }
     };
     drop(published);
-    if let Some(child) = ward.0.take() {
-        child.kill().await;
-    }
+    child.kill().await;
     why
-}
-
-/// A child that has a moment to end by itself when nobody waits for it any more.
-struct Ward(Option<Child>);
-
-impl Ward {
-    async fn wait(&mut self) -> child::Ending {
-        match &mut self.0 {
-            Some(child) => child.wait().await,
-            None => child::Ending::Lost,
-        }
-    }
-}
-
-impl Drop for Ward {
-    fn drop(&mut self) {
-        let (Some(mut child), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
-        runtime.spawn(async move {
-            drop(timeout(GRACE, child.wait()).await);
-            child.kill().await;
-        });
-    }
 }
 
 /// A robot and the place where those who need one find it, once it is ready.

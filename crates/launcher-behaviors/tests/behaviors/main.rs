@@ -5,7 +5,7 @@
 //! it cannot be the usual harness: what is first in its `main` has to be first
 //! in the launcher's, too.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
 mod bombs;
@@ -41,10 +41,7 @@ fn main() -> ExitCode {
 }
 
 /// A case that fails by panicking.
-fn case<F: Future<Output = ()>>(name: &str, case: fn() -> F) -> Trial
-where
-    F: 'static,
-{
+fn case<F: Future<Output = ()> + 'static>(name: &str, case: fn() -> F) -> Trial {
     Trial::test(name, move || {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -23,7 +23,8 @@ pub(crate) async fn start_in(
     streams: Streams,
 ) -> std::io::Result<Child> {
     let run: Vec<String> = run.iter().map(ToString::to_string).collect();
-    child::start(Plan { run: &run, folder, variables, limits: &limits, streams }).await
+    let grace = Duration::ZERO;
+    child::start(Plan { run: &run, folder, variables, limits: &limits, streams, grace }).await
 }
 
 /// What a child writes until it ends or closes its output.

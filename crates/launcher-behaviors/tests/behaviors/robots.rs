@@ -89,6 +89,7 @@ impl Bench {
         Self::running(folder, &["python3", "robot.py"], change)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the bench is its owner, and ends it")]
     fn running(folder: TempDir, run: &[&str], change: impl FnOnce(&mut ProcessSpec)) -> Self {
         let mut spec = ProcessSpec::running(run.iter().map(ToString::to_string).collect());
         spec.timeout = Duration::from_secs(20);
