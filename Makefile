@@ -50,11 +50,11 @@ TEST := cargo test --workspace --exclude launcher-bench --locked
 
 test: install-testbed ## Runs every test, against a real homeserver and real clients
 	$(TEST) --doc
-	$(TEST) --lib --bins --test config --test testbed
+	$(TEST) --lib --bins --test config --test behaviors --test testbed
 	$(TEST) --test e2e
 
 test-fast: ## Runs the tests that need no homeserver
-	$(TEST) --lib --bins --test config
+	$(TEST) --lib --bins --test config --test behaviors
 
 e2e: install-testbed ## Runs only the end-to-end tests
 	$(TEST) --test e2e
@@ -71,6 +71,7 @@ docs: ## Builds the API documentation, warnings denied
 
 reference: ## Writes docs/reference and docs/troubleshooting anew from the code
 	UPDATE_REFERENCE=1 $(TEST) --bins reference
+	UPDATE_REFERENCE=1 cargo test -p launcher-behaviors --lib --locked protocol
 
 ci: ## What a submission has to pass: format, lints, docs, every test
 	$(MAKE) check

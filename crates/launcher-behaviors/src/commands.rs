@@ -1,56 +1,149 @@
 //! Runs programs that the operator has given names to.
 //!
-//! Which program, for whom and how sure that has to be is decided in
-//! [`launcher_core::commands`]. Here it is run, once: if the launcher was cut
-//! off while a command was running, nobody knows how far it came, and the
-//! sender is told so instead of running it again.
+//! Which program, for whom, with what of the message, and how sure it has to be
+//! who that is, is decided in [`launcher_core::commands`]. Here it is run, once:
+//! that it starts is noted before it does, so if the launcher was cut off after
+//! that, nobody knows how far it came, and the sender is told so. One that
+//! waited for a confirmation or for its turn is run then.
 //!
 //! What a command writes goes to the room and never to the log.
 
+mod answer;
 mod output;
-mod process;
+mod running;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
-    commands::{Decision, decide, words},
-    conversation::Message,
+    commands::{self, Decision, call::Call, decide},
+    conversation::{Message, MessageKind},
     help::Word,
-    spec::CommandSpec,
+    spec::{CommandSpec, Confirmation},
 };
-use launcher_runtime::ports::{Behavior, BehaviorFault, Response, Stage};
+use launcher_runtime::ports::{Answered, Behavior, BehaviorFault, Question, Response, Stage};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tracing::{info, warn};
 
-use self::process::{Ending, Finished};
+/// How long a command waits while others of its name run.
+const TURN: Duration = Duration::from_secs(30);
+
+/// How long somebody has to confirm.
+const CONFIRMATION: Duration = Duration::from_secs(600);
+
+/// What is noted about a message whose command has been started.
+const STARTED: &[u8] = b"started";
 
 /// Answers a message that names a command with what the command wrote.
 #[derive(Debug)]
 pub struct Commands {
     commands: BTreeMap<String, CommandSpec>,
+    /// Places for those of a name that run at the same time.
+    places: BTreeMap<String, Semaphore>,
     folder: PathBuf,
 }
 
 impl Commands {
-    /// Runs `commands` in `folder`, which is absolute.
+    /// Runs `commands` in `folder` or below it; it is absolute.
     pub fn new(commands: BTreeMap<String, CommandSpec>, folder: PathBuf) -> Self {
-        Self { commands, folder }
+        let places = |command: &CommandSpec| {
+            Semaphore::new(usize::try_from(command.at_once).unwrap_or(1).max(1))
+        };
+        let places =
+            commands.iter().map(|(name, command)| (name.clone(), places(command))).collect();
+        Self { commands, places, folder }
     }
 
-    async fn run(&self, name: &str, command: &CommandSpec, message: &Message) -> String {
+    async fn call(
+        &self,
+        name: &str,
+        command: &CommandSpec,
+        call: Call,
+        message: &Message,
+        stage: &dyn Stage,
+    ) -> Result<Response, BehaviorFault> {
         let (room, event_id, sender) = (&message.room, &message.event, &message.sender);
-        match process::run(command, &self.folder).await {
+        if stage.noted().is_some() {
+            warn!(event = "command_interrupted", command = name, %sender, attempt = stage.attempt(), %room, %event_id, "the launcher ended while a command was running; not run again");
+            return Ok(Response::say(interrupted(name)));
+        }
+        if let Some(confirm) = &command.confirm
+            && let Some(question) = question(name, command, confirm, &call, message)
+        {
+            let refused = match stage.ask(question).await? {
+                Answered::Yes(by) => {
+                    info!(event = "command_confirmed", command = name, %sender, %by, %room, %event_id, "a command was confirmed");
+                    None
+                }
+                Answered::No(by) => Some(format!("`{name}` was not run: `{by}` said no.")),
+                Answered::Expired => Some(format!("`{name}` was not run: nobody agreed in time.")),
+            };
+            if let Some(text) = refused {
+                info!(event = "command_refused", command = name, %sender, reason = "not_confirmed", %room, %event_id, "a command was not run: nobody agreed to it");
+                return Ok(Response::say(text));
+            }
+        }
+        let Some(_place) = self.place(name).await else {
+            info!(event = "command_refused", command = name, %sender, reason = "busy", %room, %event_id, "a command was not run: it is running already");
+            let text =
+                format!("`{name}` was not run: it is running already. Please try again later.");
+            return Ok(Response::say(text));
+        };
+        stage.note(STARTED.to_vec()).await?;
+        match running::run(command, &call, &self.folder.join(&command.folder)).await {
             Ok(finished) => {
                 let (status, took) = (finished.ending.to_string(), finished.took);
                 info!(event = "command_run", command = name, %sender, status, ?took, %room, %event_id, "a command was run");
-                answer(command, &finished)
+                Ok(answer::answer(name, command, &finished))
             }
             Err(error) => {
                 warn!(event = "command_not_started", command = name, %sender, %error, %room, %event_id, "a command could not be started");
-                format!("`{name}` could not be started: {error}. My operator has to look at it.")
+                let text = format!(
+                    "`{name}` could not be started: {error}. My operator has to look at it."
+                );
+                Ok(Response::say(text))
             }
         }
     }
+
+    /// A place to run, when there is one in time.
+    async fn place(&self, name: &str) -> Option<SemaphorePermit<'_>> {
+        let places = self.places.get(name)?;
+        timeout(TURN, places.acquire()).await.ok()?.ok()
+    }
+}
+
+/// What is asked before a command runs; `None` if there is nobody to be asked,
+/// as the agent's operator wants it.
+fn question(
+    name: &str,
+    command: &CommandSpec,
+    confirm: &Confirmation,
+    call: &Call,
+    message: &Message,
+) -> Option<Question> {
+    let users = match &confirm.users {
+        Some(users) => users.clone(),
+        None if message.kind == MessageKind::Task => return None,
+        None => vec![message.sender.as_str().to_owned()],
+    };
+    let about = command.about.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+    let values: Vec<String> =
+        call.values.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let values = match values.is_empty() {
+        true => String::new(),
+        false => format!("\n\n{}", answer::block(&values.join("\n"))),
+    };
+    Some(Question {
+        about: format!("commands/{name}"),
+        text: format!("Shall I run `{name}`{about}?{values}"),
+        users,
+        require: command.require,
+        timeout: CONFIRMATION,
+    })
 }
 
 #[async_trait]
@@ -60,25 +153,30 @@ impl Behavior for Commands {
         message: &Message,
         stage: &dyn Stage,
     ) -> Result<Option<Response>, BehaviorFault> {
-        let attempt = stage.attempt();
+        if !matches!(message.kind, MessageKind::Text | MessageKind::Task) {
+            return Ok(None);
+        }
         let (room, event_id, sender) = (&message.room, &message.event, &message.sender);
-        let text = match decide(&self.commands, message) {
+        let response = match decide(&self.commands, message) {
             Decision::NotForUs => return Ok(None),
             Decision::Refused { name, reason, text } => {
                 info!(event = "command_refused", command = name, %sender, reason = reason.code(), %room, %event_id, "a command was not run: {reason}");
-                text
+                Response::say(text)
             }
-            Decision::Run { name, .. } if attempt > 1 => {
-                warn!(event = "command_interrupted", command = name, %sender, attempt, %room, %event_id, "the launcher ended while a command was running; not run again");
-                interrupted(name)
+            Decision::Run { name, command, call } => {
+                self.call(name, command, call, message, stage).await?
             }
-            Decision::Run { name, command } => self.run(name, command, message).await,
         };
-        Ok(Some(Response::say(text)))
+        Ok(Some(response))
     }
 
     fn commands(&self, message: Option<&Message>) -> Vec<Word> {
-        words(&self.commands, message)
+        commands::words(&self.commands, message)
+    }
+
+    fn limit(&self) -> Duration {
+        let longest = self.commands.values().map(|command| command.timeout).max();
+        TURN + longest.unwrap_or_default() + Duration::from_secs(30)
     }
 }
 
@@ -88,40 +186,3 @@ fn interrupted(name: &str) -> String {
          run it again. Please look before you send it again."
     )
 }
-
-/// What a command wrote, as a block, and how it ended unless it ended well.
-fn answer(command: &CommandSpec, finished: &Finished) -> String {
-    let shown = finished.output.shown();
-    let mut lines = Vec::new();
-    if shown.text.is_empty() {
-        lines.push("no output".to_owned());
-    } else {
-        let fence = fence(&shown.text);
-        lines.push(format!("{fence}\n{}\n{fence}", shown.text));
-    }
-    if shown.cut {
-        lines.push("there was more output than can be shown".to_owned());
-    }
-    match finished.ending {
-        Ending::Exited(0) => {}
-        Ending::Exited(_) | Ending::Signaled(_) => lines.push(finished.ending.to_string()),
-        Ending::TimedOut => {
-            let limit = command.timeout.as_secs_f64();
-            lines.push(format!("timed out after {limit} s and was ended"));
-        }
-    }
-    lines.join("\n")
-}
-
-/// Backticks that are not in the text: the block ends where it should.
-fn fence(text: &str) -> String {
-    let (mut longest, mut run) = (0, 0);
-    for letter in text.chars() {
-        run = if letter == '`' { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    "`".repeat(3.max(longest + 1))
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,11 +5,14 @@
 //! decided before it is asked.
 
 mod chain;
+pub mod child;
 mod commands;
 mod echo;
+pub mod process;
 #[cfg(test)]
 mod props;
 mod schedule;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -21,7 +24,9 @@ use chain::Link;
 pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
+pub use process::Robot;
 pub use schedule::Schedule;
+pub use webhook::Webhook;
 
 /// Makes the behavior that an agent's config describes.
 pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
@@ -36,5 +41,7 @@ fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
         }
         BehaviorSpec::Schedule { entries } => Arc::new(Schedule::new(entries.clone())),
+        BehaviorSpec::Process(process) => Arc::new(Robot::new(spec, process)),
+        BehaviorSpec::Webhook(webhook) => Arc::new(Webhook::new(spec, webhook)),
     }
 }

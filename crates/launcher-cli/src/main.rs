@@ -45,6 +45,10 @@ use crate::args::{Arguments, Command};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: as a child's keeper this is another program.
+    if let Some(code) = launcher_behaviors::child::shim::dispatch() {
+        return code;
+    }
     limits::keep_files_private();
     let arguments = Arguments::parse();
     let done = match arguments.command {

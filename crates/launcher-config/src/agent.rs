@@ -6,7 +6,10 @@
 
 mod answer;
 mod behaviors;
+mod children;
 mod commands;
+mod parameters;
+mod robots;
 mod rooms;
 mod schedule;
 
@@ -27,7 +30,11 @@ use launcher_core::{
 };
 use url::Url;
 
-use self::{commands::COMMANDS, rooms::RoomSetting};
+use self::{
+    commands::COMMANDS,
+    robots::{PROCESS, WEBHOOK},
+    rooms::RoomSetting,
+};
 use crate::{
     diagnostic::Diagnostic,
     environment::Variables,
@@ -323,6 +330,21 @@ impl Needs<'_> {
             reading.report(path, &self.place(path), message, label);
         }
         self.check_commands(reading);
+        self.check_key(reading, PROCESS, "run", "write `run: [\"python3\", \"robot.py\"]`");
+        self.check_key(reading, WEBHOOK, "url", "write `url: \"${NAME}\"`");
+    }
+
+    /// What the behavior at `path` cannot do without, if it is there.
+    fn check_key(&self, reading: &mut Reading<'_>, path: &str, key: &str, label: &str) {
+        let Some(node) = reading.tree().at(path) else { return };
+        let full = shape::join(path, key);
+        let map = matches!(node.value, Value::Map(_) | Value::Null);
+        if map && node.entry(key).is_none() && !self.meant.contains(full.as_str()) {
+            let (section, name) = path.rsplit_once('.').unwrap_or_default();
+            let own = self.own.at(section).and_then(|section| section.entry(name));
+            let place = own.map_or_else(|| self.place(section), |own| own.key_place.clone());
+            reading.report(&full, &place, "this key is missing", label);
+        }
     }
 
     /// An agent with commands needs one, and each needs something to run.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod robots;
 mod schedule;
 mod table;
 
@@ -12,8 +13,14 @@ mod table;
 pub(crate) static ROOT: Table = Table(&[table::ROOT]);
 
 /// The keys of `agents/<id>/config.yaml`, and of `defaults`.
-pub(crate) static AGENT: Table =
-    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS, schedule::KEYS]);
+pub(crate) static AGENT: Table = Table(&[
+    table::AGENT,
+    answer::KEYS,
+    table::BEHAVIOR,
+    commands::KEYS,
+    robots::KEYS,
+    schedule::KEYS,
+]);
 
 /// The keys of a file, in the order in which they are explained.
 #[derive(Debug)]
@@ -83,6 +90,14 @@ pub(crate) enum Kind {
     Duration,
     /// A duration that a command may take.
     CommandTime,
+    /// Bytes, with a unit.
+    Size,
+    /// Names of variables and their values.
+    Variables,
+    /// Patterns for the ids of rooms.
+    RoomGlobs,
+    /// An address that may have a secret anywhere in it.
+    SecretAddress,
     /// A duration, or `off`.
     DurationOrOff,
     SocketAddress,
@@ -121,6 +136,11 @@ impl Key {
 }
 
 impl Kind {
+    /// Whether its value is never shown.
+    fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::SecretAddress | Self::Variables)
+    }
+
     /// Whether a map is expected.
     pub(crate) fn is_map(self) -> bool {
         matches!(
@@ -146,5 +166,5 @@ pub(crate) fn secret_names() -> impl Iterator<Item = &'static str> {
 /// Whether this is a known key whose value may be shown.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let named = |key: &&Key| key.name() == name;
-    ROOT.iter().chain(AGENT.iter()).find(named).is_some_and(|key| key.kind != Kind::Secret)
+    ROOT.iter().chain(AGENT.iter()).find(named).is_some_and(|key| !key.kind.is_secret())
 }

@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod command;
 pub(crate) mod cron;
 pub(crate) mod duration;
+pub(crate) mod limit;
 pub(crate) mod members;
 pub(crate) mod pickle_key;
 pub(crate) mod time_zone;

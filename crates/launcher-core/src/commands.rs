@@ -3,18 +3,25 @@
 //! Which command a text names, whether its sender may run it, whether it is
 //! sure enough who that is, and what is said if not. Nothing is run here.
 //!
-//! A message is a command only if it is nothing else: a command has no
-//! arguments, so nothing that somebody writes in a room ever becomes part of
-//! what is run.
+//! What somebody writes in a room becomes part of what is run only where a
+//! command has a [`parameter`] for it, only if it is what that may be, and only
+//! as a part of one argument.
+
+pub mod call;
+pub mod parameter;
+mod splitting;
+pub mod template;
 
 use std::{collections::BTreeMap, fmt};
 
 use wildmatch::WildMatch;
 
+use self::{call::Call, parameter::Parameter};
+
 use crate::{
-    conversation::Message,
+    conversation::{Message, MessageKind},
     help::Word,
-    names::UserId,
+    names::{RoomId, UserId},
     spec::{CommandSpec, Requirement},
 };
 
@@ -38,6 +45,8 @@ pub enum Decision<'a> {
         name: &'a str,
         /// What it runs.
         command: &'a CommandSpec,
+        /// With what somebody wrote.
+        call: Call,
     },
 }
 
@@ -46,7 +55,9 @@ pub enum Decision<'a> {
 pub enum RefusedCommand {
     /// The sender is not among its users.
     NotAllowed,
-    /// There were words after its name.
+    /// It is not for this room.
+    NotHere,
+    /// What was written after its name does not fit.
     Arguments,
     /// It needs a verified sender, and this one is not.
     NotVerified,
@@ -54,12 +65,14 @@ pub enum RefusedCommand {
 
 impl RefusedCommand {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::NotAllowed, Self::Arguments, Self::NotVerified];
+    pub const ALL: [Self; 4] =
+        [Self::NotAllowed, Self::NotHere, Self::Arguments, Self::NotVerified];
 
     /// The reason in one word, for machines: stable, `snake_case`.
     pub fn code(self) -> &'static str {
         match self {
             Self::NotAllowed => "not_allowed",
+            Self::NotHere => "not_here",
             Self::Arguments => "arguments",
             Self::NotVerified => "not_verified",
         }
@@ -70,7 +83,8 @@ impl fmt::Display for RefusedCommand {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::NotAllowed => "the sender is not among its users",
-            Self::Arguments => "there are words after its name",
+            Self::NotHere => "the room is not among its rooms",
+            Self::Arguments => "what is written after its name does not fit",
             Self::NotVerified => "it needs a verified sender",
         })
     }
@@ -81,82 +95,100 @@ impl fmt::Display for RefusedCommand {
 /// The agent's trust mode has been applied before: who is not obeyed at all
 /// does not get here.
 pub fn decide<'a>(commands: &'a BTreeMap<String, CommandSpec>, message: &Message) -> Decision<'a> {
-    let mut words = message.body.split_whitespace();
-    let Some(word) = words.next() else { return Decision::NotForUs };
-    let arguments = words.next().is_some();
+    let body = message.body.trim();
+    let (word, rest) = body.split_at(body.find(char::is_whitespace).unwrap_or(body.len()));
     if let Some((name, command)) = commands.get_key_value(word) {
-        return match refuse(name, command, arguments, message) {
-            None => Decision::Run { name, command },
-            Some((reason, text)) => Decision::Refused { name, reason, text },
+        return match judge(name, command, rest, message) {
+            Ok(call) => Decision::Run { name, command, call },
+            Err((reason, text)) => Decision::Refused { name, reason, text },
         };
     }
     Decision::NotForUs
 }
 
-/// Whether `user` is among those who may run the command, whatever proves it.
-///
-/// As with invitations, a glob has to match the whole id.
-pub fn may_run(command: &CommandSpec, user: &UserId) -> bool {
-    command.users.iter().any(|glob| WildMatch::new(glob).matches(user.as_str()))
+/// What may be written behind a command's name.
+fn arguments(command: &CommandSpec) -> String {
+    let parameters: Vec<String> = command.parameters.iter().map(Parameter::usage).collect();
+    parameters.join(" ")
 }
 
-fn refuse(
+/// Whether the command is there for `user` in `room`, whatever proves who that
+/// is.
+///
+/// As with invitations, a glob has to match the whole id.
+pub fn is_for(command: &CommandSpec, user: &UserId, room: &RoomId) -> bool {
+    any(&command.users, user.as_str()) && any(&command.rooms, room.as_str())
+}
+
+fn any(globs: &[String], id: &str) -> bool {
+    globs.iter().any(|glob| WildMatch::new(glob).matches(id))
+}
+
+fn judge(
     name: &str,
     command: &CommandSpec,
-    arguments: bool,
+    text: &str,
     message: &Message,
-) -> Option<(RefusedCommand, String)> {
-    if !may_run(command, &message.sender) {
+) -> Result<Call, (RefusedCommand, String)> {
+    // What an agent does by itself, its operator has asked for.
+    let ordered = message.kind == MessageKind::Task;
+    if !ordered && !any(&command.users, message.sender.as_str()) {
         let text = format!("I do not run `{name}` for you: you are not among its users.");
-        return Some((RefusedCommand::NotAllowed, text));
+        return Err((RefusedCommand::NotAllowed, text));
     }
-    if arguments {
-        let text = format!("`{name}` was not run: it takes no arguments.");
-        return Some((RefusedCommand::Arguments, text));
+    if !ordered && !any(&command.rooms, message.room.as_str()) {
+        let text = format!("I do not run `{name}` in this room.");
+        return Err((RefusedCommand::NotHere, text));
     }
-    let why = match command.require {
-        Requirement::Trusted => None,
-        Requirement::Verified => message.assurance.require_verified().err(),
-    };
-    why.map(|why| (RefusedCommand::NotVerified, format!("`{name}` was not run: {why}.")))
+    let call = call::bind(command, text).map_err(|fault| {
+        let usage = match command.parameters.is_empty() {
+            true => String::new(),
+            false => format!("\n\nUsage: `{name} {}`", arguments(command)),
+        };
+        (RefusedCommand::Arguments, format!("`{name}` was not run: {fault}.{usage}"))
+    })?;
+    match (command.require, message.assurance.require_verified()) {
+        (Requirement::Verified, Err(why)) if !ordered => {
+            Err((RefusedCommand::NotVerified, format!("`{name}` was not run: {why}.")))
+        }
+        _ => Ok(call),
+    }
 }
 
 /// The commands as `!help` shows them: those that the sender of `message` may
-/// run, or all.
+/// run in its room, or all.
 pub fn words(commands: &BTreeMap<String, CommandSpec>, message: Option<&Message>) -> Vec<Word> {
-    let may =
-        |command: &CommandSpec| message.is_none_or(|message| may_run(command, &message.sender));
-    let word = |(name, command): (&String, &CommandSpec)| Word {
-        name: name.clone(),
-        arguments: String::new(),
-        about: match (command.require, message.map(|one| one.assurance.require_verified())) {
-            (Requirement::Trusted, _) => String::new(),
-            (Requirement::Verified, Some(Err(_))) => {
-                "for verified senders; you are not one yet".to_owned()
-            }
-            (Requirement::Verified, _) => "for verified senders".to_owned(),
-        },
+    let theirs = |command: &CommandSpec| {
+        message.is_none_or(|message| is_for(command, &message.sender, &message.room))
     };
-    commands.iter().filter(|(_, one)| may(one)).map(word).collect()
+    let word = |(name, command): (&String, &CommandSpec)| {
+        let verified = match (command.require, message.map(|one| one.assurance.require_verified()))
+        {
+            (Requirement::Trusted, _) => None,
+            (Requirement::Verified, Some(Err(_))) => {
+                Some("for verified senders; you are not one yet")
+            }
+            (Requirement::Verified, _) => Some("for verified senders"),
+        };
+        let about: Vec<&str> = command.about.as_deref().into_iter().chain(verified).collect();
+        Word { name: name.clone(), arguments: arguments(command), about: about.join(", ") }
+    };
+    commands.iter().filter(|(_, one)| theirs(one)).map(word).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{
-        conversation::MessageKind,
-        names::{EventId, RoomId},
-        trust::Assurance,
+    use super::{
+        parameter::{Parameter, ParameterKind},
+        *,
     };
+    use crate::{names::EventId, trust::Assurance};
 
     fn command(users: &[&str], require: Requirement) -> CommandSpec {
         CommandSpec {
-            run: vec!["true".into()],
             users: users.iter().map(ToString::to_string).collect(),
             require,
-            timeout: Duration::from_secs(30),
+            ..CommandSpec::running(&["true"])
         }
     }
 
@@ -170,22 +202,8 @@ mod tests {
     }
 
     fn message(sender: &str, body: &str, assurance: Assurance) -> Message {
-        Message {
-            room: RoomId::new("!r:hs"),
-            event: EventId::new("$e"),
-            sender: UserId::new(sender),
-            kind: MessageKind::Text,
-            body: body.into(),
-            age: Duration::ZERO,
-            automated: false,
-            thread: None,
-            in_reply_to: None,
-            target: None,
-            mentions: Vec::new(),
-            direct: false,
-            media: None,
-            assurance,
-        }
+        let (room, event) = (RoomId::new("!r:hs"), EventId::new("$e"));
+        Message { assurance, ..Message::text(room, event, UserId::new(sender), body) }
     }
 
     /// The decision in a word, and what is said.
@@ -202,7 +220,8 @@ mod tests {
     /// its place here.
     fn after(refused: &RefusedCommand) -> Option<RefusedCommand> {
         Some(match refused {
-            RefusedCommand::NotAllowed => RefusedCommand::Arguments,
+            RefusedCommand::NotAllowed => RefusedCommand::NotHere,
+            RefusedCommand::NotHere => RefusedCommand::Arguments,
             RefusedCommand::Arguments => RefusedCommand::NotVerified,
             RefusedCommand::NotVerified => return None,
         })
@@ -294,5 +313,54 @@ mod tests {
             [restart("for verified senders"), plain("!uptime")]
         );
         assert_eq!(words(&commands(), None).len(), 4);
+    }
+
+    #[test]
+    fn a_command_is_run_in_its_rooms_only() {
+        let rooms = vec!["!other:hs".to_owned(), "!o*".to_owned()];
+        let there = CommandSpec { rooms, ..command(&["*"], Requirement::Trusted) };
+        let commands = BTreeMap::from([("!here".to_owned(), there)]);
+        let mut asked = message("@alice:hs", "!here", Assurance::Signed);
+        let Decision::Refused { reason, text, .. } = decide(&commands, &asked) else { panic!() };
+        assert_eq!(reason, RefusedCommand::NotHere);
+        assert_eq!(text, "I do not run `!here` in this room.");
+        assert_eq!(words(&commands, Some(&asked)), []);
+        asked.room = RoomId::new("!ops");
+        assert!(matches!(decide(&commands, &asked), Decision::Run { .. }));
+        assert_eq!(words(&commands, Some(&asked)).len(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_answered_with_the_usage() {
+        let parameter = |name: &str, kind, optional| Parameter {
+            name: name.into(),
+            kind,
+            optional,
+            default: None,
+        };
+        let words = vec!["staging".into(), "production".into()];
+        let deploy = CommandSpec {
+            about: Some("deploys a version".into()),
+            parameters: vec![
+                parameter("env", ParameterKind::Choice { words }, false),
+                parameter("note", ParameterKind::Rest { leading_dash: false }, true),
+            ],
+            ..CommandSpec::running(&["deploy", "{env}", "{note}"])
+        };
+        let commands = BTreeMap::from([("!deploy".to_owned(), deploy)]);
+        let decide = |body| match decide(&commands, &message("@a:hs", body, Assurance::Signed)) {
+            Decision::Run { call, .. } => call.run.join("|"),
+            Decision::Refused { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            decide("!deploy staging -- no, \"wait\""),
+            "`!deploy` was not run: `note` may not begin with `-`.\n\nUsage: `!deploy <staging|production> [note…]`"
+        );
+        assert_eq!(decide("!deploy staging no, \"wait\""), "deploy|staging|no, \"wait\"");
+        assert!(
+            decide("!deploy")
+                .starts_with("`!deploy` was not run: `env` is missing.\n\nUsage: `!deploy <")
+        );
     }
 }

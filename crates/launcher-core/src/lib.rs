@@ -10,6 +10,7 @@ pub mod agent;
 pub mod approval;
 pub mod attention;
 pub mod backoff;
+pub mod children;
 pub mod claim;
 pub mod commands;
 pub mod conversation;

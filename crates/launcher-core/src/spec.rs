@@ -5,7 +5,9 @@
 
 mod answer;
 mod commands;
+mod process;
 mod schedule;
+mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -19,8 +21,10 @@ use crate::{
 };
 
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
-pub use commands::CommandSpec;
+pub use commands::{CommandSpec, Confirmation, OutputForm, StatusShown};
+pub use process::ProcessSpec;
 pub use schedule::{Missed, ScheduleSpec, Scheduled};
+pub use webhook::WebhookSpec;
 
 /// One agent, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +195,10 @@ pub enum BehaviorSpec {
         /// By names of the operator's choice.
         entries: BTreeMap<String, ScheduleSpec>,
     },
+    /// Leaves it to a program.
+    Process(ProcessSpec),
+    /// Leaves it to a URL.
+    Webhook(WebhookSpec),
 }
 
 impl BehaviorSpec {
@@ -203,6 +211,10 @@ impl BehaviorSpec {
             }
             Self::Commands { .. } => matches!(kind, MessageKind::Text | MessageKind::Task),
             Self::Schedule { .. } => false,
+            Self::Process(_) => !matches!(kind, MessageKind::Notice | MessageKind::Other),
+            Self::Webhook(_) => {
+                matches!(kind, MessageKind::Text | MessageKind::Media | MessageKind::Task)
+            }
         }
     }
 }

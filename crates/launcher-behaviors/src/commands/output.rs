@@ -1,4 +1,6 @@
-//! What a command wrote, as much of it as fits into a message.
+//! What a command wrote, as much of it as fits into a message or a file.
+
+use launcher_core::spec::OutputForm;
 
 /// How many bytes of a command's output are kept. What comes after them is
 /// read and thrown away, so that the command is not held up.
@@ -8,10 +10,16 @@ const KEPT: usize = 32 * 1024;
 /// bytes, and encryption adds a third; quotes and line breaks count twice.
 const SHOWN: usize = 40 * 1024;
 
+/// How many bytes are kept where the output becomes a file.
+const KEPT_FOR_FILE: usize = 8 * 1024 * 1024;
+
+/// Output of at most so many bytes is shown rather than sent as a file.
+const SHORT: usize = 2 * 1024;
+
 /// The beginning of what a command wrote, on both of its outputs.
-#[derive(Default)]
 pub(super) struct Output {
     bytes: Vec<u8>,
+    most: usize,
     cut: bool,
 }
 
@@ -23,11 +31,26 @@ pub(super) struct Shown {
 }
 
 impl Output {
+    pub(super) fn of(form: OutputForm) -> Self {
+        let most = match form {
+            OutputForm::Block | OutputForm::Text => KEPT,
+            OutputForm::File => KEPT_FOR_FILE,
+        };
+        Self { bytes: Vec::new(), most, cut: false }
+    }
+
     /// Adds what was read, as far as there is room.
     pub(super) fn add(&mut self, chunk: &[u8]) {
-        let room = KEPT - self.bytes.len();
+        let room = self.most - self.bytes.len();
         self.bytes.extend(chunk.iter().take(room));
         self.cut |= chunk.len() > room;
+    }
+
+    /// The output as it was written, if it is worth a file: long, or no text.
+    /// With it, whether there was more.
+    pub(super) fn as_file(&self) -> Option<(Vec<u8>, bool)> {
+        let is_text = std::str::from_utf8(&self.bytes).is_ok();
+        (self.bytes.len() > SHORT || !is_text).then(|| (self.bytes.clone(), self.cut))
     }
 
     /// As text: what is no UTF-8 replaced, without control characters but for
@@ -63,7 +86,7 @@ mod tests {
     use super::*;
 
     fn shown(chunks: &[&[u8]]) -> Shown {
-        let mut output = Output::default();
+        let mut output = Output::of(OutputForm::Block);
         chunks.iter().for_each(|chunk| output.add(chunk));
         output.shown()
     }
@@ -94,6 +117,19 @@ mod tests {
         assert_eq!((full.text.len(), full.cut), (KEPT, false));
         let over = shown(&[&[b'a'; KEPT - 1], b"\xc3\xa4", b"more"]);
         assert_eq!((over.text.len(), over.cut), (KEPT - 1, true));
+    }
+
+    #[test]
+    fn only_what_is_long_or_no_text_is_worth_a_file() {
+        let file = |bytes: &[u8]| {
+            let mut output = Output::of(OutputForm::File);
+            output.add(bytes);
+            output.as_file()
+        };
+        assert_eq!(file(&[b'a'; SHORT]), None);
+        assert_eq!(file(b"\xff"), Some((b"\xff".to_vec(), false)));
+        let (bytes, cut) = file(&vec![b'a'; KEPT_FOR_FILE + 1]).unwrap();
+        assert_eq!((bytes.len(), cut), (KEPT_FOR_FILE, true));
     }
 
     #[test]

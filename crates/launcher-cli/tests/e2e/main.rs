@@ -36,6 +36,7 @@ mod operator;
 mod parking;
 mod plaintext;
 mod policy;
+mod programs;
 mod recovery;
 mod recovery_keys;
 mod replays;
@@ -90,6 +91,7 @@ const ALL: &[Cases] = &[
     parking::CASES,
     plaintext::CASES,
     policy::CASES,
+    programs::CASES,
     recovery::CASES,
     recovery_keys::CASES,
     replays::CASES,

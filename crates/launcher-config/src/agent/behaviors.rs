@@ -2,7 +2,7 @@
 
 use launcher_core::spec::BehaviorSpec;
 
-use super::{commands, schedule};
+use super::{commands, robots, schedule};
 use crate::{reading::Reading, values::duration::duration, yaml::Node};
 
 /// What is put before an echo when nobody says otherwise.
@@ -28,6 +28,8 @@ fn behavior(reading: &mut Reading<'_>, name: &str, node: &Node) -> Option<Option
         "echo" => Some(echo(reading)),
         "commands" => Some(commands::commands(reading, node)),
         "schedule" => Some(schedule::schedule(reading, node)),
+        "process" => Some(robots::process(reading, node)),
+        "webhook" => Some(robots::webhook(reading, node)),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Homeserver addresses and folders.
 
+use launcher_core::secret::Secret;
 use url::Url;
 
 use super::Fault;
@@ -28,6 +29,18 @@ pub(crate) fn homeserver(text: &str) -> Result<Url, Fault> {
             .hidden());
     }
     Ok(url)
+}
+
+/// An address to which something is posted. All of it may be a secret.
+pub(crate) fn webhook(text: &str) -> Result<Secret<String>, Fault> {
+    let url = Url::parse(text)
+        .map_err(|_| Fault::new("is not an address").label("write `https://example.org/hook`"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(
+            Fault::new("is not an http or https address").label("write `https://example.org/hook`")
+        );
+    }
+    Ok(Secret::new(url.into()))
 }
 
 /// A path, which may not be empty.

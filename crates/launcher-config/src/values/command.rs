@@ -57,6 +57,24 @@ pub(crate) fn argument(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// What a command does, in a line.
+pub(crate) fn about(text: &str) -> Result<String, Fault> {
+    let odd = text.trim().is_empty() || text.contains(char::is_control);
+    match odd || text.chars().count() > 200 {
+        true => Err(Fault::new("is not a line of at most 200 characters")),
+        false => Ok(text.trim().to_owned()),
+    }
+}
+
+/// A pattern that could match some room id.
+pub(crate) fn room_glob(text: &str) -> Result<(), Fault> {
+    match text.starts_with(['!', '*', '?']) {
+        true => Ok(()),
+        false => Err(Fault::new("matches no room id: it does not start with `!`")
+            .label("write its id, `\"!…:example.org\"`; clients show it in the room's settings")),
+    }
+}
+
 /// A duration that a command may take.
 pub(crate) fn time(text: &str) -> Result<Duration, Fault> {
     let (least, most) = (CommandSpec::SHORTEST_TIMEOUT, CommandSpec::LONGEST_TIMEOUT);

@@ -3,7 +3,14 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use launcher_config::{LogFormat, LogLevel};
-use launcher_core::spec::{AgentSpec, BehaviorSpec, CommandSpec, Requirement, TrustMode};
+use launcher_core::{
+    children::Limits,
+    commands::{parameter::Parameter, template::Template},
+    spec::{
+        AgentSpec, BehaviorSpec, CommandSpec, Confirmation, OutputForm, ProcessSpec, Requirement,
+        StatusShown, TrustMode,
+    },
+};
 
 use crate::case::Case;
 
@@ -177,22 +184,97 @@ fn commands_have_names_programs_and_users() {
     "/nobody": { run: [./x], users: [] }"#,
     );
     let commands = commands(agent(&Case::new(&text), "a"));
-    let uptime = CommandSpec {
-        run: vec!["uptime".to_owned()],
-        users: vec!["*".to_owned()],
-        require: Requirement::Trusted,
-        timeout: Duration::from_secs(30),
-    };
+    let uptime = CommandSpec::running(&["uptime"]);
     let restart = CommandSpec {
-        run: ["systemctl", "restart", "correct-horse", "5", ""].map(str::to_owned).into(),
         users: vec!["@*:ops.example.org".to_owned()],
         require: Requirement::Verified,
         timeout: Duration::from_secs(90),
+        ..CommandSpec::running(&["systemctl", "restart", "correct-horse", "5", ""])
     };
-    let nobody = CommandSpec { run: vec!["./x".to_owned()], users: Vec::new(), ..uptime.clone() };
+    let nobody = CommandSpec { users: Vec::new(), ..CommandSpec::running(&["./x"]) };
     assert!(!format!("{restart:?}").contains("horse"));
     let expected = [("!uptime", uptime), (".restart-1.web", restart), ("/nobody", nobody)];
     assert_eq!(commands, expected.map(|(name, command)| (name.to_owned(), command)).into());
+}
+
+#[test]
+fn commands_have_parameters_limits_and_variables() {
+    let text = SMALL.replace(
+        "behavior: { echo: }",
+        r#"behavior:
+  commands:
+    "!deploy":
+      run: ["./deploy.sh", "--env={env}", "-n{count}", "{version}", "{{env}}", "{note}", "sh", "-c", "$1"]
+      about: "deploys a version"
+      parameters:
+        env: { choice: [staging, production] }
+        version: { pattern: "[0-9.]+|latest", default: "latest" }
+        count: { type: integer, min: 1, max: 9, default: 3 }
+        note: { type: rest, optional: true, leading_dash: true }
+      rooms: ["!ops:example.org"]
+      confirm_by: ["@lead:example.org"]
+      folder: work
+      environment: { allow: [LC_ALL], set: { TOKEN: "${PASS}" } }
+      output: file
+      status: always
+      at_once: 3
+      limits: { memory: 256 MiB, processes: 32, cpu: 1m30s, open_files: 64 }
+    "!log": { run: [tail, "{count}"], confirm: true, parameters: { count: { type: integer } } }"#,
+    );
+    let commands = commands(agent(&Case::new(&text), "a"));
+    let deploy = &commands["!deploy"];
+    let usage: Vec<String> = deploy.parameters.iter().map(Parameter::usage).collect();
+    assert_eq!(usage, ["<staging|production>", "[version]", "[count]", "[note…]"]);
+    let defaults: Vec<Option<&str>> =
+        deploy.parameters.iter().map(|one| one.default.as_deref()).collect();
+    assert_eq!(defaults, [None, Some("latest"), Some("3"), None]);
+    assert_eq!(deploy.run[4], Template::parse("{{env}}"));
+    assert_eq!(deploy.about.as_deref(), Some("deploys a version"));
+    assert_eq!(deploy.rooms, ["!ops:example.org"]);
+    let lead = Confirmation { users: Some(vec!["@lead:example.org".to_owned()]) };
+    assert_eq!(deploy.confirm, Some(lead));
+    assert_eq!(commands["!log"].confirm, Some(Confirmation { users: None }));
+    assert_eq!(deploy.folder, Path::new("work"));
+    assert_eq!(deploy.variables.allow, ["LC_ALL"]);
+    assert_eq!(deploy.variables.set["TOKEN"].expose(), "correct-horse");
+    assert_eq!((deploy.output, deploy.status), (OutputForm::File, StatusShown::Always));
+    let limits = Limits {
+        memory: 256 << 20,
+        processes: 32,
+        cpu: Some(Duration::from_secs(90)),
+        open_files: 64,
+    };
+    assert_eq!((deploy.at_once, deploy.limits), (3, limits));
+    assert!(!format!("{deploy:?}").contains("horse"));
+}
+
+#[test]
+fn programs_and_addresses_say_what_an_agent_says() {
+    let robot = SMALL.replace(
+        "{ echo: }",
+        "{ process: { run: [python3, robot.py], timeout: 5s, at_once: 1, limits: { processes: 9 } } }",
+    );
+    let BehaviorSpec::Process(robot) = agent(&Case::new(&robot), "a").behaviors.remove(0) else {
+        panic!("it is no program");
+    };
+    let expected = ProcessSpec {
+        timeout: Duration::from_secs(5),
+        at_once: 1,
+        limits: Limits { processes: 9, ..Limits::default() },
+        ..ProcessSpec::running(vec!["python3".to_owned(), "robot.py".to_owned()])
+    };
+    assert_eq!(robot, expected);
+
+    let hook = SMALL.replace(
+        "{ echo: }",
+        r#"{ webhook: { url: "https://hook.test:8443/${PASS}", signing_key: "${PASS}" } }"#,
+    );
+    let BehaviorSpec::Webhook(hook) = agent(&Case::new(&hook), "a").behaviors.remove(0) else {
+        panic!("it is no address");
+    };
+    assert_eq!(hook.url.expose(), "https://hook.test:8443/correct-horse");
+    assert_eq!((hook.shown().as_str(), hook.timeout.as_secs()), ("hook.test:8443", 20));
+    assert!(hook.signing_key.is_some() && !format!("{hook:?}").contains("horse"));
 }
 
 #[test]
@@ -215,7 +297,7 @@ defaults:
     let commands = commands(agent(&Case::new(&text), "a"));
     let names: Vec<&str> = commands.keys().map(String::as_str).collect();
     assert_eq!(names, ["!own", "!restart", "!uptime"]);
-    assert_eq!(commands["!restart"].run, ["restart"]);
+    assert_eq!(commands["!restart"].run, CommandSpec::running(&["restart"]).run);
     assert_eq!(commands["!restart"].timeout, Duration::from_secs(60));
 }
 
