@@ -7,6 +7,7 @@
 mod chain;
 mod commands;
 mod echo;
+mod llm;
 #[cfg(test)]
 mod props;
 mod schedule;
@@ -22,6 +23,7 @@ pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
 pub use schedule::Schedule;
+pub use llm::Llm;
 
 /// Makes the behavior that an agent's config describes.
 pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
@@ -32,6 +34,7 @@ pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
 fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
     match behavior {
         BehaviorSpec::Echo { prefix, delay, .. } => Arc::new(Echo::new(prefix.clone(), *delay)),
+        BehaviorSpec::Llm(llm) => Arc::new(Llm::new(llm.clone(), spec.account.user_id.clone())),
         BehaviorSpec::Commands { commands } => {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
         }

@@ -1,0 +1,3 @@
+//! Answers with the help of a language model.
+
+mod provider;
