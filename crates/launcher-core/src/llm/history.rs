@@ -71,6 +71,16 @@ impl History {
         &self.summary
     }
 
+    /// When something was last added, in seconds since 1970; 0 if nothing is here.
+    pub fn last(&self) -> u64 {
+        self.exchanges.iter().map(|known| known.at).max().unwrap_or_default()
+    }
+
+    /// Who asked the question of this message.
+    pub fn asker(&self, event: &EventId) -> Option<&UserId> {
+        self.exchanges.iter().find(|known| known.event == *event).map(|known| &known.user)
+    }
+
     /// Adds an exchange. If the message has one already, that is replaced: an
     /// answer that is given again is one answer.
     pub fn add(&mut self, exchange: Exchange) {
