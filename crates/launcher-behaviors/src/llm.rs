@@ -90,7 +90,11 @@ impl Llm {
     }
 
     /// What was said before in the message's room, without what is too old.
-    async fn remembered(&self, message: &Message, stage: &dyn Stage) -> Result<Room, BehaviorFault> {
+    async fn remembered(
+        &self,
+        message: &Message,
+        stage: &dyn Stage,
+    ) -> Result<Room, BehaviorFault> {
         let mut room = Room::recall(stage, &message.room).await?;
         let keep = self.spec.history.keep.as_secs();
         room.expire(seconds().saturating_sub(keep));
@@ -104,7 +108,8 @@ impl Llm {
         everywhere: bool,
     ) -> Result<Response, BehaviorFault> {
         let mut room = self.remembered(message, stage).await?;
-        let there_was = if everywhere { room.clear() } else { room.remove(message.thread.as_ref()) };
+        let there_was =
+            if everywhere { room.clear() } else { room.remove(message.thread.as_ref()) };
         info!(event = "conversation_forgotten", room = %message.room, sender = %message.sender, everywhere, "what was said in a room was forgotten");
         let text = match (there_was, everywhere, message.thread.is_some()) {
             (false, ..) => "There was nothing to forget.",
@@ -172,6 +177,9 @@ impl Llm {
         let answer = Asking::new(self, message, &system, &question, history, stage)
             .answer(&self.spec.order(mode))
             .await?;
+        if let Some((estimated, counted)) = answer.counted {
+            history.estimator.learn(estimated, counted);
+        }
         let mut memories = Vec::new();
         if answer.complete && self.spec.history.tokens > 0 {
             self.keep(message, &question, &answer.text, history);

@@ -6,6 +6,7 @@
 mod answer;
 mod commands;
 mod schedule;
+mod llm;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
 pub use commands::CommandSpec;
 pub use schedule::{Missed, ScheduleSpec, Scheduled};
+pub use llm::{HistorySpec, LlmSpec, ModeSpec};
 
 /// One agent, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +193,8 @@ pub enum BehaviorSpec {
         /// By names of the operator's choice.
         entries: BTreeMap<String, ScheduleSpec>,
     },
+    /// Answers with the help of language models.
+    Llm(LlmSpec),
 }
 
 impl BehaviorSpec {
@@ -202,6 +206,14 @@ impl BehaviorSpec {
             }
             Self::Commands { .. } => matches!(kind, MessageKind::Text | MessageKind::Task),
             Self::Schedule { .. } => false,
+            Self::Llm(_) => match kind {
+                MessageKind::Text
+                | MessageKind::Media
+                | MessageKind::Task
+                | MessageKind::Edit
+                | MessageKind::Redaction => true,
+                MessageKind::Notice | MessageKind::Reaction | MessageKind::Other => false,
+            },
         }
     }
 }

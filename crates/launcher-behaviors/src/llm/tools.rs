@@ -105,7 +105,12 @@ pub(super) async fn make(
     let refused = refuse(offers, call, work, stage).await?;
     let asked = asking.elapsed();
     if let Some(why) = refused {
-        info!(event = "tool_refused", tool = shown(&call.name), "a tool was not called: {}", why.code());
+        info!(
+            event = "tool_refused",
+            tool = shown(&call.name),
+            reason = why.code(),
+            "a tool was not called"
+        );
         return Ok((result(call, why.text().to_owned(), true), asked));
     }
     work.begin(&call.id);
@@ -113,7 +118,13 @@ pub(super) async fn make(
     let started = tokio::time::Instant::now();
     let outcome = tools.call(&call.name, &call.arguments).await;
     let took = started.elapsed();
-    info!(event = "tool_called", tool = shown(&call.name), failed = outcome.failed, ?took, "a tool was called");
+    info!(
+        event = "tool_called",
+        tool = shown(&call.name),
+        failed = outcome.failed,
+        ?took,
+        "a tool was called"
+    );
     Ok((result(call, outcome.text, outcome.failed), asked))
 }
 
@@ -165,7 +176,9 @@ impl Refused {
                 "This was interrupted, and it is not known what it did. It is not done again: say \
                  so, so that somebody looks."
             }
-            Self::TooLong => "The arguments are too long to be shown to a person. Nothing was done.",
+            Self::TooLong => {
+                "The arguments are too long to be shown to a person. Nothing was done."
+            }
             Self::Declined => "A person was asked and declined. Nothing was done.",
             Self::Expired => "A person was asked and did not answer in time. Nothing was done.",
         }
@@ -185,7 +198,11 @@ async fn refuse(
         return Ok(Some(Refused::Garbled));
     }
     if work.has_begun(&call.id) && !matches!(offer.policy, Policy::Reads) {
-        warn!(event = "tool_interrupted", tool = shown(&call.name), "the launcher ended while a tool was called; not called again");
+        warn!(
+            event = "tool_interrupted",
+            tool = shown(&call.name),
+            "the launcher ended while a tool was called; not called again"
+        );
         return Ok(Some(Refused::Interrupted));
     }
     let Policy::Ask { users, require, timeout } = &offer.policy else { return Ok(None) };
@@ -194,7 +211,7 @@ async fn refuse(
     if readable.len() > SHOWN {
         return Ok(Some(Refused::TooLong));
     }
-    let fence = crate::fence(&readable);
+    let fence = fence(&readable);
     let question = Question {
         about: format!("{} {} {arguments}", call.id, call.name),
         text: format!(
@@ -213,6 +230,12 @@ async fn refuse(
         Answered::No(_) => Some(Refused::Declined),
         Answered::Expired => Some(Refused::Expired),
     })
+}
+
+/// Backticks that are not in the text: the block ends where it should.
+fn fence(text: &str) -> String {
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
+    "`".repeat(3.max(longest + 1))
 }
 
 /// A tool's name as it may stand in a log and in a room: the model made it up.

@@ -59,7 +59,7 @@ pub struct HistorySpec {
 
 impl LlmSpec {
     /// The models that are asked in a mode, in this order, each once.
-    pub fn order(&self, mode: Option<&ModeSpec>) -> Vec<&str> {
+    pub fn order<'a>(&'a self, mode: Option<&'a ModeSpec>) -> Vec<&'a str> {
         let first = mode.and_then(|mode| mode.model.as_deref()).unwrap_or(&self.model);
         let mut order = vec![first];
         for next in &self.fallback {

@@ -158,6 +158,12 @@ impl ModelFault {
         Self::new(FaultKind::Empty, detail)
     }
 
+    /// A question that is not asked because it does not fit.
+    pub(crate) fn too_long(tokens: u64, limit: u64) -> Self {
+        let kind = FaultKind::TooLong { tokens: Some(tokens), limit: Some(limit) };
+        Facts { charged: false, ..Facts::new(kind, Detail::None) }.into()
+    }
+
     /// A request that was not sent, or not taken.
     pub(super) fn bad_request(detail: Detail) -> Self {
         Facts { charged: false, ..Facts::new(FaultKind::BadRequest, detail) }.into()
