@@ -22,8 +22,8 @@ use chain::Link;
 pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
-pub use schedule::Schedule;
 pub use llm::Llm;
+pub use schedule::Schedule;
 
 /// Makes the behavior that an agent's config describes.
 pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {

@@ -5,8 +5,8 @@
 
 mod answer;
 mod commands;
-mod schedule;
 mod llm;
+mod schedule;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
 
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
 pub use commands::CommandSpec;
-pub use schedule::{Missed, ScheduleSpec, Scheduled};
 pub use llm::{HistorySpec, LlmSpec, ModeSpec};
+pub use schedule::{Missed, ScheduleSpec, Scheduled};
 
 /// One agent, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
