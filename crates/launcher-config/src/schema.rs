@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod llm;
 mod schedule;
 mod table;
 
@@ -12,8 +13,14 @@ mod table;
 pub(crate) static ROOT: Table = Table(&[table::ROOT]);
 
 /// The keys of `agents/<id>/config.yaml`, and of `defaults`.
-pub(crate) static AGENT: Table =
-    Table(&[table::AGENT, answer::KEYS, table::BEHAVIOR, commands::KEYS, schedule::KEYS]);
+pub(crate) static AGENT: Table = Table(&[
+    table::AGENT,
+    answer::KEYS,
+    table::BEHAVIOR,
+    commands::KEYS,
+    llm::KEYS,
+    schedule::KEYS,
+]);
 
 /// The keys of a file, in the order in which they are explained.
 #[derive(Debug)]
@@ -72,6 +79,10 @@ pub(crate) enum Kind {
     TimeZone,
     /// The id of a room.
     RoomId,
+    /// A number with a point.
+    Decimal,
+    /// A size in bytes with a unit, or `off`.
+    SizeOrOff,
     Flag,
     Text,
     /// Text that is never shown.

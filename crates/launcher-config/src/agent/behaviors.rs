@@ -2,7 +2,7 @@
 
 use launcher_core::spec::BehaviorSpec;
 
-use super::{commands, schedule};
+use super::{commands, llm, schedule};
 use crate::{reading::Reading, values::duration::duration, yaml::Node};
 
 /// What is put before an echo when nobody says otherwise.
@@ -27,6 +27,7 @@ fn behavior(reading: &mut Reading<'_>, name: &str, node: &Node) -> Option<Option
     match name {
         "echo" => Some(echo(reading)),
         "commands" => Some(commands::commands(reading, node)),
+        "llm" => Some(llm::llm(reading)),
         "schedule" => Some(schedule::schedule(reading, node)),
         _ => None,
     }
