@@ -39,8 +39,7 @@ const NO: [&str; 8] = ["no", "n", "deny", "refuse", "cancel", "👎", "❌", "�
 /// The answer in `message` to one of `questions`, if it is one: a reaction to
 /// it or a reply, of a word.
 ///
-/// Reactions are never encrypted (spec, 11.13: they are sent in the clear), so the
-/// server can forge them: where a verified sender is needed only a reply counts.
+/// Reactions are not encrypted (MSC2677), so the server can forge them: where a verified sender is needed only a reply counts.
 pub fn verdict<'a>(
     message: &Message,
     questions: impl IntoIterator<Item = &'a Asked>,

@@ -202,7 +202,8 @@ impl BehaviorSpec {
     pub fn hears(&self, kind: MessageKind) -> bool {
         match self {
             Self::Echo { files, .. } => {
-                kind == MessageKind::Text || (*files && kind == MessageKind::Media)
+                matches!(kind, MessageKind::Text | MessageKind::Task)
+                    || (*files && kind == MessageKind::Media)
             }
             Self::Commands { .. } => matches!(kind, MessageKind::Text | MessageKind::Task),
             Self::Schedule { .. } => false,

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use launcher_core::names::RoomId;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::ports::journal::Place;
@@ -23,6 +24,19 @@ impl Deferred {
     pub(crate) fn add(&self, place: Place, wait: Duration) {
         let at = (Instant::now() + wait, place.number.0);
         self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(at, place);
+        self.added.notify_one();
+    }
+
+    /// Has the messages of a room wait no longer: what they wait for may have changed.
+    pub(crate) fn release(&self, room: &RoomId) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let all = std::mem::take(&mut *places).into_iter();
+        let moved = |((at, number), place): ((Instant, i64), Place)| {
+            let at = if place.room == *room { at.min(now) } else { at };
+            ((at, number), place)
+        };
+        places.extend(all.map(moved));
         self.added.notify_one();
     }
 

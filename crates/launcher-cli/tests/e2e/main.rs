@@ -13,6 +13,7 @@ mod tapped;
 mod terminal;
 
 mod absence;
+mod answering;
 mod asked;
 mod config_files;
 mod conversation;
@@ -65,6 +66,7 @@ const LONG: &[Cases] = &[kills::LONG, late_keys::LONG, soak::LONG];
 
 const ALL: &[Cases] = &[
     absence::CASES,
+    answering::CASES,
     asked::CASES,
     config_files::CASES,
     conversation::CASES,

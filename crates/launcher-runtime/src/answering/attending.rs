@@ -159,6 +159,7 @@ async fn order(crew: &Crew, queued: &Queued) -> Result<Option<String>, Fault> {
             }
             let memory = crew.settings.set(&message.room, &name, value.as_deref());
             crew.journal.remember(&[memory]).await?;
+            crew.deferred.release(&message.room);
             info!(event = "setting_changed", setting = name, room = %message.room, sender = %message.sender, "a setting of a room was changed");
             match value {
                 Some(_) => format!("`{name}` is set for this room."),
