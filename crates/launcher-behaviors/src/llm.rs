@@ -32,6 +32,7 @@ use launcher_core::{
         history::{Exchange, History},
         mode::{self, Meaning},
     },
+    settings::{MODE, MODEL},
     spec::{LlmSpec, ModeSpec},
 };
 use launcher_runtime::ports::{Behavior, BehaviorFault, Response, Stage};
@@ -158,10 +159,12 @@ impl Llm {
     async fn answer(
         &self,
         message: &Message,
-        mode: Option<&ModeSpec>,
+        mode: Option<&str>,
         text: &str,
         stage: &dyn Stage,
     ) -> Result<Response, BehaviorFault> {
+        let (mode, model) = self.chosen(mode, stage);
+        let models = self.spec.order_from(&model);
         let question = match question::read(&self.spec, message, text, stage).await? {
             Ok(question) => question,
             Err(excuse) => return Ok(Response::say(excuse)),
@@ -174,9 +177,8 @@ impl Llm {
         let history = room.history(message.thread.as_ref());
         let template = mode.and_then(|mode| mode.prompt.as_ref()).unwrap_or(&self.spec.prompt);
         let system = prompt::system(self, template, message, history);
-        let answer = Asking::new(self, message, &system, &question, history, stage)
-            .answer(&self.spec.order(mode))
-            .await?;
+        let answer =
+            Asking::new(self, message, &system, &question, history, stage).answer(&models).await?;
         if let Some((estimated, counted)) = answer.counted {
             history.estimator.learn(estimated, counted);
         }
@@ -186,6 +188,21 @@ impl Llm {
             memories.push(room.memory(&message.room)?);
         }
         Ok(Response { memories, ..Response::say(answer.text) })
+    }
+
+    /// The mode and the model: as the message says, or the room's settings, or
+    /// the operator.
+    fn chosen(&self, prefix: Option<&str>, stage: &dyn Stage) -> (Option<&ModeSpec>, String) {
+        let known = |name: &String| self.spec.models.contains_key(name);
+        let asked = prefix.and_then(|prefix| self.spec.modes.get(prefix));
+        let set = stage.setting(MODE).and_then(|prefix| self.spec.modes.get(&prefix));
+        let mode = asked.or(set);
+        let model = asked
+            .and_then(|mode| mode.model.clone())
+            .or_else(|| stage.setting(MODEL).filter(known))
+            .or_else(|| mode.and_then(|mode| mode.model.clone()))
+            .unwrap_or_else(|| self.spec.model.clone());
+        (mode, model)
     }
 
     /// Remembers a question and its answer.
@@ -223,7 +240,6 @@ impl Behavior for Llm {
                         self.forget(message, stage, everywhere).await.map(Some)
                     }
                     Meaning::Ask { mode, text } => {
-                        let mode = mode.and_then(|prefix| self.spec.modes.get(prefix));
                         self.answer(message, mode, text, stage).await.map(Some)
                     }
                 }

@@ -194,7 +194,7 @@ pub enum BehaviorSpec {
         entries: BTreeMap<String, ScheduleSpec>,
     },
     /// Answers with the help of language models.
-    Llm(LlmSpec),
+    Llm(Box<LlmSpec>),
 }
 
 impl BehaviorSpec {

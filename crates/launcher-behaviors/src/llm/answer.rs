@@ -32,6 +32,17 @@ use super::{
 /// decided here.
 const DRAFT: Duration = Duration::from_millis(250);
 
+/// How many calls of one reply are made. A model that goes in circles can want
+/// hundreds.
+const CALLS: usize = 16;
+
+/// How many bytes a token has at most, on the average: what is longer than that
+/// is not what was asked for.
+const TOKEN: usize = 16;
+
+/// What a model is told of calls that are too many.
+const TOO_MANY: &str = "These are too many calls at once. Nothing was done.";
+
 /// What is said if the time for an answer is over.
 const LATE: &str = "I ran out of time for this answer. Please ask for less at once.";
 
@@ -145,6 +156,8 @@ impl<'a> Asking<'a> {
             let Some(call) = said.calls.get(index).cloned() else { return Ok(()) };
             let result = if enough {
                 tools::over(&call, ENOUGH)
+            } else if index >= CALLS {
+                tools::over(&call, TOO_MANY)
             } else {
                 let tools = &*self.llm.tools;
                 let (result, asked) = tools::make(tools, offers, &call, work, self.stage).await?;
@@ -333,14 +346,23 @@ impl Llm {
             Err(used_up) => return Ok(Err(Failed::UsedUp(used_up))),
         };
         let started = Instant::now();
+        let most_bytes = usize::try_from(output).unwrap_or(usize::MAX).saturating_mul(TOKEN);
+        let mut bytes = 0;
         let (result, text) = match model.ask(request) {
             Err(fault) => (Err(Some(fault)), String::new()),
             Ok(mut answering) => loop {
                 match timeout_at(until, answering.next()).await {
                     Err(_) => break (Err(None), answering.so_far().to_owned()),
                     Ok(Err(fault)) => break (Err(Some(fault)), answering.so_far().to_owned()),
-                    Ok(Ok(Piece::Text(_))) => show(answering.so_far()),
                     Ok(Ok(Piece::Done(reply))) => break (Ok(reply), String::new()),
+                    Ok(Ok(Piece::Text(text))) => {
+                        bytes += text.len();
+                        if bytes > most_bytes {
+                            // Dropping it hangs up.
+                            break (Ok(Box::new(Reply::cut(answering.so_far()))), String::new());
+                        }
+                        show(answering.so_far());
+                    }
                 }
             },
         };

@@ -183,6 +183,13 @@ pub(crate) struct Reply {
     pub(crate) usage: Option<Usage>,
 }
 
+impl Reply {
+    /// What there is of an answer that was given up because it was too long.
+    pub(crate) fn cut(text: &str) -> Self {
+        Self { said: Said::text(text), cut: true, usage: None }
+    }
+}
+
 macro_rules! hide {
     ($($name:ident),*) => {$(
         impl std::fmt::Debug for $name {
@@ -241,8 +248,9 @@ impl Model {
             prepared.additional_params =
                 Some(serde_json::json!({"num_ctx": self.context, "keep_alive": KEEP_ALIVE}));
         }
-        let stream = with_default(NoSubscriber::default(), || self.inner.stream(prepared));
-        let stream = stream.map_err(|error| fault::of(&error))?;
+        let stream = with_default(NoSubscriber::default(), || {
+            self.inner.stream(prepared).map_err(|error| fault::of(&error))
+        })?;
         Ok(Answering { stream: Some(stream), text: String::new(), begun: false })
     }
 }

@@ -154,3 +154,33 @@ async fn what_it_remembers_and_returns_is_not_printed() {
     let printed = format!("{response:?} {llm:?}");
     assert!(!printed.contains("diary") && !printed.contains("asks"), "{printed}");
 }
+
+#[tokio::test]
+async fn a_room_can_have_a_mode_and_a_model_of_its_own() {
+    let server = ModelServer::start().unwrap();
+    let mut spec = with_spare(&server);
+    let mode = |model: Option<&str>, prompt: &str| ModeSpec {
+        about: String::new(),
+        model: model.map(str::to_owned),
+        prompt: Some(prompt.into()),
+    };
+    spec.modes.insert("!s".into(), mode(Some("spare"), "Short."));
+    spec.modes.insert("!d".into(), mode(None, "Long."));
+    let llm = llm(spec);
+    for (settings, body, model, prompt) in [
+        (vec![("mode", "!s")], "hi", "spare-1", "Short."),
+        (vec![("mode", "!s"), ("model", "main")], "hi", "main-1", "Short."),
+        (vec![("model", "spare")], "!d hi", "spare-1", "Long."),
+        (vec![("model", "main")], "!s hi", "spare-1", "Short."),
+        (vec![("mode", "off")], "hi", "main-1", "You are"),
+        // What another config had.
+        (vec![("mode", "!x"), ("model", "gone")], "hi", "main-1", "You are"),
+    ] {
+        let set = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let props = Props { settings: set.collect(), ..Props::default() };
+        say(&llm, &message(1, body), &props).await;
+        let call = last(&server);
+        assert_eq!(call.model, model, "{settings:?}");
+        assert!(call.system.starts_with(prompt), "{settings:?}");
+    }
+}

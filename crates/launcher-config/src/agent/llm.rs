@@ -91,7 +91,7 @@ pub(super) fn llm(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
         rounds: rounds.and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(8),
         timeout: timeout.map_or(TIME, |found| found.value),
     };
-    can_spend(reading, &spec).then_some(BehaviorSpec::Llm(spec))
+    can_spend(reading, &spec).then(|| BehaviorSpec::Llm(Box::new(spec)))
 }
 
 /// Whether the limits allow one answer, and say what money is.

@@ -286,10 +286,9 @@ fn a_broken_agent_leaves_the_others_alone() {
 
 fn llm(config: &str) -> LlmSpec {
     let case = Case::new(&SMALL.replace("behavior: { echo: }", config));
-    match agent(&case, "a").behaviors.remove(0) {
-        BehaviorSpec::Llm(llm) => llm,
-        other => panic!("{other:?}"),
-    }
+    let behavior = agent(&case, "a").behaviors.remove(0);
+    let llm = if let BehaviorSpec::Llm(llm) = behavior { Some(*llm) } else { None };
+    llm.unwrap()
 }
 
 #[test]

@@ -60,7 +60,11 @@ pub struct HistorySpec {
 impl LlmSpec {
     /// The models that are asked in a mode, in this order, each once.
     pub fn order<'a>(&'a self, mode: Option<&'a ModeSpec>) -> Vec<&'a str> {
-        let first = mode.and_then(|mode| mode.model.as_deref()).unwrap_or(&self.model);
+        self.order_from(mode.and_then(|mode| mode.model.as_deref()).unwrap_or(&self.model))
+    }
+
+    /// This model and those that are asked after it.
+    pub fn order_from<'a>(&'a self, first: &'a str) -> Vec<&'a str> {
         let mut order = vec![first];
         for next in &self.fallback {
             if !order.contains(&next.as_str()) {

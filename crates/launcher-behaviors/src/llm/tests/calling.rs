@@ -131,6 +131,19 @@ async fn calling_has_an_end() {
     assert!(last(&server).results[0].text.starts_with("Nothing more can be called"));
 }
 
+#[tokio::test]
+async fn a_reply_cannot_call_without_end() {
+    let server = ModelServer::start().unwrap();
+    let (bench, props) = (Arc::new(Bench::default()), Props::default());
+    let calls = (0..300).map(|_| Part::Call { name: "look".into(), arguments: "{}".into() });
+    server.push(Scripted::text("").and(calls));
+    say(&assistant(&server, &bench), &message(1, "look"), &props).await;
+    assert_eq!(bench.called().len(), 16);
+    let results = last(&server).results;
+    assert_eq!(results.len(), 300);
+    assert!(results[16].text.starts_with("These are too many calls"));
+}
+
 /// Cuts an answer off while a tool works.
 async fn cut_off(server: &ModelServer, question: &str) -> (Arc<Bench>, Props) {
     let bench = Arc::new(Bench { hangs: true, ..Bench::default() });

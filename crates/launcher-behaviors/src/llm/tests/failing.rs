@@ -1,6 +1,6 @@
 //! Models that fail. There is always something said.
 
-use launcher_testbed::models::{End, Refusal};
+use launcher_testbed::models::{End, Part, Refusal};
 
 use super::*;
 
@@ -112,4 +112,17 @@ async fn an_answer_that_is_as_long_as_it_may_be_says_so() {
     server.push(Scripted::text("Once upon a").ending(End::Length));
     let text = say(&llm, &message(1, "a tale"), &props).await;
     assert_eq!(text, "Once upon a\n\n*(cut: this is as long as I may answer)*");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_an_end_is_hung_up_on() {
+    let server = ModelServer::start().unwrap();
+    let (llm, props) = (llm(spec(&server)), Props::default());
+    let flood = (0..200).map(|_| Part::Text("x".repeat(1000)));
+    server.push(Scripted::text("").and(flood).ending(End::Drip));
+    let text = say(&llm, &message(1, "hi"), &props).await;
+    assert!(text.ends_with("*(cut: this is as long as I may answer)*"));
+    // 500 tokens were asked for.
+    assert!(text.len() < 10_000, "{}", text.len());
+    assert_eq!(server.calls().len(), 1);
 }
