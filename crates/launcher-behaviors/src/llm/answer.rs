@@ -43,6 +43,9 @@ const TOKEN: usize = 16;
 /// What a model is told of calls that are too many.
 const TOO_MANY: &str = "These are too many calls at once. Nothing was done.";
 
+/// What a model is told of calls for which there is no time any more.
+const NO_TIME: &str = "There is no time left for this. Nothing was done.";
+
 /// What is said if the time for an answer is over.
 const LATE: &str = "I ran out of time for this answer. Please ask for less at once.";
 
@@ -158,6 +161,8 @@ impl<'a> Asking<'a> {
                 tools::over(&call, ENOUGH)
             } else if index >= CALLS {
                 tools::over(&call, TOO_MANY)
+            } else if Instant::now() >= self.until {
+                tools::over(&call, NO_TIME)
             } else {
                 let tools = &*self.llm.tools;
                 let (result, asked) = tools::make(tools, offers, &call, work, self.stage).await?;
@@ -337,6 +342,9 @@ impl Llm {
         let (Some(model), Some(spec)) = (self.models.get(name), self.spec.models.get(name)) else {
             return Err(BehaviorFault::new("a model is asked that there is not"));
         };
+        if Instant::now() >= until {
+            return Ok(Err(Failed::Late(String::new())));
+        }
         let price = spec.price.as_ref();
         let output = u64::from(request.max_tokens.unwrap_or(spec.max_tokens));
         let most = Usage { input: estimate, cached: 0, output };

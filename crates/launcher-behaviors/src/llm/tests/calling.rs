@@ -18,6 +18,7 @@ use crate::llm::{
 struct Bench {
     called: Mutex<Vec<String>>,
     hangs: bool,
+    takes: Duration,
 }
 
 impl Bench {
@@ -55,6 +56,7 @@ impl Tools for Bench {
         if self.hangs {
             std::future::pending::<()>().await;
         }
+        tokio::time::sleep(self.takes).await;
         Outcome { text: format!("done: {name}"), failed: false }
     }
 }
@@ -142,6 +144,21 @@ async fn a_reply_cannot_call_without_end() {
     let results = last(&server).results;
     assert_eq!(results.len(), 300);
     assert!(results[16].text.starts_with("These are too many calls"));
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_the_last_thing_that_is_called() {
+    let server = ModelServer::start().unwrap();
+    let takes = Duration::from_millis(1200);
+    let (bench, props) = (Arc::new(Bench { takes, ..Bench::default() }), Props::default());
+    let calls = (0..5).map(|_| Part::Call { name: "look".into(), arguments: "{}".into() });
+    server.push(Scripted::text("Let me see.").and(calls));
+    let hasty = LlmSpec { timeout: Duration::from_secs(1), ..spec(&server) };
+    let llm = Llm::with_tools(hasty, "@bot:hs".into(), bench.clone());
+    let text = say(&llm, &message(1, "look"), &props).await;
+    assert!(text.starts_with("Let me see.\n\nI ran out of time"), "{text}");
+    assert_eq!(bench.called().len(), 1);
+    assert_eq!(server.calls().len(), 1);
 }
 
 /// Cuts an answer off while a tool works.
