@@ -8,6 +8,7 @@ mod chain;
 pub mod child;
 mod commands;
 mod echo;
+mod llm;
 pub mod process;
 #[cfg(test)]
 mod props;
@@ -24,6 +25,7 @@ use chain::Link;
 pub use chain::Chain;
 pub use commands::Commands;
 pub use echo::Echo;
+pub use llm::Llm;
 pub use process::Robot;
 pub use schedule::Schedule;
 pub use webhook::Webhook;
@@ -37,6 +39,7 @@ pub fn make(spec: &AgentSpec) -> Arc<dyn Behavior> {
 fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
     match behavior {
         BehaviorSpec::Echo { prefix, delay, .. } => Arc::new(Echo::new(prefix.clone(), *delay)),
+        BehaviorSpec::Llm(llm) => Arc::new(Llm::new((**llm).clone(), spec.account.user_id.clone())),
         BehaviorSpec::Commands { commands } => {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))
         }

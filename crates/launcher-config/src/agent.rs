@@ -8,6 +8,7 @@ mod answer;
 mod behaviors;
 mod children;
 mod commands;
+mod llm;
 mod parameters;
 mod robots;
 mod rooms;
@@ -110,7 +111,7 @@ pub(crate) fn resolve(
     let own = own.unwrap_or_else(|| Node { place: Place::start_of(file), value: Value::Null });
     let tree = common.defaults.map_or_else(|| own.clone(), |defaults| merge(defaults, &own));
 
-    let mut reading = Reading::new(&tree, "", common.variables);
+    let mut reading = Reading::new(&tree, "", common.variables).in_folder(folder);
     let mut draft = Draft::read(&mut reading);
     if parsed && common.complete {
         let needs = Needs { own: &own, meant: &meant };

@@ -4,7 +4,7 @@
 //! when this returns. A message shows a value only if it is harmless: short,
 //! on one line, and without anything from a variable.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::Path, str::FromStr};
 
 use zeroize::Zeroize;
 
@@ -30,13 +30,19 @@ pub(crate) struct Reading<'a> {
     tree: &'a Node,
     prefix: &'a str,
     variables: &'a Variables<'a>,
+    folder: Option<&'a Path>,
     pub(crate) found: Vec<Diagnostic>,
 }
 
 impl<'a> Reading<'a> {
     /// `prefix` stands before paths in messages.
     pub(crate) fn new(tree: &'a Node, prefix: &'a str, variables: &'a Variables<'a>) -> Self {
-        Self { tree, prefix, variables, found: Vec::new() }
+        Self { tree, prefix, variables, folder: None, found: Vec::new() }
+    }
+
+    /// The same, of an agent that has this folder.
+    pub(crate) fn in_folder(self, folder: &'a Path) -> Self {
+        Self { folder: Some(folder), ..self }
     }
 
     /// A reading of a part of the tree, `path` below this one's. What is found
@@ -45,7 +51,12 @@ impl<'a> Reading<'a> {
     where
         'a: 'b,
     {
-        Reading::new(part, prefix, self.variables)
+        Reading { folder: self.folder, ..Reading::new(part, prefix, self.variables) }
+    }
+
+    /// The agent's folder; none if this is about all agents.
+    pub(crate) fn folder(&self) -> Option<&'a Path> {
+        self.folder
     }
 
     pub(crate) fn tree(&self) -> &'a Node {

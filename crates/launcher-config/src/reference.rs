@@ -73,6 +73,8 @@ fn type_name(kind: Kind) -> String {
         Kind::Cron => "cron line",
         Kind::TimeZone => "name of a time zone",
         Kind::RoomId => "room id",
+        Kind::Decimal => "number",
+        Kind::SizeOrOff => "size with a unit, or `off`",
         Kind::QuietHours => "two times of a day and a time zone",
         Kind::AgentKeys => "map of agent keys",
         Kind::Named(Naming::Command) => "map of commands",

@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod llm;
 mod robots;
 mod schedule;
 mod table;
@@ -18,6 +19,7 @@ pub(crate) static AGENT: Table = Table(&[
     answer::KEYS,
     table::BEHAVIOR,
     commands::KEYS,
+    llm::KEYS,
     robots::KEYS,
     schedule::KEYS,
 ]);
@@ -79,6 +81,10 @@ pub(crate) enum Kind {
     TimeZone,
     /// The id of a room.
     RoomId,
+    /// A number with a point.
+    Decimal,
+    /// A size in bytes with a unit, or `off`.
+    SizeOrOff,
     Flag,
     Text,
     /// Text that is never shown.

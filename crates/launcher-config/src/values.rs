@@ -5,6 +5,7 @@
 //! or with `the value` when nobody may see it.
 
 pub(crate) mod address;
+pub(crate) mod amount;
 pub(crate) mod command;
 pub(crate) mod cron;
 pub(crate) mod duration;

@@ -20,6 +20,7 @@ pub mod fleet;
 pub mod greeting;
 pub mod help;
 pub mod invite;
+pub mod llm;
 pub mod moment;
 pub mod names;
 pub mod preflight;

@@ -10,7 +10,9 @@ use crate::{
     conversation::{Message, matches},
     duration,
     names::RoomId,
-    spec::{AgentSpec, AnswerPolicy, Occasion, QuietHours, Rate, Requirement},
+    spec::{
+        AgentSpec, AnswerPolicy, BehaviorSpec, LlmSpec, Occasion, QuietHours, Rate, Requirement,
+    },
     trust::Assurance,
 };
 
@@ -64,9 +66,54 @@ pub const ANSWERING: [Setting; 7] = [
     },
 ];
 
+/// What an assistant has beside those.
+pub const ASSISTING: [Setting; 2] = [
+    Setting { name: MODE, about: "how I answer: one of my modes, such as `!s`, or `off`" },
+    Setting { name: MODEL, about: "which of my models I ask" },
+];
+
+/// The setting that chooses a mode of an assistant.
+pub const MODE: &str = "mode";
+
+/// The setting that chooses a model of an assistant.
+pub const MODEL: &str = "model";
+
 /// The settings that an agent has, by name.
-pub fn known(_spec: &AgentSpec) -> Vec<Setting> {
-    ANSWERING.to_vec()
+pub fn known(spec: &AgentSpec) -> Vec<Setting> {
+    let mut all = ANSWERING.to_vec();
+    if assistant(spec).is_some() {
+        all.extend(ASSISTING);
+        all.sort_by_key(|setting| setting.name);
+    }
+    all
+}
+
+fn assistant(spec: &AgentSpec) -> Option<&LlmSpec> {
+    spec.behaviors.iter().find_map(|behavior| match behavior {
+        BehaviorSpec::Llm(llm) => Some(&**llm),
+        _ => None,
+    })
+}
+
+/// What is wrong with a value of an assistant's own settings.
+fn assisting(llm: &LlmSpec, name: &str, value: &str) -> Result<(), String> {
+    let names = |names: Vec<&String>| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        if names.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there are {}", names.join(", "))
+        }
+    };
+    match name {
+        MODE if value != OFF && !llm.modes.contains_key(value) => {
+            Err(format!("is no mode of mine; {}", names(llm.modes.keys().collect())))
+        }
+        MODEL if !llm.models.contains_key(value) => {
+            Err(format!("is no model of mine; {}", names(llm.models.keys().collect())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a setting may have this value.
@@ -83,7 +130,9 @@ pub fn check(spec: &AgentSpec, name: &str, value: &str) -> Result<(), String> {
     if value.len() > LONGEST {
         return Err(format!("the value has more than {LONGEST} bytes"));
     }
-    apply(&mut spec.answer.clone(), name, value)
+    let of_assistant = assistant(spec).map_or(Ok(()), |llm| assisting(llm, name, value));
+    of_assistant
+        .and_then(|()| apply(&mut spec.answer.clone(), name, value))
         .map_err(|problem| format!("`{name}` {problem}; it is {}", setting.about))
 }
 

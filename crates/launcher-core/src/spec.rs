@@ -5,6 +5,7 @@
 
 mod answer;
 mod commands;
+mod llm;
 mod process;
 mod schedule;
 mod webhook;
@@ -22,6 +23,7 @@ use crate::{
 
 pub use answer::{AnswerPolicy, BotPolicy, Occasion, QuietHours, Rate, SettingsPolicy};
 pub use commands::{CommandSpec, Confirmation, OutputForm, StatusShown};
+pub use llm::{HistorySpec, LlmSpec, ModeSpec};
 pub use process::ProcessSpec;
 pub use schedule::{Missed, ScheduleSpec, Scheduled};
 pub use webhook::WebhookSpec;
@@ -199,6 +201,8 @@ pub enum BehaviorSpec {
     Process(ProcessSpec),
     /// Leaves it to a URL.
     Webhook(WebhookSpec),
+    /// Answers with the help of language models.
+    Llm(Box<LlmSpec>),
 }
 
 impl BehaviorSpec {
@@ -215,6 +219,14 @@ impl BehaviorSpec {
             Self::Webhook(_) => {
                 matches!(kind, MessageKind::Text | MessageKind::Media | MessageKind::Task)
             }
+            Self::Llm(_) => match kind {
+                MessageKind::Text
+                | MessageKind::Media
+                | MessageKind::Task
+                | MessageKind::Edit
+                | MessageKind::Redaction => true,
+                MessageKind::Notice | MessageKind::Reaction | MessageKind::Other => false,
+            },
         }
     }
 }

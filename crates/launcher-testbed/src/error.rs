@@ -104,7 +104,7 @@ pub enum TestbedError {
         /// The HTTP status.
         status: u16,
         /// What it answered.
-        answer: serde_json::Value,
+        answer: Box<serde_json::Value>,
     },
 
     /// Something was answered that makes no sense here.

@@ -73,7 +73,7 @@ impl Http {
             method: method.to_owned(),
             path: path.to_owned(),
             status,
-            answer,
+            answer: Box::new(answer),
         })
     }
 

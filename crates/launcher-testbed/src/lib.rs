@@ -44,6 +44,7 @@ mod homeserver;
 mod http;
 mod installation;
 mod message;
+pub mod models;
 mod process;
 mod room;
 mod small_disk;

@@ -35,14 +35,14 @@ mod action;
 mod body;
 mod connection;
 mod gate;
-mod http1;
+pub(crate) mod http1;
 pub mod invariants;
 mod log;
 mod matcher;
 mod owners;
 mod request;
 mod rules;
-mod sockets;
+pub(crate) mod sockets;
 mod upstream;
 
 use std::{

@@ -16,6 +16,7 @@ mod terminal;
 mod absence;
 mod answering;
 mod asked;
+mod assistants;
 mod config_files;
 mod conversation;
 mod copies;
@@ -71,6 +72,7 @@ const ALL: &[Cases] = &[
     absence::CASES,
     answering::CASES,
     asked::CASES,
+    assistants::CASES,
     config_files::CASES,
     conversation::CASES,
     copies::CASES,

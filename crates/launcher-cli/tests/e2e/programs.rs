@@ -87,7 +87,8 @@ fn commands(bed: &Bed) -> Outcome {
     assert!(!deployed.exists());
     let wanted = alice.send_text(&room, "!deploy staging")?;
     let question = replies(&alice, &room, &wanted, 1)?.remove(0);
-    let relation = json!({ "rel_type": "m.annotation", "event_id": question.event_id, "key": "👍" });
+    let relation =
+        json!({ "rel_type": "m.annotation", "event_id": question.event_id, "key": "👍" });
     alice.send_event(&room, "m.reaction", &json!({ "m.relates_to": relation }))?;
     let said = replies(&alice, &room, &wanted, 2)?;
     assert!(body(&said[1]).contains("deployed latest to staging"), "{said:?}");

@@ -2,7 +2,7 @@
 
 use launcher_core::spec::BehaviorSpec;
 
-use super::{commands, robots, schedule};
+use super::{commands, llm, robots, schedule};
 use crate::{reading::Reading, values::duration::duration, yaml::Node};
 
 /// What is put before an echo when nobody says otherwise.
@@ -27,6 +27,7 @@ fn behavior(reading: &mut Reading<'_>, name: &str, node: &Node) -> Option<Option
     match name {
         "echo" => Some(echo(reading)),
         "commands" => Some(commands::commands(reading, node)),
+        "llm" => Some(llm::llm(reading)),
         "schedule" => Some(schedule::schedule(reading, node)),
         "process" => Some(robots::process(reading, node)),
         "webhook" => Some(robots::webhook(reading, node)),

@@ -6,9 +6,13 @@ use launcher_config::{LogFormat, LogLevel};
 use launcher_core::{
     children::Limits,
     commands::{parameter::Parameter, template::Template},
+    llm::{
+        model::Provider,
+        spending::{Limits as Spending, Price},
+    },
     spec::{
-        AgentSpec, BehaviorSpec, CommandSpec, Confirmation, OutputForm, ProcessSpec, Requirement,
-        StatusShown, TrustMode,
+        AgentSpec, BehaviorSpec, CommandSpec, Confirmation, HistorySpec, LlmSpec, OutputForm,
+        ProcessSpec, Requirement, StatusShown, TrustMode,
     },
 };
 
@@ -358,4 +362,87 @@ fn a_broken_agent_leaves_the_others_alone() {
     assert!(loaded.root.is_some());
     let good: Vec<bool> = loaded.agents.values().map(Result::is_ok).collect();
     assert_eq!(good, [true, false]);
+}
+
+fn llm(config: &str) -> LlmSpec {
+    let case = Case::new(&SMALL.replace("behavior: { echo: }", config));
+    let behavior = agent(&case, "a").behaviors.remove(0);
+    let llm = if let BehaviorSpec::Llm(llm) = behavior { Some(*llm) } else { None };
+    llm.unwrap()
+}
+
+#[test]
+fn an_assistant_needs_a_model_and_nothing_else() {
+    let spec = llm("behavior: { llm: { models: { own: { provider: ollama, model: \"q:8b\" } } } }");
+    let model = &spec.models["own"];
+    assert_eq!((model.provider, model.model.as_str()), (Provider::Ollama, "q:8b"));
+    assert_eq!(model.url.as_str(), "http://127.0.0.1:11434/");
+    assert_eq!((model.max_tokens, model.context, model.temperature), (1024, 8192, None));
+    assert!(model.key.is_none() && model.price.is_none());
+    assert_eq!((spec.model.as_str(), spec.fallback.len()), ("own", 0));
+    assert!(spec.prompt.contains("{agent}"));
+    let keep = Duration::from_secs(30 * 86_400);
+    assert_eq!(spec.history, HistorySpec { tokens: 6000, keep, summary: true });
+    assert_eq!((spec.images, spec.files, spec.rounds), (None, None, 8));
+    assert_eq!(spec.spending, Spending::default());
+    assert_eq!((spec.timezone.as_str(), spec.timeout), ("UTC", Duration::from_secs(300)));
+}
+
+#[test]
+fn an_assistant_means_what_its_file_says() {
+    let spec = llm(r#"behavior:
+  llm:
+    models:
+      main:
+        provider: openai
+        url: "https://llm.example.org/v1"
+        api_key: "${PASS}"
+        model: m-1
+        max_tokens: 500
+        context: 16000
+        temperature: 0.3
+        timeout: 30s
+        price: { input: 3, output: 15.5, cached: 0.3 }
+      cheap: { provider: llamacpp, model: m-2, price: { input: 0, output: 0 } }
+    use: cheap
+    fallback: [main]
+    prompt: prompt.md
+    modes: { "!d": { about: "in detail", model: main, prompt: prompt.md } }
+    history: { tokens: 0, keep: 1d, summary: false }
+    images: 4MiB
+    files: 256KiB
+    spending: { tokens_per_day: 100000, money_per_day: 2.50 }
+    timezone: Europe/Madrid
+    rounds: 2
+    timeout: 1m
+=== agents/a/prompt.md
+You are {agent}."#);
+    let main = &spec.models["main"];
+    assert_eq!(main.key.as_ref().unwrap().expose(), "correct-horse");
+    assert_eq!((main.temperature, main.timeout), (Some(300), Duration::from_secs(30)));
+    let price = Price { input: 3_000_000, output: 15_500_000, cached: Some(300_000) };
+    assert_eq!(main.price, Some(price));
+    assert_eq!(spec.models["cheap"].url.as_str(), "http://127.0.0.1:8080/v1");
+    let mode = &spec.modes["!d"];
+    assert_eq!(mode.about, "in detail");
+    assert_eq!(spec.order(None), ["cheap", "main"]);
+    assert_eq!(spec.order(Some(mode)), ["main"]);
+    for prompt in [&spec.prompt, mode.prompt.as_ref().unwrap()] {
+        assert_eq!(prompt, "You are {agent}.\n");
+    }
+    assert_eq!((spec.images, spec.files), (Some(4 << 20), Some(256 << 10)));
+    assert_eq!(spec.spending, Spending { tokens: Some(100_000), money: Some(2_500_000) });
+    assert_eq!((spec.rounds, spec.timeout), (2, Duration::from_secs(60)));
+    assert!(!spec.history.summary && spec.history.tokens == 0);
+}
+
+#[test]
+fn models_of_the_defaults_can_be_shared() {
+    let case = Case::new(&SMALL.replace("behavior: { echo: }", "behavior: { llm: { prompt: p.md } }
+=== agents/a/p.md
+Hello.").replace("homeserver: https://matrix.example.org", "homeserver: https://matrix.example.org
+defaults: { behavior: { llm: { models: { own: { provider: ollama, model: m } }, prompt: elsewhere.md } } }"));
+    let spec = agent(&case, "a");
+    let BehaviorSpec::Llm(llm) = &spec.behaviors[0] else { panic!("{spec:?}") };
+    assert_eq!((llm.model.as_str(), llm.prompt.as_str()), ("own", "Hello.\n"));
 }

@@ -107,3 +107,55 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     assert!(text.contains("- `when`: `mentioned` (by the agent's file)"), "{text}");
     assert!(text.contains("- `typing`: as everywhere. Whether you see"), "{text}");
 }
+
+fn assistant() -> AgentSpec {
+    let model = crate::llm::model::ModelSpec {
+        provider: crate::llm::model::Provider::Ollama,
+        url: "http://hs".parse().unwrap(),
+        key: None,
+        model: "m".into(),
+        max_tokens: 1,
+        context: 2,
+        temperature: None,
+        timeout: Duration::ZERO,
+        price: None,
+    };
+    let mode = crate::spec::ModeSpec { about: String::new(), model: None, prompt: None };
+    let llm = LlmSpec {
+        models: [("large".to_owned(), model)].into(),
+        model: "large".into(),
+        fallback: Vec::new(),
+        prompt: String::new(),
+        modes: [("!s".to_owned(), mode)].into(),
+        history: crate::spec::HistorySpec { tokens: 0, keep: Duration::ZERO, summary: false },
+        images: None,
+        files: None,
+        spending: Default::default(),
+        timezone: "UTC".into(),
+        rounds: 1,
+        timeout: Duration::ZERO,
+    };
+    AgentSpec { behaviors: vec![BehaviorSpec::Llm(Box::new(llm))], ..spec() }
+}
+
+#[test]
+fn only_an_assistant_has_modes_and_models() {
+    assert!(check(&spec(), "mode", "!s").is_err());
+    let spec = assistant();
+    for (name, value, wrong) in [
+        ("mode", "!s", None),
+        ("mode", "off", None),
+        ("mode", "!d", Some("`mode` is no mode of mine; there are `!s`; it is how I answer")),
+        ("model", "large", None),
+        ("model", "gpt", Some("`model` is no model of mine; there are `large`; it is which")),
+        ("when", "always", None),
+    ] {
+        match (check(&spec, name, value), wrong) {
+            (Ok(()), None) => {}
+            (Err(problem), Some(start)) => assert!(problem.starts_with(start), "{problem}"),
+            (found, _) => panic!("{name} {value}: {found:?}"),
+        }
+    }
+    let shown = shown(&spec, &room(), &BTreeMap::new());
+    assert!(shown.contains("`mode`") && shown.contains("`model`"), "{shown}");
+}

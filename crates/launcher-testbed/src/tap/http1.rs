@@ -23,33 +23,33 @@ const OF_THE_CONNECTION: [&str; 9] = [
 
 /// A request or an answer with its whole body.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(crate) struct Message {
     /// The three parts of the first line.
-    pub(super) start: [String; 3],
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) start: [String; 3],
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Whether the peer goes on with this connection.
-    pub(super) keeps_alive: bool,
+    pub(crate) keeps_alive: bool,
 }
 
 impl Message {
     /// An answer that no homeserver gave.
-    pub(super) fn answer(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+    pub(crate) fn answer(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let start = ["HTTP/1.1".to_owned(), status.to_string(), "Tap".to_owned()];
         Self { start, headers, body, keeps_alive: true }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 
     /// The status of an answer.
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.start[1].parse().unwrap_or_default()
     }
 
     /// The head for the next connection, which ends with an empty line.
-    pub(super) fn head(&self, skip: &[&str], length: Option<usize>) -> Vec<u8> {
+    pub(crate) fn head(&self, skip: &[&str], length: Option<usize>) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.start.join(" ").trim_end());
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();
@@ -67,7 +67,7 @@ impl Message {
 
 /// Reads a request; none when the client has closed the connection after the
 /// last one.
-pub(super) fn read_request(
+pub(crate) fn read_request(
     reader: &mut impl BufRead,
     mut client: &TcpStream,
 ) -> io::Result<Option<Message>> {
@@ -89,7 +89,7 @@ pub(super) fn read_request(
 }
 
 /// Reads the answer to a request with this method.
-pub(super) fn read_response(reader: &mut impl BufRead, method: &str) -> io::Result<Message> {
+pub(crate) fn read_response(reader: &mut impl BufRead, method: &str) -> io::Result<Message> {
     let (start, headers) = loop {
         let (start, headers) = read_head(reader)?;
         if !start[1].starts_with('1') {
@@ -112,7 +112,7 @@ pub(super) fn read_response(reader: &mut impl BufRead, method: &str) -> io::Resu
 }
 
 /// Whether an answer ends with its head, whatever that says about a length.
-pub(super) fn has_no_body(method: &str, status: &str) -> bool {
+pub(crate) fn has_no_body(method: &str, status: &str) -> bool {
     method == "HEAD" || status == "204" || status == "304"
 }
 

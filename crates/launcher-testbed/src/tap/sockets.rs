@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// All open connections.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     open: Mutex<Open>,
 }
 
@@ -23,12 +23,12 @@ struct Open {
 }
 
 impl Sockets {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { open: Mutex::new(Open { streams: Some(HashMap::new()), admitted: 0 }) }
     }
 
     /// Takes a connection into the list.
-    pub(super) fn admit(self: &Arc<Self>, stream: TcpStream) -> io::Result<Socket> {
+    pub(crate) fn admit(self: &Arc<Self>, stream: TcpStream) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
         let stream = Arc::new(stream);
         let mut open = self.lock();
@@ -39,13 +39,13 @@ impl Sockets {
         Ok(Socket { id, stream, sockets: Arc::clone(self) })
     }
 
-    pub(super) fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         for stream in self.lock().streams.take().iter().flat_map(HashMap::values) {
             close(stream);
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.lock().streams.is_none()
     }
 
@@ -56,33 +56,33 @@ impl Sockets {
 
 /// An open connection, which is closed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     id: u64,
     stream: Arc<TcpStream>,
     sockets: Arc<Sockets>,
 }
 
 impl Socket {
-    pub(super) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Whether the other side has closed the connection.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         let mut descriptors = [PollFd::new(&*self.stream, PollFlags::IN)];
         let is_quiet = poll(&mut descriptors, Some(&Timespec::default())) == Ok(0);
         // Who already sends its next request is still there.
         !is_quiet && !matches!(self.stream.peek(&mut [0]), Ok(1..))
     }
 
-    pub(super) fn reader(&self) -> BufReader<Incoming> {
+    pub(crate) fn reader(&self) -> BufReader<Incoming> {
         BufReader::new(Incoming(Arc::clone(&self.stream)))
     }
 }
 
 /// What comes in on a connection. It takes no file descriptor of its own.
 #[derive(Debug)]
-pub(super) struct Incoming(Arc<TcpStream>);
+pub(crate) struct Incoming(Arc<TcpStream>);
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,0 +1,69 @@
+//! What may be spent in a day.
+
+use launcher_core::llm::spending::{MICRO, Price};
+use launcher_testbed::models::Refusal;
+
+use super::*;
+
+fn limited(server: &ModelServer, tokens: Option<u64>, money: Option<u64>) -> LlmSpec {
+    let mut spec = with_spare(server);
+    let price = Price { input: 10 * MICRO, output: 10 * MICRO, cached: None };
+    for model in spec.models.values_mut() {
+        *model = ModelSpec { price: Some(price), ..model.clone() };
+    }
+    LlmSpec { spending: Limits { tokens, money }, ..spec }
+}
+
+#[tokio::test]
+async fn what_is_used_up_is_told_and_nobody_is_asked() {
+    let server = ModelServer::start().unwrap();
+    for (tokens, money, said) in [
+        (Some(1000), None, "What I may read and write in a day is used up."),
+        // A thousand tokens.
+        (None, Some(10_000), "What I may spend in a day is used up."),
+    ] {
+        let (first, props) = (llm(limited(&server, tokens, money)), Props::default());
+        server.push(Scripted::text("yes").usage(Some((300, 200))));
+        assert_eq!(say(&first, &message(1, "hi"), &props).await, "yes");
+        let before = server.calls().len();
+        // 500 are left, and an answer alone may have as many.
+        let text = say(&first, &message(2, "hi"), &props).await;
+        assert!(text.starts_with(said) && text.contains("Europe/Madrid"), "{text}");
+        // The next life knows.
+        let second = llm(limited(&server, tokens, money));
+        assert!(say(&second, &message(3, "hi"), &props).await.starts_with(said));
+        assert_eq!(server.calls().len(), before);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_charged_is_not_booked() {
+    let server = ModelServer::start().unwrap();
+    let (llm, props) = (llm(limited(&server, Some(2000), None)), Props::default());
+    for number in 0..10 {
+        server.push(Scripted::refuse(Refusal::Auth));
+        server.push(Scripted::refuse(Refusal::Auth));
+        let text = say(&llm, &message(number, "hi"), &props).await;
+        assert!(text.starts_with("My model's provider does not accept my key."), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_kill_cuts_off_stays_booked() {
+    let server = ModelServer::start().unwrap();
+    let limits = || limited(&server, Some(1100), None);
+    let (cut_off, props) = (llm(limits()), Props::default());
+    let gate = launcher_testbed::tap::Gate::new();
+    server.push(Scripted::text("never").hold(1, &gate));
+    let hi = message(1, "hi");
+    tokio::select! {
+        said = say(&cut_off, &hi, &props) => panic!("{said}"),
+        () = async {
+            while server.calls().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        } => {}
+    }
+    let text = say(&llm(limits()), &message(1, "hi"), &props).await;
+    assert!(text.starts_with("What I may read and write in a day is used up."), "{text}");
+}

@@ -1,0 +1,245 @@
+//! What a model may call, and who has to agree.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use launcher_core::spec::Requirement;
+use launcher_runtime::ports::{Answered, BehaviorFault, Question, Stage};
+use serde_json::{Map, Value};
+use tracing::{info, warn};
+
+use super::{
+    provider::{Call, CallResult, Tool},
+    work::Work,
+};
+
+/// How much of a result a model is told, in bytes.
+const RESULT: usize = 48 * 1024;
+
+/// How long arguments may be that somebody has to agree to: they are shown
+/// whole, since nobody can agree to what they do not see.
+const SHOWN: usize = 4000;
+
+/// Things that can be called.
+#[async_trait]
+pub(crate) trait Tools: Send + Sync + fmt::Debug {
+    /// What there is at the moment.
+    async fn list(&self) -> Vec<Offer>;
+
+    /// Calls one of them. It has its own time limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this gives up the call; whether it did anything is unknown.
+    async fn call(&self, name: &str, arguments: &Map<String, Value>) -> Outcome;
+}
+
+/// Something that can be called.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// What the model is told of it.
+    pub(crate) tool: Tool,
+    /// Who has to agree.
+    pub(crate) policy: Policy,
+}
+
+/// What has to be before something is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Policy {
+    /// Nothing. It only reads, so it may be called again after a kill.
+    Reads,
+    /// Nothing; but it acts, so it is not called twice.
+    Acts,
+    /// Somebody agrees.
+    Ask {
+        /// Globs (`*`, `?`) on the ids of those who may.
+        users: Vec<String>,
+        /// How sure it has to be who they are.
+        require: Requirement,
+        /// How long they have for that.
+        timeout: Duration,
+    },
+}
+
+/// What came of a call.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    /// What the model is told.
+    pub(crate) text: String,
+    /// It failed.
+    pub(crate) failed: bool,
+}
+
+impl fmt::Debug for Outcome {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Outcome").field("failed", &self.failed).finish_non_exhaustive()
+    }
+}
+
+/// Nothing to call.
+#[derive(Debug)]
+pub(crate) struct NoTools;
+
+#[async_trait]
+impl Tools for NoTools {
+    async fn list(&self) -> Vec<Offer> {
+        Vec::new()
+    }
+
+    async fn call(&self, _name: &str, _arguments: &Map<String, Value>) -> Outcome {
+        Outcome { text: "there is no such tool".to_owned(), failed: true }
+    }
+}
+
+/// Makes one call, or says why it was not made. It is noted that it begins.
+/// Asking takes as long as it takes; how long that was is given back.
+pub(super) async fn make(
+    tools: &dyn Tools,
+    offers: &[Offer],
+    call: &Call,
+    work: &mut Work,
+    stage: &dyn Stage,
+) -> Result<(CallResult, Duration), BehaviorFault> {
+    let asking = tokio::time::Instant::now();
+    let refused = refuse(offers, call, work, stage).await?;
+    let asked = asking.elapsed();
+    if let Some(why) = refused {
+        info!(
+            event = "tool_refused",
+            tool = shown(&call.name),
+            reason = why.code(),
+            "a tool was not called"
+        );
+        return Ok((result(call, why.text().to_owned(), true), asked));
+    }
+    work.begin(&call.id);
+    work.note(stage).await?;
+    let started = tokio::time::Instant::now();
+    let outcome = tools.call(&call.name, &call.arguments).await;
+    let took = started.elapsed();
+    info!(
+        event = "tool_called",
+        tool = shown(&call.name),
+        failed = outcome.failed,
+        ?took,
+        "a tool was called"
+    );
+    Ok((result(call, outcome.text, outcome.failed), asked))
+}
+
+/// The answer to a call that is not made any more.
+pub(super) fn over(call: &Call, text: &str) -> CallResult {
+    result(call, text.to_owned(), true)
+}
+
+fn result(call: &Call, text: String, failed: bool) -> CallResult {
+    let mut text = text;
+    if text.len() > RESULT {
+        let end = (0..=RESULT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("\n[cut: there was more]");
+    }
+    CallResult { id: call.id.clone(), name: call.name.clone(), text, failed }
+}
+
+/// Why a call is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Unknown,
+    Garbled,
+    Interrupted,
+    TooLong,
+    Declined,
+    Expired,
+}
+
+impl Refused {
+    /// In one word, for machines: stable, `snake_case`.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Garbled => "garbled",
+            Self::Interrupted => "interrupted",
+            Self::TooLong => "too_long",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// For the model.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Unknown => "There is no tool of this name.",
+            Self::Garbled => "The arguments were cut off or are no JSON object. Nothing was done.",
+            Self::Interrupted => {
+                "This was interrupted, and it is not known what it did. It is not done again: say \
+                 so, so that somebody looks."
+            }
+            Self::TooLong => {
+                "The arguments are too long to be shown to a person. Nothing was done."
+            }
+            Self::Declined => "A person was asked and declined. Nothing was done.",
+            Self::Expired => "A person was asked and did not answer in time. Nothing was done.",
+        }
+    }
+}
+
+async fn refuse(
+    offers: &[Offer],
+    call: &Call,
+    work: &Work,
+    stage: &dyn Stage,
+) -> Result<Option<Refused>, BehaviorFault> {
+    let Some(offer) = offers.iter().find(|offer| offer.tool.name == call.name) else {
+        return Ok(Some(Refused::Unknown));
+    };
+    if call.garbled {
+        return Ok(Some(Refused::Garbled));
+    }
+    if work.has_begun(&call.id) && !matches!(offer.policy, Policy::Reads) {
+        warn!(
+            event = "tool_interrupted",
+            tool = shown(&call.name),
+            "the launcher ended while a tool was called; not called again"
+        );
+        return Ok(Some(Refused::Interrupted));
+    }
+    let Policy::Ask { users, require, timeout } = &offer.policy else { return Ok(None) };
+    let arguments = Value::Object(call.arguments.clone());
+    let readable = format!("{arguments:#}");
+    if readable.len() > SHOWN {
+        return Ok(Some(Refused::TooLong));
+    }
+    let fence = fence(&readable);
+    let question = Question {
+        about: format!("{} {} {arguments}", call.id, call.name),
+        text: format!(
+            "I want to call `{}` with:\n{fence}json\n{readable}\n{fence}",
+            shown(&call.name)
+        ),
+        users: users.clone(),
+        require: *require,
+        timeout: *timeout,
+    };
+    Ok(match stage.ask(question).await? {
+        Answered::Yes(user) => {
+            info!(event = "tool_approved", tool = shown(&call.name), by = %user, "somebody agreed to the call of a tool");
+            None
+        }
+        Answered::No(_) => Some(Refused::Declined),
+        Answered::Expired => Some(Refused::Expired),
+    })
+}
+
+/// Backticks that are not in the text: the block ends where it should.
+fn fence(text: &str) -> String {
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
+    "`".repeat(3.max(longest + 1))
+}
+
+/// A tool's name as it may stand in a log and in a room: the model made it up.
+fn shown(name: &str) -> String {
+    let plain = |letter: &char| letter.is_ascii_alphanumeric() || "_-.".contains(*letter);
+    name.chars().filter(plain).take(64).collect()
+}
