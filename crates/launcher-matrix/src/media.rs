@@ -5,7 +5,7 @@ mod sealing;
 mod source;
 
 pub(crate) use self::{
-    fetching::{FetchFault, fetch},
+    fetching::{Failed, fetch},
     sealing::{encrypt, encrypted_file},
     source::Source,
 };

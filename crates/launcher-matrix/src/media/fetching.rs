@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use launcher_runtime::ports::FetchFault;
+
 use super::{
     sealing::{self, OpenError},
     source::Source,
@@ -16,22 +18,13 @@ use super::{
 use crate::rest::{DownloadError, Downloaded, Rest, RestError};
 
 /// Why a file could not be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchFault {
-    /// It has more bytes than are taken.
-    #[error("the file has more than {limit} bytes")]
-    TooLarge { limit: u64 },
-    /// It is not what was sent, or the message does not say how to read it.
-    #[error("the file is damaged: {detail}")]
-    Damaged { detail: String },
-    /// The homeserver does not have it, or not for this account.
-    #[error("the file is gone: {detail}")]
-    Gone { detail: String },
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// This attempt, and any other.
+    For(FetchFault),
     /// The same attempt may succeed later.
-    #[error("the file could not be fetched: {detail}")]
     Passing { detail: String, retry_after: Option<Duration> },
     /// What the homeserver says about the session itself.
-    #[error("the file could not be fetched: {0}")]
     Session(RestError),
 }
 
@@ -48,9 +41,9 @@ pub(crate) async fn fetch(
     announced: Option<u64>,
     limit: u64,
     folder: &Path,
-) -> Result<Vec<u8>, FetchFault> {
+) -> Result<Vec<u8>, Failed> {
     if announced.is_some_and(|announced| announced > limit) {
-        return Err(FetchFault::TooLarge { limit });
+        return Err(Failed::For(FetchFault::TooLarge { limit }));
     }
     let Source { server, id, encryption } = source;
     let found = rest.download(token, &server, &id, limit, folder).await.map_err(fault)?;
@@ -70,33 +63,35 @@ pub(crate) async fn fetch(
     let read = tokio::task::spawn_blocking(read).await;
     let read = read.map_err(|error| passing(error.to_string()))?;
     read.map_err(|error| match error {
-        OpenError::Unusable { .. } | OpenError::Changed => {
-            FetchFault::Damaged { detail: error.to_string() }
+        OpenError::Unusable { detail } => Failed::For(FetchFault::Damaged { detail }),
+        OpenError::Changed => {
+            let detail = "its hash is not the one in the message".to_owned();
+            Failed::For(FetchFault::Damaged { detail })
         }
         OpenError::Read(error) => passing(error.to_string()),
     })
 }
 
-fn fault(error: DownloadError) -> FetchFault {
+fn fault(error: DownloadError) -> Failed {
     match error {
-        DownloadError::TooLarge { limit } => FetchFault::TooLarge { limit },
+        DownloadError::TooLarge { limit } => Failed::For(FetchFault::TooLarge { limit }),
         DownloadError::Kept(error) => passing(format!("keeping it: {error}")),
-        DownloadError::Rest(error) if error.is_of_session() => FetchFault::Session(error),
+        DownloadError::Rest(error) if error.is_of_session() => Failed::Session(error),
         DownloadError::Rest(error) if error.is_final() => {
-            FetchFault::Gone { detail: error.to_string() }
+            Failed::For(FetchFault::Gone { detail: error.to_string() })
         }
         DownloadError::Rest(error) => {
             let retry_after = match &error {
                 RestError::Api { retry_after, .. } => *retry_after,
                 RestError::Network { .. } | RestError::TooLarge => None,
             };
-            FetchFault::Passing { detail: error.to_string(), retry_after }
+            Failed::Passing { detail: error.to_string(), retry_after }
         }
     }
 }
 
-fn passing(detail: String) -> FetchFault {
-    FetchFault::Passing { detail, retry_after: None }
+fn passing(detail: String) -> Failed {
+    Failed::Passing { detail, retry_after: None }
 }
 
 #[cfg(test)]

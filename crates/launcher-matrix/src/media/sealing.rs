@@ -38,16 +38,13 @@ pub(crate) fn encrypted_file(url: &str, info: &MediaEncryptionInfo) -> Result<Va
 }
 
 /// Why a file cannot be decrypted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum OpenError {
     /// The message says too little, or something unknown, about the encryption.
-    #[error("{detail}")]
     Unusable { detail: String },
     /// It is not what was sent.
-    #[error("its hash is not the one in the message")]
     Changed,
     /// It could not be read from where it was kept.
-    #[error(transparent)]
     Read(io::Error),
 }
 

@@ -37,17 +37,20 @@ pub(crate) struct Downloaded {
 }
 
 /// Why content was not downloaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum DownloadError {
     /// It has more bytes than are taken.
-    #[error("more than {limit} bytes")]
     TooLarge { limit: u64 },
     /// It could not be kept.
-    #[error(transparent)]
     Kept(std::io::Error),
     /// The server's answer.
-    #[error(transparent)]
-    Rest(#[from] RestError),
+    Rest(RestError),
+}
+
+impl From<RestError> for DownloadError {
+    fn from(error: RestError) -> Self {
+        Self::Rest(error)
+    }
 }
 
 impl Rest {

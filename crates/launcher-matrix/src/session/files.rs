@@ -39,23 +39,21 @@ impl MatrixSession {
             };
             match fetched {
                 Ok(bytes) => return Ok(bytes),
-                Err(media::FetchFault::Passing { retry_after, .. }) if failures < DOWNLOADS => {
+                Err(media::Failed::Passing { retry_after, .. }) if failures < DOWNLOADS => {
                     let wait = backoff::wait(failures, 0.5, retry_after).min(LONGEST_WAIT);
                     tokio::time::sleep(wait).await;
                 }
-                Err(fault) => return Err(self.fetch_fault(fault)),
+                Err(failed) => return Err(self.fetch_fault(failed)),
             }
         }
         Err(FetchFault::Passing { detail: "it was tried too often".to_owned() })
     }
 
-    fn fetch_fault(&self, fault: media::FetchFault) -> FetchFault {
-        match fault {
-            media::FetchFault::TooLarge { limit } => FetchFault::TooLarge { limit },
-            media::FetchFault::Damaged { detail } => FetchFault::Damaged { detail },
-            media::FetchFault::Gone { detail } => FetchFault::Gone { detail },
-            media::FetchFault::Passing { detail, .. } => FetchFault::Passing { detail },
-            media::FetchFault::Session(error) => {
+    fn fetch_fault(&self, failed: media::Failed) -> FetchFault {
+        match failed {
+            media::Failed::For(fault) => fault,
+            media::Failed::Passing { detail, .. } => FetchFault::Passing { detail },
+            media::Failed::Session(error) => {
                 let detail = error.to_string();
                 // Ends the session, as far as it is the session that is at fault.
                 self.rest_send_fault(error);

@@ -49,7 +49,7 @@ impl Server {
         content: &Value,
         announced: Option<u64>,
         limit: u64,
-    ) -> Result<Vec<u8>, FetchFault> {
+    ) -> Result<Vec<u8>, Failed> {
         let rest = Rest::new(http_client().unwrap(), self.url.clone());
         let folder = tempfile::tempdir().unwrap();
         let source = Source::read(content).unwrap();
@@ -95,14 +95,14 @@ async fn of_a_file_that_was_changed_not_a_byte_is_handed_on() {
     let content = json!({ "file": encrypted_file("mxc://hs.test/abc", &info).unwrap() });
     let server = Server::start(move |_| whole(&sealed));
     let found = server.fetch(&content, None, LIMIT).await;
-    assert!(matches!(found, Err(FetchFault::Damaged { .. })), "{found:?}");
+    assert!(matches!(found, Err(Failed::For(FetchFault::Damaged { .. }))), "{found:?}");
 }
 
 #[tokio::test]
 async fn a_file_that_is_said_to_be_too_large_is_not_asked_for() {
     let server = Server::start(|_| whole(b"x"));
     let found = server.fetch(&plain(), Some(11), 10).await;
-    assert!(matches!(found, Err(FetchFault::TooLarge { limit: 10 })));
+    assert!(matches!(found, Err(Failed::For(FetchFault::TooLarge { limit: 10 }))));
     assert_eq!(server.asked(), [""; 0]);
 }
 
@@ -114,7 +114,7 @@ async fn a_file_is_too_large_by_what_the_server_says_and_by_what_it_gives() {
     let gives = Server::start(|_| answer("200 OK", "", &[7; 100_000]));
     for server in [says, gives] {
         let found = server.fetch(&plain(), Some(1), 10).await;
-        assert!(matches!(found, Err(FetchFault::TooLarge { limit: 10 })), "{found:?}");
+        assert!(matches!(found, Err(Failed::For(FetchFault::TooLarge { limit: 10 }))), "{found:?}");
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_file_is_too_large_by_what_the_server_says_and_by_what_it_gives() {
 async fn a_file_that_is_cut_off_is_no_file() {
     let server = Server::start(|_| answer("200 OK", "Content-Length: 100\r\n", b"only this"));
     let found = server.fetch(&plain(), None, LIMIT).await;
-    assert!(matches!(found, Err(FetchFault::Passing { .. })), "{found:?}");
+    assert!(matches!(found, Err(Failed::Passing { .. })), "{found:?}");
 }
 
 #[tokio::test]
@@ -156,15 +156,15 @@ async fn faults_are_told_apart() {
         server.fetch(&plain(), None, LIMIT).await.unwrap_err()
     };
     let gone = of("404 Not Found", r#"{"errcode":"M_NOT_FOUND"}"#).await;
-    assert!(matches!(gone, FetchFault::Gone { .. }), "{gone}");
+    assert!(matches!(gone, Failed::For(FetchFault::Gone { .. })), "{gone:?}");
     let later = of("429 Too Many", r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":5}"#).await;
     let wait = Some(Duration::from_millis(5));
-    assert!(matches!(later, FetchFault::Passing { retry_after, .. } if retry_after == wait));
+    assert!(matches!(later, Failed::Passing { retry_after, .. } if retry_after == wait));
     let broken = of("502 Bad Gateway", "<html>").await;
-    assert!(matches!(broken, FetchFault::Passing { .. }), "{broken}");
+    assert!(matches!(broken, Failed::Passing { .. }), "{broken:?}");
     let logged_out = of("401 Unauthorized", r#"{"errcode":"M_UNKNOWN_TOKEN"}"#).await;
-    assert!(matches!(logged_out, FetchFault::Session(_)), "{logged_out}");
+    assert!(matches!(logged_out, Failed::Session(_)), "{logged_out:?}");
     let nobody = Server { url: "http://127.0.0.1:9".parse().unwrap(), asked: Arc::default() };
     let refused = nobody.fetch(&plain(), None, LIMIT).await;
-    assert!(matches!(refused, Err(FetchFault::Passing { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Failed::Passing { .. })), "{refused:?}");
 }
