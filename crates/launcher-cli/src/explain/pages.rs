@@ -20,7 +20,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-const CHAPTERS: [(&str, &str); 16] = [
+const CHAPTERS: [(&str, &str); 17] = [
     ("config.toml", include_str!("pages/config.toml")),
     ("agent.toml", include_str!("pages/agent.toml")),
     ("store.toml", include_str!("pages/store.toml")),
@@ -34,6 +34,7 @@ const CHAPTERS: [(&str, &str); 16] = [
     ("people.toml", include_str!("pages/people.toml")),
     ("commands.toml", include_str!("pages/commands.toml")),
     ("robots.toml", include_str!("pages/robots.toml")),
+    ("assistants.toml", include_str!("pages/assistants.toml")),
     ("making.toml", include_str!("pages/making.toml")),
     ("orders.toml", include_str!("pages/orders.toml")),
     ("clients.toml", include_str!("pages/clients.toml")),
