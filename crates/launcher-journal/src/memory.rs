@@ -119,7 +119,9 @@ pub(crate) fn work(
         .prepare_cached("SELECT sealed FROM work WHERE event = ?1")?
         .query_row([event], |row| row.get(0))
         .optional()?;
-    sealed.map_or(Ok(None), |sealed| opened(sealer, &sealed, &["work", event]))
+    let Some(sealed) = sealed else { return Ok(None) };
+    // Work that was begun and cannot be read is not work that was never begun.
+    Ok(Some(opened(sealer, &sealed, &["work", event])?.unwrap_or_default()))
 }
 
 /// Keeps a draft; one that is about to be sent is noted as the agent's own.

@@ -1,10 +1,7 @@
 //! One answer: asking, calling what the model wants called, asking again; and
 //! what is done when a model fails.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::hash::{BuildHasher, RandomState};
 
 use launcher_core::{
     conversation::Message,
@@ -27,10 +24,6 @@ use super::{
     tools::{self, Offer},
     work::Work,
 };
-
-/// How often the answer so far is handed on. How often it is shown is not
-/// decided here.
-const DRAFT: Duration = Duration::from_millis(250);
 
 /// How many calls of one reply are made. A model that goes in circles can want
 /// hundreds.
@@ -271,14 +264,8 @@ impl<'a> Asking<'a> {
         let request =
             ModelRequest { system: self.system, turns: &turns, tools: &tools, max_tokens: None };
         let before = work.text();
-        let mut drafted = Instant::now();
         let stage = self.stage;
-        let show = |so_far: &str| {
-            if drafted.elapsed() >= DRAFT {
-                drafted = Instant::now();
-                stage.draft(&join(&before, so_far));
-            }
-        };
+        let show = |so_far: &str| stage.draft(&join(&before, so_far));
         let asked = self.llm.ask(name, request, estimate, self.until, stage, show).await?;
         if let Ok(Reply { usage: Some(usage), .. }) = &asked
             && self.question.pictures.is_empty()
@@ -337,7 +324,7 @@ impl Llm {
         estimate: u64,
         until: Instant,
         stage: &dyn Stage,
-        mut show: impl FnMut(&str),
+        show: impl Fn(&str),
     ) -> Result<Result<Reply, Failed>, BehaviorFault> {
         let (Some(model), Some(spec)) = (self.models.get(name), self.spec.models.get(name)) else {
             return Err(BehaviorFault::new("a model is asked that there is not"));

@@ -137,7 +137,8 @@ fn asked(bed: &Bed) -> Outcome {
     let _launcher = place.start_ready(&["assistant"])?;
     let room = room_with(&alice, &agent)?;
     // A picture is shown to the model as it was sent, through the encryption.
-    let picture: Vec<u8> = (0..40_000_u32).map(|number| (number % 251) as u8).collect();
+    let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
+    picture.extend((0..40_000_u32).map(|number| (number % 251) as u8));
     let file = SentFile {
         name: "a.png",
         content_type: "image/png",
@@ -201,12 +202,14 @@ fn hostile(bed: &Bed) -> Outcome {
         }
         assert!(!question.contains("root:"), "{question}");
     }
-    // Much more than fits into a message comes in parts.
-    let long = "word ".repeat(30_000);
-    server.push(Reply::text(&long));
+    // A model that writes more than it may is cut off.
+    server.push(Reply::text(&"word ".repeat(30_000)));
     let asked = alice.send_text(&room, "write a book")?;
-    let parts = alice.wait_for_replies(&room, &asked, 2, DEFAULT_TIMEOUT)?;
-    assert!(parts.iter().all(|part| part.encrypted));
+    let first = alice.wait_for_replies(&room, &asked, 1, DEFAULT_TIMEOUT)?.remove(0);
+    if !first.body.as_deref().is_some_and(|body| body.contains("as long as I may answer")) {
+        let cut = "as long as I may answer";
+        alice.wait_for_edit(&room, &first.event_id, cut, DEFAULT_TIMEOUT)?;
+    }
     // A line without an end, a stream that drips for ever, bytes that are no text.
     server.push(Reply::text("").ending(End::Line(64 << 20)));
     server.push(Reply::text("").ending(End::Drip));
@@ -242,12 +245,10 @@ fn robot(bed: &Bed) -> Outcome {
         server.push(Reply::text("!date"));
     }
     alice.send_text(&room, "which year is it?")?;
-    for agent in ["robot", "assistant"] {
-        launcher.wait_for_line("the guard against loops", |line| {
-            let said = line["message"].as_str().unwrap_or_default();
-            line["agent"] == agent && said.contains("another bot answers every answer")
-        })?;
-    }
+    launcher.wait_for_line("the guard against loops", |line| {
+        let said = line["message"].as_str().unwrap_or_default();
+        line["agent"] == "robot" && said.contains("another bot answers every answer")
+    })?;
     let said = alice.messages(&room)?;
     let by = |agent: &str| said.iter().filter(|message| message.sender == agent).count();
     assert_eq!((by(&assistant), by(&robot)), (3, 2), "{said:?}");

@@ -123,7 +123,7 @@ fn started_once(bed: &Bed) -> Outcome {
     kill(&mut launcher)?;
     let mut launcher = place.start_ready(&["ops"])?;
     let said = replies(&alice, &room, &asked, 1)?;
-    assert!(body(&said[0]).starts_with("I was interrupted while !slow ran"), "{said:?}");
+    assert!(body(&said[0]).starts_with("I was interrupted while `!slow` ran"), "{said:?}");
     assert_eq!(fs::read_to_string(&slow)?, "begun\n");
     assert_eq!(with_folder(&place.agent_folder("ops"))?.len(), 0);
 
@@ -327,7 +327,7 @@ fn webhook(bed: &Bed) -> Outcome {
     let (address, posted) = answering()?;
     let (_, behavior) = sample("hook")?;
     place.set_variable("WEBHOOK_URL_HOOK", &address)?;
-    place.set_variable("WEBHOOK_KEY_HOOK", "a long text")?;
+    place.set_variable("WEBHOOK_KEY_HOOK", "a-long-text")?;
     let agent = agent_with(bed, &place, "hook", &behavior)?;
     let mut launcher = place.start_ready(&["hook"])?;
     let alice = bed.person("alice")?;

@@ -99,6 +99,22 @@ async fn work_drafts_and_questions_are_forgotten_when_their_message_is_settled()
 }
 
 #[tokio::test]
+async fn damaged_memories_are_forgotten_and_damaged_work_counts_as_begun() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    journal.ingest(intake([heard("$a")])).await.unwrap();
+    journal.note_work(Number(1), b"half").await.unwrap();
+    journal.remember(&[memory("x", "1")]).await.unwrap();
+    place
+        .database()
+        .execute_batch("UPDATE work SET sealed = x'00'; UPDATE memory SET sealed = x'00'")
+        .unwrap();
+    assert_eq!(journal.recall("x").await.unwrap(), None);
+    let queued = journal.queued(Number(1)).await.unwrap().unwrap();
+    assert_eq!(queued.work.as_deref(), Some(&b""[..]));
+}
+
+#[tokio::test]
 async fn a_draft_that_is_about_to_be_sent_counts_as_the_agents_own() {
     let place = Place::new();
     let journal = place.begun().await;
