@@ -134,10 +134,7 @@ impl Bench {
         let tools = ToolsSpec { servers: servers.collect(), approval };
         let model = ModelServer::start().unwrap();
         let llm = Arc::new(Llm::new(spec(&model, tools), "@tested:hs".into(), folder.path()));
-        let running = tokio::spawn({
-            let llm = llm.clone();
-            async move { llm.run(Arc::new(NoInitiative)).await }
-        });
+        let running = run(&llm);
         Self { folder, model, llm, running }
     }
 
@@ -176,6 +173,13 @@ impl Bench {
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Lets it do what it does while its agent runs.
+#[expect(clippy::disallowed_methods, reason = "a case is its owner, and ends it")]
+fn run(llm: &Arc<Llm>) -> JoinHandle<Result<(), BehaviorFault>> {
+    let llm = llm.clone();
+    tokio::spawn(async move { llm.run(Arc::new(NoInitiative)).await })
 }
 
 impl Drop for Bench {
@@ -459,8 +463,7 @@ async fn ending() {
     bench.running.abort();
     until("the server has ended", || with_argument(&mark).is_empty()).await;
     // The agent's next life begins with a message.
-    let llm = bench.llm.clone();
-    let next = tokio::spawn(async move { llm.run(Arc::new(NoInitiative)).await });
+    let next = run(&bench.llm);
     assert_eq!(bench.said("use odd__look {}").await, "The tools said: look saw None");
     next.abort();
     until("the server has ended", || with_argument(&mark).is_empty()).await;
