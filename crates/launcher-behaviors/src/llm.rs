@@ -12,6 +12,7 @@
 //! person first.
 
 mod answer;
+mod mcp;
 mod memory;
 mod prompt;
 mod provider;
@@ -21,7 +22,7 @@ mod summary;
 mod tools;
 mod work;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -35,11 +36,12 @@ use launcher_core::{
     settings::{MODE, MODEL},
     spec::{LlmSpec, ModeSpec},
 };
-use launcher_runtime::ports::{Behavior, BehaviorFault, Response, Stage};
+use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Response, Stage};
 use tracing::info;
 
 use self::{
     answer::Asking,
+    mcp::Servers,
     memory::Room,
     provider::{Model, Transport},
     purse::Purse,
@@ -65,9 +67,13 @@ pub struct Llm {
 }
 
 impl Llm {
-    /// An assistant that calls nothing. `own` is the agent's user id.
-    pub fn new(spec: LlmSpec, own: String) -> Self {
-        Self::with_tools(spec, own, Arc::new(NoTools))
+    /// An assistant. `own` is the agent's user id, `folder` its folder.
+    pub fn new(spec: LlmSpec, own: String, folder: &Path) -> Self {
+        let tools: Arc<dyn Tools> = match spec.tools.servers.is_empty() {
+            true => Arc::new(NoTools),
+            false => Arc::new(Servers::new(&spec.tools, folder)),
+        };
+        Self::with_tools(spec, own, tools)
     }
 
     /// An assistant with tools.
@@ -264,6 +270,11 @@ impl Behavior for Llm {
 
     fn limit(&self) -> Duration {
         self.spec.timeout + SPARE
+    }
+
+    async fn run(&self, _initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
+        self.tools.run().await;
+        Ok(())
     }
 }
 

@@ -5,9 +5,9 @@
 //! the event is done, all of it or nothing; until then the event comes again,
 //! whoever is killed in between.
 
-mod allowance;
+pub(crate) mod allowance;
 mod attachment;
-mod errors;
+pub(crate) mod errors;
 mod life;
 pub mod protocol;
 mod reading;

@@ -89,7 +89,7 @@ fn type_name(kind: Kind) -> String {
         Kind::UserGlobs => "list of user id patterns",
         Kind::Duration | Kind::CommandTime => "duration",
         Kind::Size => "number of bytes with a unit, such as `256 MiB`",
-        Kind::Variables => "map of texts, secret",
+        Kind::Variables | Kind::Headers => "map of texts, secret",
         Kind::RoomGlobs => "list of room id patterns",
         Kind::SecretAddress => "`http` or `https` address, secret",
         Kind::DurationOrOff => "duration or `off`",

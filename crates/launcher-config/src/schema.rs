@@ -9,6 +9,7 @@ mod llm;
 mod robots;
 mod schedule;
 mod table;
+mod tools;
 
 /// The keys of the root `config.yaml`.
 pub(crate) static ROOT: Table = Table(&[table::ROOT]);
@@ -20,6 +21,7 @@ pub(crate) static AGENT: Table = Table(&[
     table::BEHAVIOR,
     commands::KEYS,
     llm::KEYS,
+    tools::KEYS,
     robots::KEYS,
     schedule::KEYS,
 ]);
@@ -100,6 +102,8 @@ pub(crate) enum Kind {
     Size,
     /// Names of variables and their values.
     Variables,
+    /// Names of HTTP headers and their values.
+    Headers,
     /// Patterns for the ids of rooms.
     RoomGlobs,
     /// An address that may have a secret anywhere in it.

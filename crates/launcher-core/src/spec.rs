@@ -8,6 +8,7 @@ mod commands;
 mod llm;
 mod process;
 mod schedule;
+mod tools;
 mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -26,6 +27,7 @@ pub use commands::{CommandSpec, Confirmation, OutputForm, StatusShown};
 pub use llm::{HistorySpec, LlmSpec, ModeSpec};
 pub use process::ProcessSpec;
 pub use schedule::{Missed, ScheduleSpec, Scheduled};
+pub use tools::{ApprovalSpec, ToolServerAt, ToolServerSpec, ToolUse, ToolsSpec};
 pub use webhook::WebhookSpec;
 
 /// One agent, ready to run.

@@ -46,7 +46,7 @@ pub fn ensure_installed() -> Result<Installation, TestbedError> {
     let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let root = testbed_root();
     if !*done {
-        run_setup(&root.join("bin/setup-testbed"))?;
+        run_setup(&root.join("bin/setup-testbed"), &[])?;
         *done = true;
     }
     let cache = root.join(".cache/testbed");
@@ -58,8 +58,31 @@ pub fn ensure_installed() -> Result<Installation, TestbedError> {
     })
 }
 
-fn run_setup(script: &Path) -> Result<(), TestbedError> {
+/// Installs a tool server, `mcp-server-time`, and says where its program is. It
+/// speaks the Model Context Protocol on its standard input and output, and has
+/// the tools `get_current_time` and `convert_time`. It wants the arguments
+/// `--local-timezone UTC`, and of its environment nothing.
+///
+/// The first time takes about a quarter of a minute and needs a package
+/// registry. Safe to call from several threads and several processes.
+///
+/// # Errors
+///
+/// As for [`ensure_installed`].
+pub fn mcp_server_time() -> Result<PathBuf, TestbedError> {
+    static DONE: Mutex<bool> = Mutex::new(false);
+    let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let root = testbed_root();
+    if !*done {
+        run_setup(&root.join("bin/setup-testbed"), &["time-server"])?;
+        *done = true;
+    }
+    Ok(root.join(".cache/time-server/venv/bin/mcp-server-time"))
+}
+
+fn run_setup(script: &Path, arguments: &[&str]) -> Result<(), TestbedError> {
     let status = Command::new(script)
+        .args(arguments)
         .status()
         .map_err(|source| TestbedError::Spawn { program: script.to_path_buf(), source })?;
     if status.success() {

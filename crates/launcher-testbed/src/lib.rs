@@ -57,7 +57,7 @@ pub use account::Account;
 pub use engine::JsEngine;
 pub use error::TestbedError;
 pub use homeserver::{Homeserver, HomeserverOptions, RateLimits, Registration};
-pub use installation::{Installation, ensure_installed, testbed_root};
+pub use installation::{Installation, ensure_installed, mcp_server_time, testbed_root};
 pub use message::{Device, DeviceStatus, Message, MessageFilter, Shield};
 pub use process::free_port;
 pub use room::{Encryption, Preset, RoomOptions};

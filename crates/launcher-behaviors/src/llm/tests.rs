@@ -33,6 +33,7 @@ fn spec(server: &ModelServer) -> LlmSpec {
         files: Some(1 << 16),
         spending: Limits::default(),
         timezone: "Europe/Madrid".into(),
+        tools: launcher_core::spec::ToolsSpec::default(),
         rounds: 4,
         timeout: Duration::from_secs(30),
     }
@@ -61,7 +62,7 @@ fn with_spare(server: &ModelServer) -> LlmSpec {
 }
 
 fn llm(spec: LlmSpec) -> Llm {
-    Llm::new(spec, "@bot:hs".into())
+    Llm::new(spec, "@bot:hs".into(), Path::new("/"))
 }
 
 fn message(number: u32, body: &str) -> Message {

@@ -32,6 +32,15 @@ pub(crate) trait Tools: Send + Sync + fmt::Debug {
     ///
     /// Dropping this gives up the call; whether it did anything is unknown.
     async fn call(&self, name: &str, arguments: &Map<String, Value>) -> Outcome;
+
+    /// What they do by themselves while the agent runs; never ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped when the agent stops, and with it all that was started.
+    async fn run(&self) {
+        std::future::pending().await
+    }
 }
 
 /// Something that can be called.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Counts in stretches of time.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     most: u32,
     stretch: Duration,
     since: Option<Instant>,
@@ -13,12 +13,12 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    pub(super) fn new(most: u32, stretch: Duration) -> Self {
+    pub(crate) fn new(most: u32, stretch: Duration) -> Self {
         Self { most, stretch, since: None, taken: 0, refused: 0 }
     }
 
     /// Whether there may be one more now.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         if self.since.is_none_or(|since| now.duration_since(since) >= self.stretch) {
             (self.since, self.taken) = (Some(now), 0);
         }
@@ -31,7 +31,7 @@ impl Allowance {
     }
 
     /// How many were refused since this was last asked.
-    pub(super) fn refused(&mut self) -> u64 {
+    pub(crate) fn refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn log(errors: Receiver) {
 }
 
 /// Text as it may stand in a log: one line of at most so many characters.
-pub(super) fn plain(text: &str, most: usize) -> String {
+pub(crate) fn plain(text: &str, most: usize) -> String {
     // Marks that change the direction of writing make a line look like another.
     let is_odd = |letter: char| {
         letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -16,6 +16,7 @@ mod processes;
 mod props;
 mod robots;
 mod starting;
+mod tools;
 mod webhooks;
 
 use std::{future::Future, process::ExitCode};
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         bombs::cases(),
         commands::cases(),
         robots::cases(),
+        tools::cases(),
         webhooks::cases(),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()

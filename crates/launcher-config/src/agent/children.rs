@@ -43,7 +43,8 @@ pub(super) fn limits(reading: &mut Reading<'_>) -> Limits {
 /// The variables.
 pub(super) fn variables(reading: &mut Reading<'_>) -> Variables {
     let allow = reading.list("environment.allow", limit::variable).unwrap_or_default();
-    Variables { allow, set: set(reading).unwrap_or_default() }
+    let set = secrets(reading, "environment.set", limit::variable, value);
+    Variables { allow, set: set.unwrap_or_default() }
 }
 
 /// Where it works, as it is written.
@@ -52,20 +53,25 @@ pub(super) fn folder(reading: &mut Reading<'_>) -> PathBuf {
     folder.map(|found| found.value.into()).unwrap_or_default()
 }
 
-fn set(reading: &mut Reading<'_>) -> Option<BTreeMap<String, Secret<String>>> {
-    const SET: &str = "environment.set";
-    let node = reading.tree().at(SET)?;
+/// A map of secrets, with names that a function accepts.
+pub(super) fn secrets(
+    reading: &mut Reading<'_>,
+    path: &str,
+    name: impl Fn(&str) -> Result<(), Fault>,
+    value: impl Fn(&str) -> Result<Secret<String>, Fault>,
+) -> Option<BTreeMap<String, Secret<String>>> {
+    let node = reading.tree().at(path)?;
     if !matches!(node.value, Value::Map(_) | Value::Null) {
         let message = format!("expected a map, found {}", node.kind());
-        reading.report(SET, &node.place, message, "write `{ NAME: \"value\" }`");
+        reading.report(path, &node.place, message, "write `{ NAME: \"value\" }`");
         return None;
     }
     let mut set = BTreeMap::new();
     for entry in node.entries() {
-        if let Err(fault) = limit::variable(&entry.key) {
+        if let Err(fault) = name(&entry.key) {
             let message = format!("this {}", fault.predicate);
-            reading.report(SET, &entry.key_place, message, fault.label);
-        } else if let Some(value) = reading.secret(&format!("{SET}.{}", entry.key), value) {
+            reading.report(path, &entry.key_place, message, fault.label);
+        } else if let Some(value) = reading.secret(&format!("{path}.{}", entry.key), &value) {
             set.insert(entry.key.clone(), value);
         }
     }

@@ -2,6 +2,7 @@
 
 mod models;
 mod prompts;
+mod tools;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,6 +14,7 @@ use launcher_core::{
 use self::{
     models::models,
     prompts::{DEFAULT, prompt},
+    tools::tools,
 };
 use crate::{
     reading::Reading,
@@ -71,6 +73,7 @@ pub(super) fn llm(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
     let money = reading.parsed("behavior.llm.spending.money_per_day", micros);
     let timezone =
         reading.parsed("behavior.llm.timezone", |name| time_zone(name).map(|()| name.to_owned()));
+    let tools = tools(reading);
     let rounds = number(reading, "behavior.llm.rounds", 50);
     let timeout = reading.parsed("behavior.llm.timeout", |text| time(text, LONGEST));
     let spec = LlmSpec {
@@ -88,6 +91,7 @@ pub(super) fn llm(reading: &mut Reading<'_>) -> Option<BehaviorSpec> {
         files: files.and_then(|found| found.value),
         spending: Limits { tokens: tokens_per_day, money: money.map(|found| found.value) },
         timezone: timezone.map_or_else(|| "UTC".to_owned(), |found| found.value),
+        tools: tools?,
         rounds: rounds.and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(8),
         timeout: timeout.map_or(TIME, |found| found.value),
     };

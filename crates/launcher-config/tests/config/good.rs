@@ -11,8 +11,8 @@ use launcher_core::{
         spending::{Limits as Spending, Price},
     },
     spec::{
-        AgentSpec, BehaviorSpec, CommandSpec, Confirmation, HistorySpec, LlmSpec, OutputForm,
-        ProcessSpec, Requirement, StatusShown, TrustMode,
+        AgentSpec, ApprovalSpec, BehaviorSpec, CommandSpec, Confirmation, HistorySpec, LlmSpec,
+        OutputForm, ProcessSpec, Requirement, StatusShown, ToolServerAt, ToolUse, TrustMode,
     },
 };
 
@@ -434,6 +434,46 @@ You are {agent}."#);
     assert_eq!(spec.spending, Spending { tokens: Some(100_000), money: Some(2_500_000) });
     assert_eq!((spec.rounds, spec.timeout), (2, Duration::from_secs(60)));
     assert!(!spec.history.summary && spec.history.tokens == 0);
+}
+
+#[test]
+fn tools_are_what_the_file_says() {
+    let spec = llm(r#"behavior:
+  llm:
+    models: { own: { provider: ollama, model: m } }
+    tools:
+      approval: { users: ["@ops:example.org"], require: verified, timeout: 2m }
+      servers:
+        time:
+          run: [mcp-server-time, --local-timezone, UTC]
+          allow: ["*"]
+          read: ["get_*"]
+          act: [convert_time]
+          ask: [get_rid]
+          timeout: 10s
+          environment: { set: { TOKEN: "${PASS}" } }
+          limits: { processes: 9 }
+        wiki: { url: "https://wiki.example.org/mcp", headers: { Authorization: "Bearer ${PASS}" }, allow: [] }"#);
+    let approval = ApprovalSpec {
+        users: vec!["@ops:example.org".to_owned()],
+        require: Requirement::Verified,
+        timeout: Duration::from_secs(120),
+    };
+    assert_eq!(spec.tools.approval, Some(approval));
+    let time = &spec.tools.servers["time"];
+    assert_eq!(time.timeout, Duration::from_secs(10));
+    let uses = ["get_time", "convert_time", "get_rid"].map(|name| time.tool_use(name));
+    assert_eq!(uses, [Some(ToolUse::Reads), Some(ToolUse::Acts), Some(ToolUse::Asks)]);
+    let ToolServerAt::Program { run, variables, limits, .. } = &time.at else { panic!("{time:?}") };
+    assert_eq!(run, &["mcp-server-time", "--local-timezone", "UTC"]);
+    assert_eq!(variables.set["TOKEN"].expose(), "correct-horse");
+    assert_eq!(limits.processes, 9);
+    let wiki = &spec.tools.servers["wiki"];
+    let ToolServerAt::Url { url, headers } = &wiki.at else { panic!("{wiki:?}") };
+    assert_eq!(url.expose(), "https://wiki.example.org/mcp");
+    assert_eq!(headers["Authorization"].expose(), "Bearer correct-horse");
+    assert_eq!((wiki.tool_use("search"), wiki.timeout), (None, Duration::from_secs(30)));
+    assert!(!format!("{spec:?} {:?}", spec.tools).contains("horse"));
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn assistant() -> AgentSpec {
         files: None,
         spending: Default::default(),
         timezone: "UTC".into(),
+        tools: crate::spec::ToolsSpec::default(),
         rounds: 1,
         timeout: Duration::ZERO,
     };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use super::ToolsSpec;
 use crate::llm::{model::ModelSpec, spending::Limits};
 
 /// Answers with the help of language models.
@@ -29,6 +30,8 @@ pub struct LlmSpec {
     pub spending: Limits,
     /// In which time zone days begin, and what time it is in prompts.
     pub timezone: String,
+    /// What a model may call.
+    pub tools: ToolsSpec,
     /// How often a model may call tools for one answer.
     pub rounds: u32,
     /// How long an answer may take, without the time in which somebody is asked.
