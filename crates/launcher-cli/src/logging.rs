@@ -38,6 +38,10 @@ const SAID_ANYWAY: &str = "matrix_sdk::http_client";
 const FALSE_ALARMS: [&str; 2] =
     ["matrix_sdk_crypto::backups", "matrix_sdk_crypto::identities::manager"];
 
+/// What these say quotes questions, answers and what tools are given, also in
+/// warnings. What matters of it the launcher says itself.
+const TELL_TALES: [&str; 2] = ["rig", "rmcp"];
+
 /// Starts logging. `level` counts unless `RUST_LOG` is set.
 pub(crate) fn start(format: LogFormat, level: LevelFilter) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default_filter(level));
@@ -77,5 +81,9 @@ fn default_filter(level: LevelFilter) -> EnvFilter {
 }
 
 fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("launcher") || *metadata.level() <= Level::DEBUG
+    let target = metadata.target();
+    if TELL_TALES.iter().any(|name| target.starts_with(name)) {
+        return false;
+    }
+    target.starts_with("launcher") || *metadata.level() <= Level::DEBUG
 }

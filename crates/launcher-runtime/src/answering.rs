@@ -24,7 +24,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 
-use launcher_core::{conversation::Conversations, names::UserId, rates::Rates, spec::AgentSpec};
+use launcher_core::{
+    conversation::{Conversations, Message},
+    names::UserId,
+    rates::Rates,
+    spec::AgentSpec,
+};
 use tokio::sync::Semaphore;
 
 pub use self::compose::transaction_part;
@@ -32,14 +37,14 @@ pub(crate) use self::{asking::Questions, compose::answers, scene::journal as jou
 use self::{
     attending::Turn,
     compose::reply,
-    sending::{SEND_LIMIT, Sending, Sent, send, too_long},
+    sending::{SEND_LIMIT, Sending, Sent, limit, send, too_long},
 };
 use crate::{
     clock::Clock,
     deferred::Deferred,
     lines::Done,
     ports::{
-        AnswerContent, Behavior, Notice, NoticeKind, Session,
+        Answer, AnswerContent, Behavior, Notice, NoticeKind, Session,
         journal::{Journal, Number, Outcome, Place},
     },
     report::Report,
@@ -108,7 +113,7 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
                 crew.deferred.add(Place { number, room: message.room }, wait);
                 return Ok(());
             }
-            Turn::Ask(queued) => match behaving::behave(crew, queued).await? {
+            Turn::Ask(queued) => match behaving::behave(crew, *queued).await? {
                 Some(answers) => answers,
                 None => return Ok(()),
             },
@@ -116,7 +121,12 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
     };
     let mut said = 0;
     for answer in answers {
-        let sending = Sending { what: "answer", room: &answer.room, about: &message.event };
+        let sending = Sending {
+            what: "answer",
+            room: &answer.room,
+            about: &message.event,
+            limit: limit(&answer.content),
+        };
         // Noted when it was kept; that may be long ago, and forgotten.
         crew.journal.sending(&answer.transaction).await?;
         match send(crew, sending, || crew.session.send(&answer)).await {
@@ -129,7 +139,11 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
                 let (text, now) = (answer.content.text().to_owned(), crew.clock.now());
                 crew.conversations().answered(&message, shown, text, now);
             }
-            Sent::Refused => {}
+            Sent::Refused => {
+                if !excuse(crew, &message, &answer).await? {
+                    return Ok(());
+                }
+            }
             Sent::Stopped => return Ok(()),
         }
         crew.journal.answer_done(number, &answer.transaction).await?;
@@ -142,10 +156,27 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
     Ok(())
 }
 
+/// Says that a file was refused, which people would wait for. `false`: a stop came.
+async fn excuse(crew: &Crew, message: &Message, refused: &Answer) -> Done<bool> {
+    let AnswerContent::File(file) = &refused.content else { return Ok(true) };
+    let name = file.name.replace('`', "'");
+    let text = format!("I could not send `{name}`: the server does not take it.");
+    let excuse = Answer {
+        content: AnswerContent::Text(text),
+        transaction: format!("{}-refused", refused.transaction),
+        ..refused.clone()
+    };
+    crew.journal.sending(&excuse.transaction).await?;
+    let about = &message.event;
+    let sending = Sending { what: "excuse", room: &excuse.room, about, limit: SEND_LIMIT };
+    Ok(!matches!(send(crew, sending, || crew.session.send(&excuse)).await, Sent::Stopped))
+}
+
 /// Tells the people in a room why a message is not answered.
 pub(crate) async fn notify(crew: &Crew, notice: Notice) -> Done {
     crew.journal.sending(&notice.transaction).await?;
-    let sending = Sending { what: "notice", room: &notice.room, about: &notice.about };
+    let sending =
+        Sending { what: "notice", room: &notice.room, about: &notice.about, limit: SEND_LIMIT };
     match send(crew, sending, || crew.session.send_notice(&notice)).await {
         Sent::Accepted(_) | Sent::Refused => {
             if let NoticeKind::MissingKey { session, .. } = &notice.kind {

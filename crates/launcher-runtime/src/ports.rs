@@ -105,23 +105,25 @@ pub trait Session: Send + Sync {
     /// See [`SendFault`].
     async fn send_notice(&self, notice: &Notice) -> Result<EventId, SendFault>;
 
-    /// The content of a file in a message, opened and checked.
+    /// The content of a file in a message, opened and checked. Networks without
+    /// files have none.
     ///
     /// # Errors
     ///
     /// See [`FetchFault`].
     async fn fetch(&self, media: &Media, limit: u64) -> Result<Vec<u8>, FetchFault> {
-        let _ = media;
-        Err(FetchFault::TooLarge { limit })
+        let _ = (media, limit);
+        Err(FetchFault::Gone { detail: "this network has no files".to_owned() })
     }
 
-    /// Shows a room whether the agent is at work. Nobody waits for it.
+    /// Shows a room whether the agent is at work, where a network can. Nobody
+    /// waits for it.
     async fn typing(&self, room: &RoomId, is_at_work: bool) {
         let _ = (room, is_at_work);
     }
 
     /// Parts of a text that each fit into an event, the first of them also into
-    /// an edit of one.
+    /// an edit of one. Networks without a limit leave it whole.
     fn parts(&self, text: &str) -> Vec<String> {
         vec![text.to_owned()]
     }

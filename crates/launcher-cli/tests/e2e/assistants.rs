@@ -22,6 +22,7 @@ pub(crate) const CASES: Cases = &[
     ("assistants::faults_are_tried_again_or_elsewhere_and_never_a_silence", faults),
     ("assistants::pictures_files_modes_and_what_was_said_before_are_in_the_question", asked),
     ("assistants::nothing_secret_is_in_reach_and_nothing_hostile_holds_it_up", hostile),
+    ("assistants::a_tool_is_called_when_somebody_who_may_agrees_and_once_through_a_kill", tools),
     ("assistants::an_assistant_and_a_robot_talk_and_come_to_an_end", robot),
 ];
 
@@ -223,6 +224,58 @@ fn hostile(bed: &Bed) -> Outcome {
     for secret in [KEY, "/etc/passwd", "still there"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
+    Ok(())
+}
+
+fn tools(bed: &Bed) -> Outcome {
+    let (place, server) = (Place::new(bed)?, ModelServer::start()?);
+    let (alice, bob) = (bed.person("alice")?, bed.person("bob")?);
+    let program = launcher_testbed::mcp_server_time()?;
+    let more = format!(
+        "    tools:\n      approval: {{ users: [\"{}\"], timeout: 5m }}\n      servers:\n        time:\n          \
+         run: [\"{}\", \"--local-timezone\", \"UTC\"]\n          allow: [\"*\"]\n          read: [\"get_*\"]\n",
+        alice.user_id(),
+        program.display()
+    );
+    let agent = agent_with(bed, &place, "assistant", &assistant(&server, Format::OpenAi, &more))?;
+    let mut launcher = place.start_ready(&["assistant"])?;
+    let options = RoomOptions::encrypted().invite(&agent).invite(bob.user_id());
+    let room = alice.create_room(options)?;
+    bob.join(&room)?;
+    alice.wait_for_member(&room, &agent, "join", DEFAULT_TIMEOUT)?;
+    // What only reads needs nobody's word.
+    let said = hear(&alice, &room, "use get_current_time {\"timezone\":\"Asia/Tokyo\"}")?;
+    assert!(said.contains("The tools said:") && said.contains("Asia/Tokyo"), "{said}");
+    let convert = "use convert_time {\"source_timezone\":\"UTC\",\"time\":\"12:00\",\
+                   \"target_timezone\":\"Asia/Tokyo\"}";
+    let ask = |text: &str| -> Result<(String, String)> {
+        let asked = alice.send_text(&room, text)?;
+        let question = alice.wait_for_replies(&room, &asked, 1, DEFAULT_TIMEOUT)?.remove(0);
+        let shown = question.body.clone().unwrap_or_default();
+        assert!(shown.contains("convert_time") && shown.contains("12:00"), "{shown}");
+        Ok((asked, question.event_id))
+    };
+    let second = |asked: &str| -> Result<String> {
+        let replies = alice.wait_for_replies(&room, asked, 2, DEFAULT_TIMEOUT)?;
+        assert_eq!(replies.len(), 2);
+        Ok(replies[1].body.clone().unwrap_or_default())
+    };
+    // Somebody else's word does not count, a reaction of the right one does.
+    let (asked, question) = ask(convert)?;
+    bob.react(&room, &question, "👍")?;
+    alice.react(&room, &question, "👎")?;
+    let refused = second(&asked)?;
+    assert!(!refused.contains("+9.0h"), "{refused}");
+    // Killed while it waits; agreed to while nobody is there.
+    let (asked, question) = ask(convert)?;
+    launcher.signal(Signal::KILL)?;
+    launcher.wait_for_end(DEFAULT_TIMEOUT)?;
+    alice.send_reply(&room, &question, "yes")?;
+    let launcher = place.start_ready(&["assistant"])?;
+    assert!(second(&asked)?.contains("+9.0h"));
+    assert_eq!(launcher.events("tool_called", "assistant")?.len(), 1);
+    let log = launcher.log_text()?;
+    assert!(!log.contains("12:00") && !log.contains("+9.0h"), "arguments are in the log");
     Ok(())
 }
 

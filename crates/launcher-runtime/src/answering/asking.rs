@@ -18,7 +18,8 @@ use launcher_core::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Sending, Sent, reply, scene::Scene, scene::journal as journal_fault, send, transaction_part,
+    SEND_LIMIT, Sending, Sent, reply, scene::Scene, scene::journal as journal_fault, send,
+    transaction_part,
 };
 use crate::{
     clock,
@@ -134,7 +135,8 @@ async fn put(
         transaction: format!("ask-{}-to{}", open.place, transaction_part(&message.event)),
     };
     crew.journal.sending(&asked.transaction).await.map_err(journal_fault)?;
-    let sending = Sending { what: "question", room: &asked.room, about: &message.event };
+    let sending =
+        Sending { what: "question", room: &asked.room, about: &message.event, limit: SEND_LIMIT };
     match send(crew, sending, || crew.session.send(&asked)).await {
         Sent::Accepted(event) => Ok(event),
         Sent::Refused => Err(BehaviorFault::new("a question could not be asked in the room")),

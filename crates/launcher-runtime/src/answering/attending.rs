@@ -27,7 +27,7 @@ use crate::{
 /// What is to be done with a message.
 pub(super) enum Turn {
     /// A behavior is asked about it.
-    Ask(Queued),
+    Ask(Box<Queued>),
     /// This is sent; it is in the journal.
     Say(Vec<Answer>),
     /// Its turn comes later.
@@ -64,7 +64,7 @@ pub(super) async fn attend(crew: &Crew, mut queued: Queued) -> Result<Turn, Faul
     }
     let speaks = matches!(message.kind, MessageKind::Text | MessageKind::Media);
     if queued.tries > 0 || !speaks {
-        return Ok(Turn::Ask(queued));
+        return Ok(Turn::Ask(Box::new(queued)));
     }
     let is_command = attention::is_command(&words, &message.body);
     if !is_command && let Some(turn) = wait(crew, &policy, &queued).await? {
@@ -73,7 +73,7 @@ pub(super) async fn attend(crew: &Crew, mut queued: Queued) -> Result<Turn, Faul
     let now = crew.clock.now();
     let taken = crew.rates().take(&policy, &queued.message, now);
     match taken {
-        Ok(()) => Ok(Turn::Ask(queued)),
+        Ok(()) => Ok(Turn::Ask(Box::new(queued))),
         Err(too_many) => {
             let (room, sender) = (&queued.message.room, &queued.message.sender);
             info!(event = "rate_limited", %room, %sender, event_id = %queued.message.event, "more messages than answer.per_user or answer.per_room allows; not answered");

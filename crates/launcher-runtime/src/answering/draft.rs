@@ -117,7 +117,7 @@ pub(super) async fn find(scene: &Scene<'_>, draft: &mut Option<Draft>) -> Done<O
     let again = answer(scene, AnswerContent::Text("…".to_owned()), begun.transaction);
     let (crew, room) = (scene.crew, &scene.message.room);
     crew.journal.sending(&again.transaction).await?;
-    let sending = Sending { what: "draft", room, about: &scene.message.event };
+    let sending = Sending { what: "draft", room, about: &scene.message.event, limit: SEND_LIMIT };
     match send(crew, sending, || crew.session.send(&again)).await {
         Sent::Accepted(event) => {
             sent(scene, draft, event.clone()).await?;
@@ -149,7 +149,7 @@ async fn sent(scene: &Scene<'_>, draft: &mut Option<Draft>, event: EventId) -> D
 
 async fn try_send(scene: &Scene<'_>, answer: &Answer) -> Result<EventId, SendFault> {
     let sent = tokio::time::timeout(SEND_LIMIT, scene.crew.session.send(answer)).await;
-    sent.unwrap_or_else(|_| Err(too_long()))
+    sent.unwrap_or_else(|_| Err(too_long(SEND_LIMIT)))
 }
 
 fn answer(scene: &Scene<'_>, content: AnswerContent, transaction: String) -> Answer {

@@ -10,11 +10,18 @@ use launcher_core::{
 use tracing::{error, warn};
 
 use super::Crew;
-use crate::{ports::SendFault, random, report::SENDING};
+use crate::{
+    ports::{AnswerContent, SendFault},
+    random,
+    report::SENDING,
+};
 
 /// How long one attempt to send may take: sharing a room's key with hundreds of
 /// devices on a busy server takes many requests. The next attempt continues.
 pub(super) const SEND_LIMIT: Duration = Duration::from_secs(120);
+
+/// The slowest line over which a file is sent in time, in bytes a second.
+const SLOWEST: u64 = 256 * 1024;
 
 /// From this attempt on the waits between them grow no more: 32 seconds at
 /// most, so that a server that is back is soon noticed.
@@ -28,6 +35,19 @@ pub(super) struct Sending<'a> {
     pub(super) what: &'static str,
     pub(super) room: &'a RoomId,
     pub(super) about: &'a EventId,
+    /// How long one attempt may take.
+    pub(super) limit: Duration,
+}
+
+/// How long one attempt to send this may take.
+pub(super) fn limit(content: &AnswerContent) -> Duration {
+    match content {
+        AnswerContent::File(file) => {
+            let bytes = u64::try_from(file.bytes.len()).unwrap_or(u64::MAX);
+            SEND_LIMIT + Duration::from_secs(bytes / SLOWEST)
+        }
+        _ => SEND_LIMIT,
+    }
 }
 
 pub(super) enum Sent {
@@ -41,14 +61,14 @@ pub(super) async fn send<F>(crew: &Crew, sending: Sending<'_>, attempt: impl Fn(
 where
     F: Future<Output = Result<EventId, SendFault>>,
 {
-    let Sending { what, room, about } = sending;
+    let Sending { what, room, about, limit } = sending;
     let mut failing = Failing { crew, marked: false };
     for failures in 0.. {
         let sent = tokio::select! {
             biased;
             () = crew.stop.demanded() => return Sent::Stopped,
-            sent = crew.at_work(tokio::time::timeout(SEND_LIMIT, attempt())) => {
-                sent.unwrap_or_else(|_| Err(too_long()))
+            sent = crew.at_work(tokio::time::timeout(limit, attempt())) => {
+                sent.unwrap_or_else(|_| Err(too_long(limit)))
             }
         };
         let wait = match sent {
@@ -105,7 +125,7 @@ impl Drop for Failing<'_> {
     }
 }
 
-pub(super) fn too_long() -> SendFault {
-    let detail = format!("sending took longer than {} s", SEND_LIMIT.as_secs());
+pub(super) fn too_long(limit: Duration) -> SendFault {
+    let detail = format!("sending took longer than {} s", limit.as_secs());
     SendFault::Passing { detail, retry_after: None }
 }

@@ -86,6 +86,9 @@ impl Session for Room {
     }
 
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault> {
+        if matches!(&answer.content, AnswerContent::File(file) if file.name == "too-large") {
+            return Err(SendFault::Refused { detail: "413".into() });
+        }
         let event = {
             let mut events = self.events.lock().unwrap();
             let known = events.iter().find(|(sent, _)| sent.transaction == answer.transaction);
@@ -560,6 +563,26 @@ async fn help_lists_the_words_and_an_unknown_one_is_told_apart() {
     assert_eq!(seen[0], "I know:\n\n- `!go`: goes");
     assert!(seen[1].starts_with("I do not know this command"), "{seen:?}");
     assert_eq!(world.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_the_server_refuses_is_told() {
+    let file = act(|_, _| {
+        Box::pin(async {
+            let file = crate::ports::outbox::Attachment {
+                name: "too-large".into(),
+                content_type: "text/plain".into(),
+                bytes: vec![1],
+                caption: None,
+                voice: false,
+            };
+            Ok(Some(Response { actions: vec![Action::File(file)], memories: Vec::new() }))
+        })
+    });
+    let world = World::new(vec![file]);
+    world.hear(said("$q", "go")).await;
+    world.live().await;
+    assert_eq!(world.room.seen(), ["I could not send `too-large`: the server does not take it."]);
 }
 
 #[tokio::test(start_paused = true)]
