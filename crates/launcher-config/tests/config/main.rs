@@ -8,4 +8,5 @@ mod case;
 mod files;
 mod good;
 mod mutation;
+mod samples;
 mod snapshots;
