@@ -40,7 +40,7 @@ const FALSE_ALARMS: [&str; 2] =
 
 /// What these say quotes questions, answers and what tools are given, also in
 /// warnings. What matters of it the launcher says itself.
-const TELL_TALES: [&str; 2] = ["rig", "rmcp"];
+const TELL_TALES: [&str; 3] = ["rig", "rmcp", "sse_stream"];
 
 /// Starts logging. `level` counts unless `RUST_LOG` is set.
 pub(crate) fn start(format: LogFormat, level: LevelFilter) {
