@@ -24,6 +24,7 @@ use crate::{
 pub(crate) const CASES: Cases = &[
     ("programs::commands_take_parameters_ask_first_and_send_files", commands),
     ("programs::a_command_is_started_once_whatever_is_killed", started_once),
+    ("programs::commands_that_go_wild_are_ended_and_others_are_answered_meanwhile", wild),
     ("programs::the_robots_in_python_and_bash_answer_once_through_kills", robots),
     ("programs::a_robot_sends_files_posts_once_and_is_ended_with_the_launcher", files_and_posts),
     ("programs::a_webhook_answers_and_is_asked_again_under_the_same_id", webhook),
@@ -136,6 +137,43 @@ fn started_once(bed: &Bed) -> Outcome {
     let said = replies(&alice, &room, &asked, 2)?;
     assert_eq!((said.len(), body(&said[1])), (2, "no output"));
     assert_eq!(fs::read_to_string(place.agent_folder("ops").join("asks"))?, "run\n");
+    Ok(())
+}
+
+/// Starts itself twice, again and again; ends by itself far beyond its limit.
+const BOMB: &str = "import os, time
+def grow(left):
+    for _ in range(2):
+        if left > 0 and os.fork() == 0:
+            grow(left - 1)
+    time.sleep(60)
+    os._exit(0)
+grow(9)
+";
+
+fn wild(bed: &Bed) -> Outcome {
+    let place = Place::new(bed)?;
+    let keys = r#"behavior:
+  commands:
+    "!bomb": { run: [python3, bomb.py], limits: { processes: 20 }, timeout: 30s }
+    "!endless": { run: ["yes"], timeout: 2s }
+    "!bytes": { run: [printf, 'a\377\033[1mb'] }
+"#;
+    let agent = agent_with(bed, &place, "ops", keys)?;
+    let echo = agent_with(bed, &place, "echo", "behavior: { echo: {} }\n")?;
+    fs::write(place.agent_folder("ops").join("bomb.py"), BOMB)?;
+    let launcher = place.start_ready(&["ops", "echo"])?;
+    let alice = bed.person("alice")?;
+    let (room, other) = (room_with(&alice, &agent)?, room_with(&alice, &echo)?);
+    let asked = alice.send_text(&room, "!bomb")?;
+    assert_eq!(hear(&alice, &other, "still there?")?, "echo: still there?");
+    let said = replies(&alice, &room, &asked, 1)?;
+    assert!(body(&said[0]).contains("too many processes"), "{said:?}");
+    assert_eq!(with_folder(&place.agent_folder("ops"))?.len(), 0);
+    let said = hear(&alice, &room, "!endless")?;
+    assert!(said.contains("y\ny\n") && said.contains("timed out"), "{}", said.len());
+    assert!(hear(&alice, &room, "!bytes")?.contains("a\u{fffd}"));
+    assert_eq!(launcher.agent_status("ops")?["state"], "running");
     Ok(())
 }
 

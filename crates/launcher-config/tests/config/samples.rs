@@ -45,7 +45,7 @@ fn every_sample_is_accepted_and_only_two_are_enabled() {
         .map(|(id, _)| id.as_str())
         .collect();
     assert_eq!(enabled, ENABLED);
-    for sample in ["assistant", "hook", "ops", "robot-bash", "robot-python"] {
+    for sample in ["assistant", "clock", "hook", "ops", "robot-bash", "robot-python"] {
         assert!(loaded.agents.contains_key(&sample.parse().unwrap()), "{sample}");
     }
 }
