@@ -138,7 +138,8 @@ fn question(
         false => format!("\n\n{}", answer::block(&values.join("\n"))),
     };
     Some(Question {
-        about: format!("commands/{name}"),
+        // What would be run, and those who may agree to it now.
+        about: format!("commands/{name} {:?} {users:?} {:?}", call.run, command.require),
         text: format!("Shall I run `{name}`{about}?{values}"),
         users,
         require: command.require,

@@ -150,7 +150,10 @@ impl<'a> Asking<'a> {
     ) -> Result<(), BehaviorFault> {
         while let Some((said, index)) = work.open() {
             let Some(call) = said.calls.get(index).cloned() else { return Ok(()) };
-            let result = if enough {
+            let result = if work.has_begun() {
+                let tools = &*self.llm.tools;
+                tools::make(tools, offers, &call, work, self.stage).await?.0
+            } else if enough {
                 tools::over(&call, ENOUGH)
             } else if index >= CALLS {
                 tools::over(&call, TOO_MANY)

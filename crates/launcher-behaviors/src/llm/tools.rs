@@ -122,7 +122,7 @@ pub(super) async fn make(
         );
         return Ok((result(call, why.text().to_owned(), true), asked));
     }
-    work.begin(&call.id);
+    work.begin();
     work.note(stage).await?;
     let started = tokio::time::Instant::now();
     let outcome = tools.call(&call.name, &call.arguments).await;
@@ -200,19 +200,19 @@ async fn refuse(
     work: &Work,
     stage: &dyn Stage,
 ) -> Result<Option<Refused>, BehaviorFault> {
-    let Some(offer) = offers.iter().find(|offer| offer.tool.name == call.name) else {
-        return Ok(Some(Refused::Unknown));
-    };
-    if call.garbled {
-        return Ok(Some(Refused::Garbled));
-    }
-    if work.has_begun(&call.id) && !matches!(offer.policy, Policy::Reads) {
+    let offer = offers.iter().find(|offer| offer.tool.name == call.name);
+    // Before all else: a tool that is gone may have done what it was called for.
+    if work.has_begun() && offer.is_none_or(|offer| !matches!(offer.policy, Policy::Reads)) {
         warn!(
             event = "tool_interrupted",
             tool = shown(&call.name),
             "the launcher ended while a tool was called; not called again"
         );
         return Ok(Some(Refused::Interrupted));
+    }
+    let Some(offer) = offer else { return Ok(Some(Refused::Unknown)) };
+    if call.garbled {
+        return Ok(Some(Refused::Garbled));
     }
     let Policy::Ask { users, require, timeout } = &offer.policy else { return Ok(None) };
     let arguments = Value::Object(call.arguments.clone());
@@ -222,7 +222,8 @@ async fn refuse(
     }
     let fence = fence(&readable);
     let question = Question {
-        about: format!("{} {} {arguments}", call.id, call.name),
+        // This very call, and those who may agree to it now.
+        about: format!("{} {} {arguments} {users:?} {require:?}", work.place(), call.name),
         text: format!(
             "I want to call `{}` with:\n{fence}json\n{readable}\n{fence}",
             shown(&call.name)

@@ -20,7 +20,7 @@ pub(super) struct Work {
     version: u32,
     /// What the model said, with what came of it.
     rounds: Vec<Round>,
-    /// The call that has begun and has not ended.
+    /// The place of the call that has begun and has not ended.
     running: Option<String>,
 }
 
@@ -65,9 +65,16 @@ impl Work {
         (last.results.len() < last.said.calls.len()).then_some((&last.said, last.results.len()))
     }
 
-    /// Whether this call has begun, in an earlier attempt.
-    pub(super) fn has_begun(&self, id: &str) -> bool {
-        self.running.as_deref() == Some(id)
+    /// The place of the call that is next. It tells calls apart: what a provider
+    /// calls them is its own affair, and can be the same twice.
+    pub(super) fn place(&self) -> String {
+        let results = self.rounds.last().map_or(0, |last| last.results.len());
+        format!("{}-{results}", self.rounds.len())
+    }
+
+    /// Whether the call that is next has begun, in an earlier attempt.
+    pub(super) fn has_begun(&self) -> bool {
+        self.running.as_ref() == Some(&self.place())
     }
 
     /// The model said this, and wants to have something called.
@@ -75,9 +82,9 @@ impl Work {
         self.rounds.push(Round { said, results: Vec::new() });
     }
 
-    /// A call begins.
-    pub(super) fn begin(&mut self, id: &str) {
-        self.running = Some(id.to_owned());
+    /// The call that is next begins.
+    pub(super) fn begin(&mut self) {
+        self.running = Some(self.place());
     }
 
     /// The call that is next has ended, or was not made.

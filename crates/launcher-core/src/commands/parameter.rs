@@ -80,8 +80,10 @@ impl ParameterKind {
                 return Err(format!("has to match `{pattern}`"));
             }
             Self::Integer { min, max } => {
+                // A negative number looks like an option, unless one is asked for.
+                let least = if *min == i64::MIN { 0 } else { *min };
                 let number =
-                    value.parse::<i64>().ok().filter(|number| (min..=max).contains(&number));
+                    value.parse::<i64>().ok().filter(|number| (&least..=max).contains(&number));
                 // `+5` and `007` are numbers, and what a program makes of them is its own affair.
                 return number.map(|number| number.to_string()).ok_or_else(|| range(*min, *max));
             }
@@ -100,9 +102,9 @@ impl ParameterKind {
 
 fn range(min: i64, max: i64) -> String {
     match (min, max) {
-        (i64::MIN, i64::MAX) => "has to be a whole number".to_owned(),
+        (i64::MIN, i64::MAX) => "has to be a whole number, 0 or more".to_owned(),
         (min, i64::MAX) => format!("has to be a whole number, at least {min}"),
-        (i64::MIN, max) => format!("has to be a whole number, at most {max}"),
+        (i64::MIN, max) => format!("has to be a whole number from 0 to {max}"),
         (min, max) => format!("has to be a whole number from {min} to {max}"),
     }
 }

@@ -219,6 +219,8 @@ fn goes_on(crew: &Crew, policy: &AnswerPolicy, queued: &Queued, next: &Queued) -
     other.kind == MessageKind::Text
         && other.sender == one.sender
         && other.thread == one.thread
+        // What is said together is as sure as each part of it.
+        && other.assurance == one.assurance
         && next.arrived.since(queued.arrived) <= policy.debounce
         && !attention::is_command(&words(crew), &other.body)
 }
