@@ -66,6 +66,11 @@ impl Schedule {
             initiative.remember(memory(millis(now))).await?;
             return Ok(times.wait(now));
         };
+        if known.last > millis(now) {
+            // The clock was set back. What happens again was begun under its name already.
+            initiative.remember(memory(millis(now))).await?;
+            return Ok(times.wait(now));
+        }
         match due(known.last, times.previous(now), millis(now), entry.missed) {
             Due::Wait => {}
             Due::Skip(moment) => {
@@ -238,6 +243,23 @@ mod tests {
         let is_new_year = day_of_year.day_of_year() == 1 && day_of_year.hour() == 0;
         look(&inbox, &yearly).await;
         assert!(inbox.count() == 0 || is_new_year);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_does_not_silence_it() {
+        let (inbox, often) = (Inbox::default(), entry("* * * * * *", ONCE));
+        let line = format!("{} {} {}", often.cron, often.timezone, often.room);
+        let last = millis(Timestamp::now()) + 86_400_000;
+        let value = serde_json::to_vec(&Known { line, last }).ok();
+        inbox.remember(vec![Memory { key: "schedule/x".into(), value }]).await.unwrap();
+        look(&inbox, &often).await;
+        assert_eq!(inbox.count(), 0);
+        inbox.last_done(&often, Duration::from_secs(5)).await;
+        look(&inbox, &often).await;
+        let known: Known =
+            serde_json::from_slice(&inbox.memories.lock().unwrap()["schedule/x"]).unwrap();
+        assert!(known.last <= millis(Timestamp::now()));
+        assert_eq!(inbox.count(), 1);
     }
 
     #[tokio::test]

@@ -142,6 +142,7 @@ fn heard(number: usize) -> Heard {
         sender: UserId::new("@somebody:localhost"),
         kind: MessageKind::Text,
         body: format!("question {number}"),
+        parts: Vec::new(),
         age: Duration::ZERO,
         automated: false,
         thread: None,
@@ -152,5 +153,5 @@ fn heard(number: usize) -> Heard {
         media: None,
         assurance: launcher_core::trust::Assurance::Signed,
     };
-    Heard { message, ciphertext: None, wanted: true }
+    Heard { message, ciphertext: None, wanted: true, verdict: None }
 }

@@ -11,7 +11,7 @@ use crate::{
 /// A question that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// The event in which it was asked.
+    /// The event in which it was asked; unknown until the server has it.
     pub event: EventId,
     /// Globs (`*`, `?`) on the ids of those who may answer.
     pub users: Vec<String>,
@@ -49,7 +49,8 @@ pub fn verdict<'a>(
         MessageKind::Text => message.in_reply_to.as_ref(),
         _ => None,
     }?;
-    let asked = questions.into_iter().find(|asked| asked.event == *about)?;
+    let asked =
+        questions.into_iter().find(|asked| !asked.event.is_unknown() && asked.event == *about)?;
     if message.automated || !asked.users.iter().any(|glob| matches(glob, &message.sender)) {
         return None;
     }

@@ -36,6 +36,10 @@ pub fn attend(
         return Attention::NotAllowed;
     }
     let body = message.body.as_str();
+    // Whole, so that no prefix can hide a command.
+    if is_command(commands, body) {
+        return Attention::Meant(body.to_owned());
+    }
     if let Some(prefix) = &policy.prefix
         && let Some(rest) = body.strip_prefix(prefix.as_str())
     {
@@ -43,7 +47,6 @@ pub fn attend(
     }
     let speaks = matches!(message.kind, MessageKind::Text | MessageKind::Media);
     let meant = !speaks
-        || is_command(commands, body)
         || policy.when.iter().any(|occasion| match occasion {
             Occasion::Always => true,
             Occasion::Direct => message.direct,
@@ -140,6 +143,9 @@ mod tests {
         assert_eq!(found, Attention::Meant("what is it?".into()));
         assert!(is_meant(&asked, &message("!help me")));
         assert!(!is_meant(&asked, &message("!helpme")));
+        let short = AnswerPolicy { prefix: Some("!".into()), ..policy(&[]) };
+        let found = attend(&short, &own, &["!help".into()], &message("!help me"), false);
+        assert_eq!(found, Attention::Meant("!help me".into()));
     }
 
     #[test]

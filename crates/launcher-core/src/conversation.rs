@@ -48,6 +48,9 @@ pub struct Message {
     /// Its text; what an edit says now; the key of a reaction; what is said
     /// about a file.
     pub body: String,
+    /// What its text was put together from, in order, if its sender said it in
+    /// several messages; this one is the last of them. Empty otherwise.
+    pub parts: Vec<Part>,
     /// How long ago the server got it, when it arrived here.
     pub age: Duration,
     /// Whether it says of itself that no person wrote it.
@@ -77,6 +80,7 @@ impl Message {
             sender,
             kind: MessageKind::Text,
             body: body.into(),
+            parts: Vec::new(),
             age: Duration::ZERO,
             automated: false,
             thread: None,
@@ -87,6 +91,53 @@ impl Message {
             media: None,
             assurance: Assurance::InTheClear,
         }
+    }
+}
+
+/// One of several messages that are answered as one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The event.
+    pub event: EventId,
+    /// What it says.
+    pub body: String,
+}
+
+impl std::fmt::Debug for Part {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Part").field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+/// Parts of one message at most.
+pub const MOST_PARTS: usize = 20;
+
+/// What the parts of one message say together at most, in bytes.
+pub const MOST_IN_PARTS: usize = 32 * 1024;
+
+impl Message {
+    /// Puts what `earlier` says, by the same sender in the same room, in front.
+    /// Whom it mentions and what it replies to counts for both.
+    pub fn prepend(&mut self, earlier: Self) {
+        let last = Part { event: self.event.clone(), body: self.body.clone() };
+        self.body = format!("{}\n{}", earlier.body, self.body);
+        self.parts = match earlier.parts.is_empty() {
+            true => vec![Part { event: earlier.event, body: earlier.body }],
+            false => earlier.parts,
+        };
+        self.parts.push(last);
+        for user in earlier.mentions {
+            if !self.mentions.contains(&user) {
+                self.mentions.push(user);
+            }
+        }
+        self.in_reply_to = self.in_reply_to.take().or(earlier.in_reply_to);
+    }
+
+    /// Whether there is room for one more part that says this.
+    pub fn has_room_for(&self, body: &str) -> bool {
+        self.parts.len() < MOST_PARTS && self.body.len() + body.len() < MOST_IN_PARTS
     }
 }
 

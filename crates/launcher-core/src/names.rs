@@ -50,6 +50,18 @@ name!(
     DeviceId
 );
 
+impl EventId {
+    /// Stands for an event whose id nobody knows yet.
+    pub fn unknown() -> Self {
+        Self(String::new())
+    }
+
+    /// Whether this stands for an event whose id nobody knows yet.
+    pub fn is_unknown(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl UserId {
     /// A user id that somebody typed; `None` if it does not look like one,
     /// `@localpart:server`.

@@ -32,6 +32,8 @@ pub struct Rates {
 #[derive(Debug, Default)]
 struct Answers {
     at: VecDeque<Moment>,
+    /// The longest period of which anybody asked: rooms can have limits of their own.
+    longest: Duration,
     told: bool,
 }
 
@@ -63,19 +65,16 @@ impl Rates {
         let limits = limits.into_iter().filter_map(|(rate, whom)| Some((rate?, whom)));
         let limits: Vec<(Rate, Whom)> = limits.collect();
         for (rate, whom) in &limits {
-            let answers = self.answers.entry(whom.clone()).or_default();
+            let Some(answers) = self.answers.get_mut(whom) else { continue };
             answers.forget(now, rate.per);
-            let oldest = answers.at.front().copied();
-            let Some(oldest) = oldest.filter(|_| answers.is_full(*rate)) else {
-                continue;
-            };
-            let wait = rate.per.saturating_sub(now.since(oldest));
+            let Some(wait) = answers.wait(now, *rate) else { continue };
             let first = !std::mem::replace(&mut answers.told, true);
             let text = first.then(|| refusal(*rate, whom, wait));
             return Err(TooMany { wait, text });
         }
-        for (_, whom) in limits {
+        for (rate, whom) in limits {
             let answers = self.answers.entry(whom).or_default();
+            answers.longest = answers.longest.max(rate.per);
             answers.at.push_back(now);
             answers.told = false;
         }
@@ -94,13 +93,20 @@ impl Rates {
 
 impl Answers {
     fn forget(&mut self, now: Moment, per: Duration) {
-        while self.at.front().is_some_and(|&oldest| now.since(oldest) >= per) {
+        self.longest = self.longest.max(per);
+        while self.at.front().is_some_and(|&oldest| now.since(oldest) >= self.longest) {
             self.at.pop_front();
         }
     }
 
-    fn is_full(&self, rate: Rate) -> bool {
-        self.at.len() >= usize::try_from(rate.count).unwrap_or(usize::MAX)
+    /// How long until one more is within the rate; `None` if it is now.
+    fn wait(&self, now: Moment, rate: Rate) -> Option<Duration> {
+        let within = self.at.iter().rev().take_while(|&&at| now.since(at) < rate.per);
+        // The one that has to get old first.
+        let first = within.take(usize::try_from(rate.count).unwrap_or(usize::MAX));
+        let (count, oldest) = first.fold((0, None), |(count, _), at| (count + 1, Some(*at)));
+        let oldest = oldest.filter(|_| count >= rate.count)?;
+        Some(rate.per.saturating_sub(now.since(oldest)))
     }
 }
 
@@ -149,6 +155,17 @@ mod tests {
         assert_eq!(rates.take(&policy, &message("@bob:hs", "!r:hs"), at(30)), Ok(()));
         assert_eq!(rates.take(&policy, &alice, at(60)), Ok(()));
         assert!(rates.take(&policy, &alice, at(61)).unwrap_err().text.is_some());
+    }
+
+    #[test]
+    fn a_short_period_in_one_room_does_not_shorten_the_long_one_of_another() {
+        let (mut rates, long) = (Rates::default(), two_a_minute());
+        let rate = Rate { count: 5, per: Duration::from_secs(1) };
+        let short = AnswerPolicy { per_user: Some(rate), ..AnswerPolicy::default() };
+        let alice = message("@alice:hs", "!r:hs");
+        assert_eq!(rates.take(&long, &alice, at(0)), Ok(()));
+        assert_eq!(rates.take(&short, &message("@alice:hs", "!s:hs"), at(10)), Ok(()));
+        assert_eq!(rates.take(&long, &alice, at(20)).unwrap_err().wait, Duration::from_secs(40));
     }
 
     #[test]

@@ -28,16 +28,12 @@ CREATE TABLE thread (
 
 CREATE INDEX thread_at ON thread (at);
 
--- Questions about messages that wait. `key` is the message's number and the
--- question's place; `event` is empty until it is known.
+-- Questions about messages that wait, with their answers. `key` is the
+-- message's number and the question's place.
 CREATE TABLE question (
     key TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
     place INTEGER NOT NULL,
-    event TEXT NOT NULL,
-    until INTEGER NOT NULL,
-    yes INTEGER,
-    answered_by TEXT,
     sealed BLOB NOT NULL
 ) STRICT;
 

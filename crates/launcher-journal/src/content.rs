@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use launcher_core::{
-    conversation::{Media, MediaKind, Message, MessageKind},
+    conversation::{Media, MediaKind, Message, MessageKind, Part},
     names::{EventId, RoomId, UserId},
     secret::Secret,
     trust::Assurance,
@@ -32,6 +32,9 @@ pub(crate) struct MessageContent<'a> {
     direct: bool,
     #[serde(default)]
     media: Option<MediaContent<'a>>,
+    /// Each with its event and what it says.
+    #[serde(default)]
+    parts: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,16 +99,26 @@ impl<'a> MessageContent<'a> {
             mentions: message.mentions.clone(),
             direct: message.direct,
             media: message.media.as_ref().map(MediaContent::of),
+            parts: message
+                .parts
+                .iter()
+                .map(|part| (text(&part.event), part.body.as_str().into()))
+                .collect(),
         }
     }
 
     pub(crate) fn message(self, room: RoomId, event: EventId, sender: UserId) -> Message {
+        let part = |(event, body): (Cow<'_, str>, Cow<'_, str>)| Part {
+            event: EventId::new(event),
+            body: body.into_owned(),
+        };
         Message {
             room,
             event,
             sender,
             kind: self.kind,
             body: self.body.into_owned(),
+            parts: self.parts.into_iter().map(part).collect(),
             age: self.age,
             automated: self.automated,
             thread: self.thread.map(EventId::new),

@@ -98,6 +98,14 @@ pub(crate) fn attempt(connection: &Connection, number: Number) -> Result<u32, Tr
         .ok_or(Trouble::NotWaiting(number.0))
 }
 
+/// Takes one try back, but for the first.
+pub(crate) fn give_back(connection: &Connection, number: Number) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE inbox SET tries = max(tries - 1, 1) WHERE number = ?1")?
+        .execute([number.0])
+        .map(drop)
+}
+
 /// Notes that the behavior has answered; false if it had before.
 pub(crate) fn mark_answered(connection: &Connection, number: Number) -> Result<bool, Trouble> {
     let answered: bool = connection
@@ -162,8 +170,8 @@ pub(crate) fn merge(
     let first = queued(connection, sealer, number)?;
     let second = queued(connection, sealer, into)?;
     let (Some(first), Some(second)) = (first, second) else { return Ok(()) };
-    let body = format!("{}\n{}", first.message.body, second.message.body);
-    let message = Message { body, ..second.message };
+    let mut message = second.message;
+    message.prepend(first.message);
     let sealed = sealed(sealer, &message)?;
     connection
         .prepare_cached("UPDATE inbox SET sealed = ?2 WHERE number = ?1 AND state = 'waiting'")?

@@ -33,9 +33,6 @@ pub(crate) fn take_in(
             refused.push((heard.message.event.clone(), duplicate));
         }
     }
-    for verdict in &batch.verdicts {
-        question::decide(connection, verdict)?;
-    }
     for room in &batch.encrypted_rooms {
         known::note_encrypted(connection, room)?;
     }
@@ -64,6 +61,9 @@ fn hear(
         if duplicate.is_some() {
             return Ok(duplicate);
         }
+    }
+    if let Some(verdict) = &heard.verdict {
+        question::decide(connection, sealer, verdict)?;
     }
     if heard.wanted {
         inbox::push(connection, sealer, message, now)?;

@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use launcher_core::{
+    approval::Verdict,
     claim::Claims,
     conversation::Message,
     fault::Fault,
@@ -22,7 +23,7 @@ use launcher_core::{
     trust::UserRecord,
 };
 use launcher_runtime::ports::{
-    Answer, Memory,
+    Answer, Answered, Memory,
     journal::{
         Draft, Duplicate, Intake, Journal, Journals, Life, Locked, Number, OpenQuestion, Outcome,
         OutgoingRecord, Pending, Place, Queued, Stamp,
@@ -241,6 +242,10 @@ impl Journal for SqliteJournal {
         self.transact(move |transaction, _| inbox::attempt(transaction, number)).await
     }
 
+    async fn give_back(&self, number: Number) -> Result<(), Fault> {
+        self.transact(move |transaction, _| Ok(inbox::give_back(transaction, number)?)).await
+    }
+
     async fn keep_answers(
         &self,
         number: Number,
@@ -328,6 +333,21 @@ impl Journal for SqliteJournal {
     async fn keep_question(&self, question: &OpenQuestion) -> Result<(), Fault> {
         let question = question.clone();
         self.transact(move |transaction, sealer| question::keep(transaction, sealer, &question))
+            .await
+    }
+
+    async fn take_verdict(&self, verdict: &Verdict, from: Number) -> Result<(), Fault> {
+        let verdict = verdict.clone();
+        self.transact(move |transaction, sealer| {
+            question::decide(transaction, sealer, &verdict)?;
+            Ok(inbox::settle(transaction, from, Outcome::Skipped)?)
+        })
+        .await
+    }
+
+    async fn expire(&self, question: &OpenQuestion) -> Result<Answered, Fault> {
+        let question = question.clone();
+        self.transact(move |transaction, sealer| question::expire(transaction, sealer, &question))
             .await
     }
 

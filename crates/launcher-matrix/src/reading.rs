@@ -386,7 +386,12 @@ impl Reader<'_> {
                         // What is never answered needs no protection against a replay.
                         if let Some(ciphertext) = originals.ciphertext(&event_id) {
                             let (ciphertext, wanted) = (Some(ciphertext), !history);
-                            arrivals.intake.heard.push(Heard { message, ciphertext, wanted });
+                            arrivals.intake.heard.push(Heard {
+                                message,
+                                ciphertext,
+                                wanted,
+                                verdict: None,
+                            });
                         }
                         continue;
                     }
@@ -401,7 +406,12 @@ impl Reader<'_> {
                         Ok(assurance) => {
                             let message = Message { assurance, ..message };
                             let ciphertext = Some(ciphertext);
-                            arrivals.intake.heard.push(Heard { message, ciphertext, wanted });
+                            arrivals.intake.heard.push(Heard {
+                                message,
+                                ciphertext,
+                                wanted,
+                                verdict: None,
+                            });
                         }
                         Err(refusal) => {
                             let session = info.session_id().map(ToOwned::to_owned);
@@ -425,6 +435,7 @@ impl Reader<'_> {
                         message,
                         ciphertext: None,
                         wanted: !history,
+                        verdict: None,
                     });
                 }
             }
@@ -592,7 +603,7 @@ impl Reader<'_> {
         }
         let ciphertext = feed::ciphertext(&json);
         let wanted = ciphertext.is_some();
-        let heard = message.map(|message| Heard { message, ciphertext, wanted });
+        let heard = message.map(|message| Heard { message, ciphertext, wanted, verdict: None });
         Ok(Tried::Opened(heard.map(Box::new)))
     }
 

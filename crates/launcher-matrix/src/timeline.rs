@@ -56,6 +56,7 @@ pub(crate) fn message(room: &str, event: &Value) -> Option<Message> {
         sender: UserId::new(event["sender"].as_str()?),
         kind: said.kind,
         body: said.body,
+        parts: Vec::new(),
         age: age(event),
         automated: said.automated,
         thread: Some(&relation["event_id"]).filter(|_| in_thread).and_then(event_id),

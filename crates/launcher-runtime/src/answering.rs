@@ -87,6 +87,13 @@ impl Crew {
         self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing is left to do for a message.
+    async fn settle(&self, number: Number, outcome: Outcome) -> Done {
+        self.journal.settle(number, outcome).await?;
+        self.questions.settle(number);
+        Ok(())
+    }
+
     pub(crate) fn rates(&self) -> MutexGuard<'_, Rates> {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,6 +126,7 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
             },
         },
     };
+    let Some(answers) = shown(crew, number, &message, answers).await? else { return Ok(()) };
     let mut said = 0;
     for answer in answers {
         let sending = Sending {
@@ -148,12 +156,46 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
         }
         crew.journal.answer_done(number, &answer.transaction).await?;
     }
-    crew.journal.settle(number, Outcome::Done).await?;
-    crew.questions.settle(number);
+    crew.settle(number, Outcome::Done).await?;
     if said > 0 {
         crew.report.count_answered();
     }
     Ok(())
+}
+
+/// The answers, with the event of the draft where one takes its place: the
+/// draft may have been cut off before that was known. `None`: a stop came.
+async fn shown(
+    crew: &Crew,
+    number: Number,
+    message: &Message,
+    mut answers: Vec<Answer>,
+) -> Done<Option<Vec<Answer>>> {
+    let is_unknown = |content: &AnswerContent| match content {
+        AnswerContent::Edit { event, .. } | AnswerContent::Redaction { event } => {
+            event.is_unknown()
+        }
+        _ => false,
+    };
+    let Some(at) = answers.iter().position(|answer| is_unknown(&answer.content)) else {
+        return Ok(Some(answers));
+    };
+    let found = match draft::find(crew, number, message).await? {
+        Sent::Accepted(event) => Some(event),
+        Sent::Refused => None,
+        Sent::Stopped => return Ok(None),
+    };
+    // There is one at most.
+    let unsettled = answers.remove(at);
+    let content = match (unsettled.content, found) {
+        (AnswerContent::Edit { text, .. }, Some(event)) => AnswerContent::Edit { event, text },
+        (AnswerContent::Redaction { .. }, Some(event)) => AnswerContent::Redaction { event },
+        (AnswerContent::Edit { text, .. }, None) => AnswerContent::Text(text),
+        // There is nothing to take back.
+        _ => return Ok(Some(answers)),
+    };
+    answers.insert(at, Answer { content, ..unsettled });
+    Ok(Some(answers))
 }
 
 /// Says that a file was refused, which people would wait for. `false`: a stop came.

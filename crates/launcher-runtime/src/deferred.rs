@@ -10,7 +10,7 @@ use std::{
 use launcher_core::names::RoomId;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::ports::journal::Place;
+use crate::ports::journal::{Number, Place};
 
 /// Messages that wait for a moment.
 #[derive(Debug, Default)]
@@ -38,6 +38,24 @@ impl Deferred {
         };
         places.extend(all.map(moved));
         self.added.notify_one();
+    }
+
+    /// Whether messages of a room wait that came before this one. They wait no
+    /// longer then.
+    pub(crate) fn release_before(&self, number: Number, room: &RoomId) -> bool {
+        let is_before = {
+            let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.values().any(|place| place.room == *room && place.number < number)
+        };
+        if is_before {
+            self.release(room);
+        }
+        is_before
+    }
+
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The next message whose moment has come, the oldest of a moment first.

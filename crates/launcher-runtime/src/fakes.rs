@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use launcher_core::{
     agent::AgentId,
+    approval::Verdict,
     claim::Claims,
     conversation::Message,
     fault::Fault,
@@ -26,7 +27,7 @@ use launcher_core::spec::{
 };
 
 use crate::ports::{
-    Answer, Memory as Keepsake,
+    Answer, Answered, Memory as Keepsake,
     journal::{
         Draft, Duplicate, Heard, Intake, Journal, Journals, Life, Locked, Number, OpenQuestion,
         Outcome, OutgoingRecord, Pending, Place, Queued, Stamp,
@@ -65,6 +66,17 @@ struct Content {
     questions: Vec<OpenQuestion>,
 }
 
+impl Content {
+    fn decide(&mut self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            let asked = self.questions.iter_mut();
+            for question in asked.filter(|one| one.asked.event == verdict.question) {
+                question.answered.get_or_insert(verdict.into());
+            }
+        }
+    }
+}
+
 impl Memory {
     /// The number of the only message.
     pub(crate) fn number(&self) -> Number {
@@ -79,6 +91,11 @@ impl Memory {
     /// How the work on the only message ended.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.0.lock().unwrap().outcomes.values().next().copied()
+    }
+
+    /// Lets a message have arrived this much earlier.
+    pub(crate) fn age(&self, number: Number, by: Duration) {
+        self.message(number, |queued| queued.arrived = queued.arrived.minus(by));
     }
 
     pub(crate) fn is_clean(&self) -> bool {
@@ -113,6 +130,8 @@ impl Journal for Memory {
 
     async fn ingest(&self, batch: Intake) -> Result<Vec<(EventId, Duplicate)>, Fault> {
         let mut content = self.0.lock().unwrap();
+        let verdicts: Vec<Verdict> =
+            batch.heard.iter().filter_map(|heard| heard.verdict.clone()).collect();
         for heard in batch.heard.into_iter().filter(|heard| heard.wanted) {
             let number = Number(i64::try_from(content.messages.len()).unwrap() + 1);
             let message = heard.message;
@@ -127,12 +146,7 @@ impl Journal for Memory {
                 answers: None,
             });
         }
-        for verdict in batch.verdicts {
-            let asked = content.questions.iter_mut();
-            for question in asked.filter(|one| one.asked.event == verdict.question) {
-                question.verdict.get_or_insert(verdict.clone());
-            }
-        }
+        content.decide(&verdicts);
         Ok(Vec::new())
     }
 
@@ -159,6 +173,11 @@ impl Journal for Memory {
         }))
     }
 
+    async fn give_back(&self, number: Number) -> Result<(), Fault> {
+        self.message(number, |queued| queued.tries = (queued.tries - 1).max(1));
+        Ok(())
+    }
+
     async fn keep_answers(
         &self,
         number: Number,
@@ -180,10 +199,8 @@ impl Journal for Memory {
     }
 
     async fn merge(&self, number: Number, into: Number) -> Result<(), Fault> {
-        let first = self.message(number, |queued| queued.message.body.clone());
-        self.message(into, |queued| {
-            queued.message.body = format!("{first}\n{}", queued.message.body);
-        });
+        let first = self.message(number, |queued| queued.message.clone());
+        self.message(into, |queued| queued.message.prepend(first));
         self.settle(number, Outcome::Done).await
     }
 
@@ -208,7 +225,7 @@ impl Journal for Memory {
         if is_known {
             return Ok(false);
         }
-        let heard = Heard { message: task.clone(), ciphertext: None, wanted: true };
+        let heard = Heard { message: task.clone(), ciphertext: None, wanted: true, verdict: None };
         self.ingest(Intake { heard: vec![heard], ..Intake::default() }).await?;
         self.0.lock().unwrap().messages.last_mut().unwrap().answers = answers.map(<[_]>::to_vec);
         self.remember(memories).await?;
@@ -249,6 +266,18 @@ impl Journal for Memory {
             .retain(|one| (one.number, one.place) != (question.number, question.place));
         content.questions.push(question.clone());
         Ok(())
+    }
+
+    async fn take_verdict(&self, verdict: &Verdict, from: Number) -> Result<(), Fault> {
+        self.0.lock().unwrap().decide(std::slice::from_ref(verdict));
+        self.settle(from, Outcome::Skipped).await
+    }
+
+    async fn expire(&self, question: &OpenQuestion) -> Result<Answered, Fault> {
+        let mut content = self.0.lock().unwrap();
+        let mut asked = content.questions.iter_mut();
+        let known = asked.find(|one| one.about == question.about).unwrap();
+        Ok(known.answered.get_or_insert(Answered::Expired).clone())
     }
 
     async fn questions(&self) -> Result<Vec<OpenQuestion>, Fault> {

@@ -36,7 +36,7 @@ pub(crate) struct Tasks {
 #[async_trait]
 impl Initiative for Tasks {
     async fn begin(&self, task: Task, memories: Vec<Memory>) -> Result<bool, BehaviorFault> {
-        let event = EventId::new(format!("launcher-task:{}", task.id));
+        let event = EventId::new(format!("launcher-task:{}", plain(&task.id)));
         let text = match &task.what {
             ToDo::Answer(text) => text.clone(),
             ToDo::Act(_) => String::new(),
@@ -64,6 +64,18 @@ impl Initiative for Tasks {
     }
 }
 
+/// A task's name in letters, digits and `_`, different for each name: it
+/// becomes part of transaction ids.
+fn plain(id: &str) -> String {
+    id.bytes().fold(String::new(), |mut plain, byte| {
+        match byte.is_ascii_alphanumeric() {
+            true => plain.push(char::from(byte)),
+            false => plain.push_str(&format!("_{byte:02x}")),
+        }
+        plain
+    })
+}
+
 /// Runs what the behavior does by itself, again and again.
 pub(crate) async fn run(behavior: Arc<dyn Behavior>, tasks: Arc<Tasks>) {
     let mut ends = 0;
@@ -79,5 +91,18 @@ pub(crate) async fn run(behavior: Arc<dyn Behavior>, tasks: Arc<Tasks>) {
         let wait = backoff::wait(ends.min(LONGEST_WAIT), random::fraction(), None);
         warn!(detail, retry_in = ?wait, "what the behavior does by itself has ended");
         tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_names_of_tasks_never_look_the_same() {
+        assert_eq!(plain("daily"), "daily");
+        for (one, other) in [("daily-a", "daily_a"), ("a-b", "a_2db"), ("é", "_c3a9")] {
+            assert_ne!(plain(one), plain(other), "{one}, {other}");
+        }
     }
 }

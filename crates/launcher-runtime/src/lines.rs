@@ -46,6 +46,16 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Whether this was said before the other.
+    fn is_before(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Answer(one), Self::Answer(other)) => one.number < other.number,
+            _ => false,
+        }
+    }
+}
+
 /// How the work ended: well, or with a fault of the journal.
 pub(crate) type Done<T = ()> = Result<T, Fault>;
 
@@ -71,9 +81,13 @@ impl Lines {
         }
     }
 
+    /// Puts work at the end of its room's line; what came late into the line,
+    /// before what was said after it.
     pub(crate) fn push(&mut self, work: Work) {
         self.count += 1;
-        self.waiting.entry(work.room().clone()).or_default().push_back(work);
+        let line = self.waiting.entry(work.room().clone()).or_default();
+        let at = line.iter().position(|other| work.is_before(other)).unwrap_or(line.len());
+        line.insert(at, work);
         self.start();
         self.show();
     }
@@ -84,7 +98,7 @@ impl Lines {
 
     /// How much more may be pushed.
     pub(crate) fn room_for(&self) -> usize {
-        ENOUGH.saturating_sub(self.count)
+        ENOUGH.saturating_sub(self.count + self.crew.deferred.count())
     }
 
     /// Whether nobody works.

@@ -27,7 +27,10 @@ pub(crate) fn left(hours: &QuietHours, now: Timestamp) -> Option<Duration> {
 fn end(hours: &QuietHours, now: &Zoned, minute: u16) -> Option<Zoned> {
     let day = if minute < hours.to { now.date() } else { now.date().tomorrow().ok()? };
     let (hour, minute) = (i8::try_from(hours.to / 60).ok()?, i8::try_from(hours.to % 60).ok()?);
-    day.at(hour, minute, 0, 0).to_zoned(now.time_zone().clone()).ok()
+    let end = now.time_zone().to_ambiguous_zoned(day.at(hour, minute, 0, 0));
+    let first = end.clone().compatible().ok()?;
+    // The hour that there is twice.
+    if first > *now { Some(first) } else { end.later().ok() }
 }
 
 #[cfg(test)]
@@ -61,6 +64,11 @@ mod tests {
         assert_eq!(minutes_left(&night, "2026-07-10T20:00:00Z"), Some(9 * 60));
         // The night of the 29th of March has an hour less.
         assert_eq!(minutes_left(&night, "2026-03-28T21:00:00Z"), Some(8 * 60));
+        // The night of the 25th of October has the hour from two to three twice.
+        let long = QuietHours { to: 2 * 60 + 30, ..night };
+        assert_eq!(minutes_left(&long, "2026-10-25T00:10:00Z"), Some(20));
+        assert_eq!(minutes_left(&long, "2026-10-25T00:40:00Z"), None);
+        assert_eq!(minutes_left(&long, "2026-10-25T01:10:00Z"), Some(20));
         assert!(is_time_zone("Asia/Tokyo") && !is_time_zone("Mars/Olympus"));
     }
 }

@@ -23,7 +23,7 @@ use tracing::{Instrument, debug, info, warn};
 
 use crate::{
     answering::{Crew, Questions, ROOMS_AT_ONCE},
-    clock::Clock,
+    clock::{self, Clock},
     deferred::Deferred,
     initiative::{self, Tasks},
     lines::{Done, Lines, Work},
@@ -304,13 +304,13 @@ impl<'a> Running<'a> {
                 heard.wanted = false;
                 continue;
             }
-            if let Some(verdict) = self.crew.questions.verdict(message) {
+            if let Some(verdict) = self.crew.questions.verdict(message, clock::stamp()) {
                 info!(event = "question_answered", room = %message.room, sender = %message.sender, yes = verdict.yes, "a question was answered");
-                intake.verdicts.push(verdict);
+                heard.verdict = Some(verdict);
                 heard.wanted = false;
                 continue;
             }
-            if !self.crew.spec.hears(message.kind) {
+            if !self.crew.spec.hears(message.kind) && self.crew.questions.are_sent() {
                 heard.wanted = false;
                 continue;
             }
@@ -328,9 +328,15 @@ impl<'a> Running<'a> {
             .filter(|heard| heard.wanted)
             .map(|heard| heard.message.event.clone())
             .collect();
-        let verdicts = intake.verdicts.clone();
+        let verdicts: Vec<_> = intake
+            .heard
+            .iter()
+            .filter_map(|heard| Some((heard.message.event.clone(), heard.verdict.clone()?)))
+            .collect();
         let refused = self.worker.journal.ingest(intake).await?;
-        self.crew.questions.decide(&verdicts);
+        let is_refused = |event: &EventId| refused.iter().any(|(other, _)| other == event);
+        let counts = verdicts.iter().filter(|(event, _)| !is_refused(event));
+        self.crew.questions.decide(counts.map(|(_, verdict)| verdict));
         for (event_id, why) in refused.into_iter().filter(|(event, _)| wanted.contains(event)) {
             match why {
                 Duplicate::SameEvent => {

@@ -99,6 +99,15 @@ pub struct QuietHours {
     pub answer_later: bool,
 }
 
+impl QuietHours {
+    /// How long they last, on a day on which no clock is changed.
+    pub fn length(&self) -> Duration {
+        const DAY: u16 = 24 * 60;
+        let minutes = (self.to % DAY + DAY - self.from % DAY) % DAY;
+        Duration::from_secs(u64::from(minutes) * 60)
+    }
+}
+
 /// Which bots are answered, and how often. Without this, none is: an agent
 /// never answers what says of itself that no person wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]

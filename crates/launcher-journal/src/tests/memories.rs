@@ -7,8 +7,8 @@ use launcher_core::{
     spec::Requirement,
 };
 use launcher_runtime::ports::{
-    Memory,
-    journal::{Draft, Intake, Journal, Number, OpenQuestion, Outcome},
+    Answered, Memory,
+    journal::{Ciphertext, Draft, Heard, Intake, Journal, Number, OpenQuestion, Outcome},
 };
 
 use super::support::*;
@@ -28,7 +28,7 @@ fn question(place: u32, event: &str) -> OpenQuestion {
             require: Requirement::Verified,
         },
         until: START.plus(DAY),
-        verdict: None,
+        answered: None,
     }
 }
 
@@ -138,27 +138,98 @@ async fn the_first_answer_to_a_question_counts_and_is_kept_with_the_position() {
         yes,
         by: UserId::new(by),
     };
-    let batch = Intake {
-        position: Some("s1".into()),
-        verdicts: vec![verdict("$q", true, "@alice:hs"), verdict("$q", false, "@bob:hs")],
-        ..Intake::default()
+    let says = |event: &str, verdict: Verdict| Heard {
+        wanted: false,
+        verdict: Some(verdict),
+        ..encrypted(event, "s", 0)
     };
+    journal.ingest(intake([encrypted("$used", "t", 0)])).await.unwrap();
+    let replayed = Heard {
+        ciphertext: Some(Ciphertext { session: "t".into(), index: 0 }),
+        ..says("$replayed", verdict("$q", false, "@eve:hs"))
+    };
+    let all = [
+        replayed,
+        says("$yes", verdict("$q", true, "@alice:hs")),
+        Heard { ciphertext: None, ..says("$no", verdict("$q", false, "@bob:hs")) },
+    ];
+    let batch = Intake { position: Some("s1".into()), ..intake(all) };
     journal.ingest(batch).await.unwrap();
     // Its event is written again, and the answer stays.
     journal.keep_question(&question(0, "$q")).await.unwrap();
     let killed = place.killed();
     let found = killed.begun().await.questions().await.unwrap();
-    assert_eq!(found[0].verdict, Some(verdict("$q", true, "@alice:hs")));
+    assert_eq!(found[0].answered, Some(Answered::Yes(UserId::new("@alice:hs"))));
     assert_eq!(found[1], question(1, "$r"));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_end_counts_and_none_after_it() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    journal.ingest(intake([heard("$a"), heard("$yes")])).await.unwrap();
+    let (first, second) = (question(0, "$q"), question(1, "$r"));
+    journal.keep_question(&first).await.unwrap();
+    journal.keep_question(&second).await.unwrap();
+    let yes = |question: &str| Verdict {
+        question: EventId::new(question),
+        yes: true,
+        by: UserId::new("@alice:hs"),
+    };
+    journal.take_verdict(&yes("$q"), Number(2)).await.unwrap();
+    assert!(journal.queued(Number(2)).await.unwrap().is_none());
+    let agreed = Answered::Yes(UserId::new("@alice:hs"));
+    assert_eq!(journal.expire(&first).await.unwrap(), agreed);
+    assert_eq!(journal.expire(&second).await.unwrap(), Answered::Expired);
+    journal.take_verdict(&yes("$r"), Number(2)).await.unwrap();
+    let found = journal.questions().await.unwrap();
+    assert_eq!(found[0].answered, Some(agreed));
+    assert_eq!(found[1].answered, Some(Answered::Expired));
+}
+
+#[tokio::test]
+async fn a_damaged_question_keeps_its_place_and_agrees_to_nothing() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    journal.ingest(intake([heard("$a")])).await.unwrap();
+    journal.keep_question(&question(0, "$q")).await.unwrap();
+    journal.keep_question(&question(1, "$r")).await.unwrap();
+    // As if somebody had put one answer in the place of another.
+    place
+        .database()
+        .execute_batch(
+            "UPDATE question SET sealed = (SELECT sealed FROM question WHERE place = 1)
+             WHERE place = 0",
+        )
+        .unwrap();
+    let found = journal.questions().await.unwrap();
+    assert_eq!(found[0].place, 0);
+    assert_eq!(found[0].answered, Some(Answered::Expired));
+    assert_ne!(found[0].about, question(0, "$q").about);
+    assert_eq!(found[1], question(1, "$r"));
+}
+
+#[tokio::test]
+async fn a_try_that_a_stop_cut_off_does_not_count_but_for_the_first() {
+    let place = Place::new();
+    let journal = place.begun().await;
+    journal.ingest(intake([heard("$a")])).await.unwrap();
+    for _ in 0..3 {
+        journal.attempt(Number(1)).await.unwrap();
+        journal.give_back(Number(1)).await.unwrap();
+    }
+    assert_eq!(journal.queued(Number(1)).await.unwrap().unwrap().tries, 1);
 }
 
 #[tokio::test]
 async fn what_follows_in_a_room_can_be_put_together() {
     let place = Place::new();
     let journal = place.begun().await;
+    let mut first = heard("$a");
+    first.message.mentions = vec![UserId::new("@robot:hs")];
     let mut elsewhere = heard("$b");
     elsewhere.message.room = RoomId::new("!other:hs");
-    journal.ingest(intake([heard("$a"), elsewhere, heard("$c")])).await.unwrap();
+    journal.ingest(intake([first, elsewhere, heard("$c")])).await.unwrap();
     let next = journal.follower(Number(1)).await.unwrap().unwrap();
     assert_eq!(next.message.event, EventId::new("$c"));
     journal.merge(Number(1), next.number).await.unwrap();
@@ -166,6 +237,9 @@ async fn what_follows_in_a_room_can_be_put_together() {
     assert!(journal.queued(Number(1)).await.unwrap().is_none());
     let both = journal.queued(next.number).await.unwrap().unwrap();
     assert_eq!(both.message.body, "the body of $a\nthe body of $c");
+    let parts: Vec<&str> = both.message.parts.iter().map(|part| part.event.as_str()).collect();
+    assert_eq!(parts, ["$a", "$c"]);
+    assert_eq!(both.message.mentions, [UserId::new("@robot:hs")], "whom the first part meant");
     journal.attempt(Number(2)).await.unwrap();
     assert!(journal.follower(Number(1)).await.unwrap().is_some());
     journal.attempt(next.number).await.unwrap();

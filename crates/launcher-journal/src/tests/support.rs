@@ -117,6 +117,7 @@ pub(crate) fn message(event: &str) -> Message {
         kind: MessageKind::Text,
         body: format!("the body of {event}"),
         age: Duration::from_millis(1_234),
+        parts: Vec::new(),
         automated: false,
         thread: Some(EventId::new("$thread")),
         in_reply_to: None,
@@ -129,7 +130,7 @@ pub(crate) fn message(event: &str) -> Message {
 }
 
 pub(crate) fn heard(event: &str) -> Heard {
-    Heard { message: message(event), ciphertext: None, wanted: true }
+    Heard { message: message(event), ciphertext: None, wanted: true, verdict: None }
 }
 
 /// A message that was encrypted.

@@ -18,16 +18,21 @@ use launcher_core::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    SEND_LIMIT, Sending, Sent, reply, scene::Scene, scene::journal as journal_fault, send,
-    transaction_part,
+    SEND_LIMIT, Sending, Sent, reply,
+    scene::{Pause, Scene, journal as journal_fault},
+    send, transaction_part,
 };
 use crate::{
     clock,
+    lines::Done,
     ports::{
         Answer, AnswerContent, Answered, BehaviorFault, Question,
-        journal::{Number, OpenQuestion},
+        journal::{Number, OpenQuestion, Stamp},
     },
 };
+
+/// Messages that are asked of the journal at once.
+const PAGE: usize = 1_000;
 
 /// The questions about messages that wait, of one agent.
 #[derive(Debug)]
@@ -47,20 +52,26 @@ impl Questions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer in a message to one of them.
-    pub(crate) fn verdict(&self, message: &Message) -> Option<Verdict> {
+    /// The answer in a message to one of them, if it comes in time.
+    pub(crate) fn verdict(&self, message: &Message, now: Stamp) -> Option<Verdict> {
         let open = self.open();
-        let unanswered = open.values().filter(|one| one.verdict.is_none());
-        approval::verdict(message, unanswered.map(|one| &one.asked))
+        let waiting = open.values().filter(|one| one.answered.is_none() && now < one.until);
+        approval::verdict(message, waiting.map(|one| &one.asked))
+    }
+
+    /// Whether there is one whose event is not known: what seems to be about
+    /// nothing may be about that.
+    pub(crate) fn are_sent(&self) -> bool {
+        self.open().values().all(|one| one.answered.is_some() || !one.asked.event.is_unknown())
     }
 
     /// Takes over answers that are in the journal.
-    pub(crate) fn decide(&self, verdicts: &[Verdict]) {
+    pub(crate) fn decide<'a>(&self, verdicts: impl IntoIterator<Item = &'a Verdict>) {
         for verdict in verdicts {
             let mut open = self.open();
             let asked = open.values_mut().find(|one| one.asked.event == verdict.question);
-            if let Some(question) = asked.filter(|one| one.verdict.is_none()) {
-                question.verdict = Some(verdict.clone());
+            if let Some(question) = asked.filter(|one| one.answered.is_none()) {
+                question.answered = Some(verdict.into());
             }
         }
         self.changed.send_replace(());
@@ -75,9 +86,11 @@ impl Questions {
         self.open().get(&(number, about.to_owned())).cloned()
     }
 
-    fn count(&self, number: Number) -> u32 {
-        let count = self.open().keys().filter(|(of, _)| *of == number).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+    /// A place that no question about this message has.
+    fn free_place(&self, number: Number) -> u32 {
+        let open = self.open();
+        let places = open.values().filter(|one| one.number == number).map(|one| one.place);
+        places.max().map_or(0, |highest| highest.saturating_add(1))
     }
 
     fn keep(&self, question: OpenQuestion) {
@@ -92,27 +105,31 @@ pub(super) async fn ask(scene: &Scene<'_>, question: Question) -> Result<Answere
         Some(open) => open,
         None => begin(scene, &question).await?,
     };
-    if open.asked.event.as_str().is_empty() {
+    if let Some(answered) = open.answered {
+        return Ok(answered);
+    }
+    if open.asked.event.is_unknown() {
         open.asked.event = put(scene, &question, &open).await?;
         crew.journal.keep_question(&open).await.map_err(journal_fault)?;
         crew.questions.keep(open.clone());
+        look_back(scene, &open).await.map_err(journal_fault)?;
     }
-    Ok(scene.aside(answer(scene, &open)).await)
+    scene.aside(Pause::Waiting, answer(scene, &open)).await.map_err(journal_fault)
 }
 
 async fn begin(scene: &Scene<'_>, question: &Question) -> Result<OpenQuestion, BehaviorFault> {
     let crew = scene.crew;
     let open = OpenQuestion {
         number: scene.number,
-        place: crew.questions.count(scene.number),
+        place: crew.questions.free_place(scene.number),
         about: question.about.clone(),
         asked: Asked {
-            event: EventId::new(""),
+            event: EventId::unknown(),
             users: question.users.clone(),
             require: question.require,
         },
         until: clock::stamp().plus(question.timeout),
-        verdict: None,
+        answered: None,
     };
     crew.journal.keep_question(&open).await.map_err(journal_fault)?;
     crew.questions.keep(open.clone());
@@ -137,25 +154,51 @@ async fn put(
     crew.journal.sending(&asked.transaction).await.map_err(journal_fault)?;
     let sending =
         Sending { what: "question", room: &asked.room, about: &message.event, limit: SEND_LIMIT };
-    match send(crew, sending, || crew.session.send(&asked)).await {
+    let sent = send(crew, sending, || crew.session.send(&asked));
+    match scene.aside(Pause::Sending, sent).await {
         Sent::Accepted(event) => Ok(event),
         Sent::Refused => Err(BehaviorFault::new("a question could not be asked in the room")),
-        Sent::Stopped => std::future::pending().await,
+        Sent::Stopped => scene.stopped().await,
+    }
+}
+
+/// Looks for the answer among what has arrived before the question's event was
+/// known here: an earlier life may have sent it.
+async fn look_back(scene: &Scene<'_>, open: &OpenQuestion) -> Done {
+    let crew = scene.crew;
+    let mut after = scene.number;
+    loop {
+        let places = crew.journal.waiting(after, PAGE).await?;
+        let Some(last) = places.last() else { return Ok(()) };
+        after = last.number;
+        for place in places.into_iter().filter(|place| place.room == scene.message.room) {
+            let Some(other) = crew.journal.queued(place.number).await? else { continue };
+            let in_time = other.arrived < open.until;
+            let verdict = approval::verdict(&other.message, [&open.asked]).filter(|_| in_time);
+            if let Some(verdict) = verdict {
+                crew.journal.take_verdict(&verdict, place.number).await?;
+                crew.questions.decide([&verdict]);
+                return Ok(());
+            }
+        }
     }
 }
 
 /// Waits for what somebody answers.
-async fn answer(scene: &Scene<'_>, open: &OpenQuestion) -> Answered {
+async fn answer(scene: &Scene<'_>, open: &OpenQuestion) -> Done<Answered> {
     let questions = &scene.crew.questions;
     let mut changed = questions.changed.subscribe();
     let until = Instant::now() + open.until.since(clock::stamp());
     loop {
-        let found = questions.find(open.number, &open.about).and_then(|one| one.verdict);
-        if let Some(Verdict { yes, by, .. }) = found {
-            return if yes { Answered::Yes(by) } else { Answered::No(by) };
+        let found = questions.find(open.number, &open.about).and_then(|one| one.answered);
+        if let Some(answered) = found {
+            return Ok(answered);
         }
         if Instant::now() >= until {
-            return Answered::Expired;
+            let answered = scene.crew.journal.expire(open).await?;
+            let expired = OpenQuestion { answered: Some(answered.clone()), ..open.clone() };
+            questions.keep(expired);
+            return Ok(answered);
         }
         tokio::select! {
             // The sender lives as long as the crew.

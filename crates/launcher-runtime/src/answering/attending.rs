@@ -9,12 +9,12 @@ use launcher_core::{
     fault::Fault,
     help::{self, Called, Word},
     settings,
-    spec::{AnswerPolicy, Occasion},
+    spec::{AnswerPolicy, Occasion, QuietHours},
 };
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::{Crew, compose};
+use super::{Crew, behaving, compose};
 use crate::{
     clock,
     ports::{
@@ -38,28 +38,41 @@ pub(super) enum Turn {
 
 /// Decides what to do with a message whose turn has come.
 pub(super) async fn attend(crew: &Crew, mut queued: Queued) -> Result<Turn, Fault> {
-    if !is_to_be_answered(crew, &queued) {
-        crew.journal.settle(queued.number, Outcome::Skipped).await?;
-        return Ok(Turn::Over);
-    }
     let policy = crew.settings.policy(&crew.spec, &queued.message.room);
+    if !is_to_be_answered(crew, &policy, &queued) {
+        return leave(crew, &queued).await;
+    }
     let words = words(crew);
     let takes_part = takes_part(crew, &policy, &queued.message).await?;
     let own = &crew.own;
     match attention::attend(&policy, own, &words, &queued.message, takes_part) {
         Attention::Meant(body) => queued.message.body = body,
+        // It was when the work began; what is set can have changed since.
+        Attention::NotMeant if queued.tries > 0 => {}
         Attention::NotMeant => return skip(crew, &queued, "not meant for the agent").await,
         Attention::NotAllowed => return skip(crew, &queued, "not among answer.users").await,
     }
     let message = &queued.message;
+    // The worker lets some through that could answer a question.
+    if message.kind == MessageKind::Reaction && !crew.spec.hears(message.kind) {
+        return skip(crew, &queued, "nobody listens to reactions").await;
+    }
     if message.kind == MessageKind::Text {
-        if let Some(text) = order(crew, &queued).await? {
-            return say(crew, &queued, text).await;
-        }
-        match help::called(&words, &message.body) {
-            Called::Help => return say(crew, &queued, help(crew, message)).await,
-            Called::Unknown(text) => return say(crew, &queued, text).await,
-            Called::Plain | Called::Known => {}
+        let text = match order(crew, &queued).await? {
+            Some(Told::Done(text)) => return say(crew, &queued, text).await,
+            Some(Told::Said(text)) => Some(text),
+            None => match help::called(&words, &message.body) {
+                Called::Help => Some(help(crew, message)),
+                Called::Unknown(text) => Some(text),
+                Called::Plain | Called::Known => None,
+            },
+        };
+        if let Some(text) = text {
+            let limited = limited(crew, &policy, &queued).await?;
+            return match limited {
+                Some(turn) => Ok(turn),
+                None => say(crew, &queued, text).await,
+            };
         }
     }
     let speaks = matches!(message.kind, MessageKind::Text | MessageKind::Media);
@@ -70,26 +83,41 @@ pub(super) async fn attend(crew: &Crew, mut queued: Queued) -> Result<Turn, Faul
     if !is_command && let Some(turn) = wait(crew, &policy, &queued).await? {
         return Ok(turn);
     }
-    let now = crew.clock.now();
-    let taken = crew.rates().take(&policy, &queued.message, now);
-    match taken {
-        Ok(()) => Ok(Turn::Ask(Box::new(queued))),
-        Err(too_many) => {
-            let (room, sender) = (&queued.message.room, &queued.message.sender);
-            info!(event = "rate_limited", %room, %sender, event_id = %queued.message.event, "more messages than answer.per_user or answer.per_room allows; not answered");
-            match too_many.text {
-                Some(text) => say(crew, &queued, text).await,
-                None => settle(crew, &queued).await,
-            }
-        }
+    let limited = limited(crew, &policy, &queued).await?;
+    Ok(limited.unwrap_or_else(|| Turn::Ask(Box::new(queued))))
+}
+
+/// Counts a message. If there are more than may be answered: what is done instead.
+async fn limited(
+    crew: &Crew,
+    policy: &AnswerPolicy,
+    queued: &Queued,
+) -> Result<Option<Turn>, Fault> {
+    let message = &queued.message;
+    let taken = crew.rates().take(policy, message, crew.clock.now());
+    let Err(too_many) = taken else { return Ok(None) };
+    let (room, sender) = (&message.room, &message.sender);
+    info!(event = "rate_limited", %room, %sender, event_id = %message.event, "more messages than answer.per_user or answer.per_room allows; not answered");
+    match too_many.text {
+        Some(text) => say(crew, queued, text).await.map(Some),
+        None => leave(crew, queued).await.map(Some),
     }
 }
 
 /// Whether a message is to be answered now that its turn has come.
-fn is_to_be_answered(crew: &Crew, queued: &Queued) -> bool {
+fn is_to_be_answered(crew: &Crew, policy: &AnswerPolicy, queued: &Queued) -> bool {
     let message = &queued.message;
-    let age = message.age + clock::stamp().since(queued.arrived);
-    let judged = crew.conversations().judge(message, age, crew.clock.now());
+    let waited = clock::stamp().since(queued.arrived);
+    // Who is told to come back later does not grow old meanwhile.
+    let quiet = policy.quiet_hours.as_ref().filter(|hours| hours.answer_later);
+    let age =
+        message.age + waited.saturating_sub(quiet.map(QuietHours::length).unwrap_or_default());
+    let judged = match queued.tries {
+        0 => crew.conversations().judge(message, age, crew.clock.now()),
+        // An answer was begun: it was judged then.
+        _ if crew.conversations().is_stale(age) => Err(Ignored::Stale),
+        _ => Ok(()),
+    };
     let (room, event_id) = (&message.room, &message.event);
     match judged {
         Ok(()) => return true,
@@ -143,31 +171,40 @@ async fn takes_part(crew: &Crew, policy: &AnswerPolicy, message: &Message) -> Re
     }
 }
 
+/// What is said to somebody who gave an order.
+enum Told {
+    /// It was carried out.
+    Done(String),
+    /// Nothing was changed.
+    Said(String),
+}
+
 /// What is said about settings, if the message is about them. They are changed then.
-async fn order(crew: &Crew, queued: &Queued) -> Result<Option<String>, Fault> {
+async fn order(crew: &Crew, queued: &Queued) -> Result<Option<Told>, Fault> {
     let message = &queued.message;
     let Some(order) = settings::order(&crew.spec, message) else { return Ok(None) };
-    let text = match order {
-        settings::Order::Refused(text) => text,
+    let told = match order {
+        settings::Order::Refused(text) => Told::Said(text),
         settings::Order::Show => {
-            settings::shown(&crew.spec, &message.room, &crew.settings.set_in(&message.room))
+            let set = crew.settings.set_in(&message.room);
+            Told::Said(settings::shown(&crew.spec, &message.room, &set))
         }
         settings::Order::Set { name, value } => {
             let zone = value.as_deref().filter(|_| name == "quiet_hours");
             if let Some(problem) = zone.and_then(unknown_zone) {
-                return Ok(Some(problem));
+                return Ok(Some(Told::Said(problem)));
             }
             let memory = crew.settings.set(&message.room, &name, value.as_deref());
             crew.journal.remember(&[memory]).await?;
             crew.deferred.release(&message.room);
             info!(event = "setting_changed", setting = name, room = %message.room, sender = %message.sender, "a setting of a room was changed");
-            match value {
+            Told::Done(match value {
                 Some(_) => format!("`{name}` is set for this room."),
                 None => format!("`{name}` is as everywhere again."),
-            }
+            })
         }
     };
-    Ok(Some(text))
+    Ok(Some(told))
 }
 
 fn unknown_zone(value: &str) -> Option<String> {
@@ -189,6 +226,10 @@ async fn wait(crew: &Crew, policy: &AnswerPolicy, queued: &Queued) -> Result<Opt
             return Ok(Some(Turn::Later(left)));
         }
         return skip(crew, queued, "it is quiet").await.map(Some);
+    }
+    if crew.deferred.release_before(queued.number, &queued.message.room) {
+        // In the order in which it was said.
+        return Ok(Some(Turn::Later(Duration::ZERO)));
     }
     if policy.debounce.is_zero() || queued.message.kind != MessageKind::Text {
         return Ok(None);
@@ -222,7 +263,9 @@ fn goes_on(crew: &Crew, policy: &AnswerPolicy, queued: &Queued, next: &Queued) -
         // What is said together is as sure as each part of it.
         && other.assurance == one.assurance
         && next.arrived.since(queued.arrived) <= policy.debounce
-        && !attention::is_command(&words(crew), &other.body)
+        && one.has_room_for(&other.body)
+        && !policy.prefix.as_ref().is_some_and(|prefix| other.body.starts_with(prefix))
+        && help::called(&words(crew), &other.body) == Called::Plain
 }
 
 async fn say(crew: &Crew, queued: &Queued, text: String) -> Result<Turn, Fault> {
@@ -235,10 +278,11 @@ async fn say(crew: &Crew, queued: &Queued, text: String) -> Result<Turn, Fault> 
 async fn skip(crew: &Crew, queued: &Queued, why: &'static str) -> Result<Turn, Fault> {
     let message = &queued.message;
     debug!(room = %message.room, event_id = %message.event, why, "not answered");
-    settle(crew, queued).await
+    leave(crew, queued).await
 }
 
-async fn settle(crew: &Crew, queued: &Queued) -> Result<Turn, Fault> {
-    crew.journal.settle(queued.number, Outcome::Skipped).await?;
-    Ok(Turn::Over)
+/// Leaves a message unanswered.
+async fn leave(crew: &Crew, queued: &Queued) -> Result<Turn, Fault> {
+    let said = behaving::give_up(crew, queued, Outcome::Skipped).await?;
+    Ok(said.map_or(Turn::Over, Turn::Say))
 }

@@ -8,7 +8,10 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Crew, compose, draft, scene::Scene};
+use super::{
+    Crew, compose, draft,
+    scene::{Pause, Scene},
+};
 use crate::{
     ports::{
         Action, Answer, Response,
@@ -65,13 +68,16 @@ pub(super) async fn behave(crew: &Crew, mut queued: Queued) -> Result<Option<Vec
                 crew.report.set_degraded(BEHAVIOR, None);
                 return Ok(Some(answers));
             }
-            Tried::Stopped => return Ok(None),
+            Tried::Stopped => {
+                crew.journal.give_back(number).await?;
+                return Ok(None);
+            }
             Tried::Failed(detail) => detail,
         };
         crew.report.set_degraded(BEHAVIOR, Some(behavior_fails(&detail)));
         if failures >= BEHAVIOR_FAILURES || tries >= BEHAVIOR_TRIES {
             error!(event = "message_parked", %room, %event_id, tries, detail, "the behavior failed too often; the message stays unanswered");
-            return give_up(crew, &queued).await;
+            return give_up(crew, &queued, Outcome::GivenUp).await;
         }
         let wait = BEHAVIOR_WAITS * failures;
         warn!(%room, %event_id, detail, retry_in = ?wait, "the behavior failed");
@@ -104,13 +110,13 @@ async fn attempt(crew: &Crew, queued: &mut Queued, tries: u32) -> Result<Tried, 
     };
     let drafts = draft::show(&scene, scene.drafts(), queued.draft.clone(), &finished);
     let (worked, draft, ()) = tokio::join!(work, drafts, typing(&scene, &finished));
-    let mut draft = draft?;
+    let draft = draft?;
     let tried = match worked {
         Worked::Responded(response) => {
             let response = response.unwrap_or_default();
-            let event = draft::find(&scene, &mut draft).await?;
+            let shown = draft.as_ref().map(Draft::shown);
             let answers =
-                compose::answers(&*crew.session, &queued.message, response.actions, event);
+                compose::answers(&*crew.session, &queued.message, response.actions, shown);
             crew.journal.keep_answers(queued.number, &answers, &response.memories).await?;
             Tried::Answered(answers)
         }
@@ -136,10 +142,10 @@ async fn limited(scene: &Scene<'_>) -> Worked {
     let limit = crew.behavior.limit().max(BEHAVIOR_LIMIT);
     let work = AssertUnwindSafe(crew.behavior.on_message(scene.message, scene)).catch_unwind();
     tokio::pin!(work);
-    let mut waits = scene.waits();
+    let mut pauses = scene.pauses();
     let mut left = limit;
     loop {
-        let is_waiting = *waits.borrow_and_update();
+        let pause = *pauses.borrow_and_update();
         let since = Instant::now();
         tokio::select! {
             biased;
@@ -149,20 +155,20 @@ async fn limited(scene: &Scene<'_>) -> Worked {
                 // A panic's text can quote the message; its place is in the log.
                 Err(_) => Worked::Failed("it panicked".to_owned()),
             },
-            () = crew.stop.asked(), if is_waiting => return Worked::Stopped,
-            () = tokio::time::sleep(left), if !is_waiting => {
+            () = crew.stop.asked(), if pause == Pause::Waiting => return Worked::Stopped,
+            () = tokio::time::sleep(left), if pause == Pause::No => {
                 return Worked::Failed(format!("it took longer than {} s", limit.as_secs()));
             }
-            () = changed(&mut waits) => {}
+            () = changed(&mut pauses) => {}
         }
-        if !is_waiting {
+        if pause == Pause::No {
             left = left.saturating_sub(since.elapsed());
         }
     }
 }
 
-async fn changed(waits: &mut watch::Receiver<bool>) {
-    if waits.changed().await.is_err() {
+async fn changed(pauses: &mut watch::Receiver<Pause>) {
+    if pauses.changed().await.is_err() {
         std::future::pending().await
     }
 }
@@ -182,7 +188,7 @@ async fn typing(scene: &Scene<'_>, finished: &CancellationToken) {
             () = tokio::time::sleep(wait) => {}
         }
         // Somebody else is to say something.
-        if !*scene.waits().borrow() {
+        if *scene.pauses().borrow() == Pause::No {
             crew.session.typing(room, true).await;
             is_shown = true;
         }
@@ -194,15 +200,19 @@ async fn typing(scene: &Scene<'_>, finished: &CancellationToken) {
 }
 
 /// Nothing more is done for a message. Where an answer was begun, that is said.
-async fn give_up(crew: &Crew, queued: &Queued) -> Result<Option<Vec<Answer>>, Fault> {
-    if let Some(Draft { event: Some(event), .. }) = &queued.draft {
-        let said = vec![Action::Say { text: UNFINISHED.to_owned() }];
-        let answers = compose::answers(&*crew.session, &queued.message, said, Some(event.clone()));
-        crew.journal.keep_answers(queued.number, &answers, &[]).await?;
-        return Ok(Some(answers));
-    }
-    crew.journal.settle(queued.number, Outcome::GivenUp).await?;
-    Ok(None)
+pub(super) async fn give_up(
+    crew: &Crew,
+    queued: &Queued,
+    outcome: Outcome,
+) -> Result<Option<Vec<Answer>>, Fault> {
+    let Some(draft) = &queued.draft else {
+        crew.settle(queued.number, outcome).await?;
+        return Ok(None);
+    };
+    let said = vec![Action::Say { text: UNFINISHED.to_owned() }];
+    let answers = compose::answers(&*crew.session, &queued.message, said, Some(draft.shown()));
+    crew.journal.keep_answers(queued.number, &answers, &[]).await?;
+    Ok(Some(answers))
 }
 
 fn behavior_fails(detail: &str) -> Degradation {

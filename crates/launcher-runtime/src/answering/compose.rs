@@ -8,7 +8,8 @@ use launcher_core::{
 use crate::ports::{Action, Answer, AnswerContent, Reply, Session};
 
 /// The answers to `message`, each with its transaction. What was shown as a
-/// draft says the first text from now on; without a text it is taken back.
+/// draft, in an event that may be unknown, says the first text from now on;
+/// without a text it is taken back.
 pub(crate) fn answers(
     session: &dyn Session,
     message: &Message,

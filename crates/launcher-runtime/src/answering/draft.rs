@@ -5,15 +5,20 @@
 
 use std::time::Duration;
 
-use launcher_core::names::EventId;
+use launcher_core::{conversation::Message, names::EventId};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{SEND_LIMIT, Sending, Sent, reply, scene::Scene, send, too_long, transaction_part};
+use super::{
+    Crew, SEND_LIMIT, Sending, Sent, reply, scene::Scene, send, too_long, transaction_part,
+};
 use crate::{
     lines::Done,
-    ports::{Answer, AnswerContent, SendFault, journal::Draft},
+    ports::{
+        Answer, AnswerContent, SendFault,
+        journal::{Draft, Number},
+    },
 };
 
 /// How long an answer may take before there is a draft of it.
@@ -93,12 +98,14 @@ async fn put(
         let to = transaction_part(&scene.message.event);
         let transaction = format!("draft-{}-{count}-to{to}", scene.attempt);
         let content = AnswerContent::Edit { event: event.clone(), text };
-        let edit = answer(scene, content, transaction);
+        let edit = answer(scene.message, content, transaction);
         crew.journal.sending(&edit.transaction).await?;
         return Ok(try_send(scene, &edit).await.map(drop));
     }
     let begun = begin(scene, draft).await?;
-    match try_send(scene, &answer(scene, AnswerContent::Text(text), begun.transaction)).await {
+    match try_send(scene, &answer(scene.message, AnswerContent::Text(text), begun.transaction))
+        .await
+    {
         Ok(event) => {
             sent(scene, draft, event).await?;
             Ok(Ok(()))
@@ -107,25 +114,27 @@ async fn put(
     }
 }
 
-/// The event of a draft of which nobody knows whether the server has it. It has
-/// it afterwards; `None` if that cannot be, or a stop came.
-pub(super) async fn find(scene: &Scene<'_>, draft: &mut Option<Draft>) -> Done<Option<EventId>> {
-    let Some(begun) = draft.clone() else { return Ok(None) };
-    if begun.event.is_some() {
-        return Ok(begun.event);
+/// Sends a draft of which nobody knows whether the server has it once more,
+/// which tells its event.
+pub(super) async fn find(crew: &Crew, number: Number, message: &Message) -> Done<Sent> {
+    let queued = crew.journal.queued(number).await?;
+    let Some(mut draft) = queued.and_then(|queued| queued.draft) else {
+        return Ok(Sent::Refused);
+    };
+    if let Some(event) = draft.event {
+        return Ok(Sent::Accepted(event));
     }
-    let again = answer(scene, AnswerContent::Text("…".to_owned()), begun.transaction);
-    let (crew, room) = (scene.crew, &scene.message.room);
+    let text = AnswerContent::Text("…".to_owned());
+    let again = answer(message, text, draft.transaction.clone());
     crew.journal.sending(&again.transaction).await?;
-    let sending = Sending { what: "draft", room, about: &scene.message.event, limit: SEND_LIMIT };
-    match send(crew, sending, || crew.session.send(&again)).await {
-        Sent::Accepted(event) => {
-            sent(scene, draft, event.clone()).await?;
-            Ok(Some(event))
-        }
-        Sent::Refused => Ok(None),
-        Sent::Stopped => std::future::pending().await,
+    let (room, about) = (&message.room, &message.event);
+    let sending = Sending { what: "draft", room, about, limit: SEND_LIMIT };
+    let sent = send(crew, sending, || crew.session.send(&again)).await;
+    if let Sent::Accepted(event) = &sent {
+        draft.event = Some(event.clone());
+        crew.journal.note_draft(number, &draft).await?;
     }
+    Ok(sent)
 }
 
 async fn begin(scene: &Scene<'_>, draft: &mut Option<Draft>) -> Done<Draft> {
@@ -152,8 +161,7 @@ async fn try_send(scene: &Scene<'_>, answer: &Answer) -> Result<EventId, SendFau
     sent.unwrap_or_else(|_| Err(too_long(SEND_LIMIT)))
 }
 
-fn answer(scene: &Scene<'_>, content: AnswerContent, transaction: String) -> Answer {
-    let message = scene.message;
+fn answer(message: &Message, content: AnswerContent, transaction: String) -> Answer {
     Answer {
         room: message.room.clone(),
         content,

@@ -29,9 +29,21 @@ pub(super) struct Scene<'a> {
     noted: Mutex<Option<Vec<u8>>>,
     /// What there is of the answer.
     draft: watch::Sender<Option<String>>,
-    /// Whether the behavior waits for somebody: that takes neither its time nor a place.
-    waiting: watch::Sender<bool>,
+    /// What the behavior waits for, if it does: that takes neither its time nor a place.
+    pause: watch::Sender<Pause>,
     place: Mutex<Option<SemaphorePermit<'a>>>,
+}
+
+/// Why a behavior does not go on by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// It does.
+    #[default]
+    No,
+    /// Something is being sent for it, which ends by itself when a stop comes.
+    Sending,
+    /// Nothing is under way that a stop would cut off.
+    Waiting,
 }
 
 impl<'a> Scene<'a> {
@@ -49,7 +61,7 @@ impl<'a> Scene<'a> {
             settings: crew.settings.in_room(&crew.spec, &queued.message.room),
             noted: Mutex::new(queued.work.clone()),
             draft: watch::Sender::new(None),
-            waiting: watch::Sender::new(false),
+            pause: watch::Sender::new(Pause::No),
             place: Mutex::new(place),
         }
     }
@@ -63,20 +75,27 @@ impl<'a> Scene<'a> {
         self.draft.subscribe()
     }
 
-    pub(super) fn waits(&self) -> watch::Receiver<bool> {
-        self.waiting.subscribe()
+    pub(super) fn pauses(&self) -> watch::Receiver<Pause> {
+        self.pause.subscribe()
     }
 
-    /// Gives the place to others until `work` has ended.
-    pub(super) async fn aside<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Gives the place to others until `work` has ended and there is one again.
+    pub(super) async fn aside<T>(&self, pause: Pause, work: impl Future<Output = T>) -> T {
         drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.waiting.send_replace(true);
+        self.pause.send_replace(pause);
         let done = work.await;
-        self.waiting.send_replace(false);
+        self.pause.send_replace(Pause::Waiting);
         // Nobody closes the semaphore.
         let place = self.crew.places.acquire().await.ok();
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        self.pause.send_replace(Pause::No);
         done
+    }
+
+    /// A stop came, and the attempt ends with it.
+    pub(super) async fn stopped<T>(&self) -> T {
+        self.pause.send_replace(Pause::Waiting);
+        std::future::pending().await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,9 @@ use launcher_core::{
     names::{EventId, RoomId, UserId},
     spec::{AgentSpec, QuietHours, Rate, Requirement, SettingsPolicy},
 };
+
+mod order;
+mod questions;
 
 use super::*;
 use crate::{
@@ -38,6 +41,8 @@ struct Room {
     events: Mutex<Vec<(Answer, EventId)>>,
     /// Sends of these transactions arrive, and their answers do not.
     cuts: Mutex<Vec<String>>,
+    /// Nothing arrives.
+    down: AtomicBool,
 }
 
 impl Room {
@@ -86,6 +91,9 @@ impl Session for Room {
     }
 
     async fn send(&self, answer: &Answer) -> Result<EventId, SendFault> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(SendFault::Passing { detail: "502".into(), retry_after: None });
+        }
         if matches!(&answer.content, AnswerContent::File(file) if file.name == "too-large") {
             return Err(SendFault::Refused { detail: "413".into() });
         }
@@ -203,7 +211,7 @@ impl World {
 
     async fn hear(&self, message: Message) -> Number {
         let event = message.event.clone();
-        let heard = Heard { message, ciphertext: None, wanted: true };
+        let heard = Heard { message, ciphertext: None, wanted: true, verdict: None };
         let intake = Intake { heard: vec![heard], ..Intake::default() };
         self.journal.ingest(intake).await.unwrap();
         let all = self.journal.waiting(Number(0), 100).await.unwrap();
@@ -266,36 +274,6 @@ fn drafts(text: &'static str, seconds: u64, last: &'static str) -> Act {
             Ok(Some(Response::say(last)))
         })
     })
-}
-
-/// Asks before it does something, and says what came of it.
-fn asks() -> Act {
-    act(|_, stage| {
-        Box::pin(async {
-            let question = Question {
-                about: "this".into(),
-                text: "May I?".into(),
-                users: vec!["@alice:hs".into()],
-                require: Requirement::Trusted,
-                timeout: Duration::from_secs(600),
-            };
-            let said = match stage.ask(question).await? {
-                Answered::Yes(by) => format!("done for {by}"),
-                Answered::No(by) => format!("not done: {by}"),
-                Answered::Expired => "nobody said anything".to_owned(),
-            };
-            Ok(Some(Response::say(said)))
-        })
-    })
-}
-
-/// What the worker does with a message that answers a question.
-async fn reply(crew: &Crew, journal: &dyn Journal, event: &EventId, body: &str) {
-    let message = Message { in_reply_to: Some(event.clone()), ..said("$reply", body) };
-    let verdicts = vec![crew.questions.verdict(&message).unwrap()];
-    let intake = Intake { verdicts: verdicts.clone(), ..Intake::default() };
-    journal.ingest(intake).await.unwrap();
-    crew.questions.decide(&verdicts);
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,63 +364,6 @@ async fn drafts_are_few() {
     assert_eq!(world.room.seen(), ["all of it"]);
     let sent = world.room.events.lock().unwrap().len();
     assert!((8..=13).contains(&sent), "{sent}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_asked_decides_and_the_wait_takes_nobodys_time() {
-    let world = World::new(vec![asks()]);
-    let number = world.hear(said("$q", "go")).await;
-    let crew = world.crew().await;
-    let decide = async {
-        world.room.until(|seen| seen.len() == 1).await;
-        // Longer than a behavior may work, and the place is free meanwhile.
-        tokio::time::sleep(Duration::from_secs(300)).await;
-        assert_eq!(crew.places.available_permits(), ROOMS_AT_ONCE);
-        reply(&crew, &*world.journal, &world.room.event("May I?"), "yes").await;
-    };
-    let (done, ()) = tokio::join!(answer(&crew, number), decide);
-    done.unwrap();
-    assert_eq!(world.room.seen()[1], "done for @alice:hs");
-    assert_eq!(world.asked(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_question_is_asked_once_and_answered_once_over_all_lives() {
-    let world = World::new(vec![asks()]);
-    let number = world.hear(said("$q", "go")).await;
-    world.room.cuts.lock().unwrap().push("ask-0".into());
-    world.cut_when(world.room.until(|seen| seen.len() == 1)).await;
-    world.cut_when(tokio::time::sleep(Duration::from_secs(60))).await;
-    let crew = world.crew().await;
-    reply(&crew, &*world.journal, &world.room.event("May I?"), "no").await;
-    drop(crew);
-    let crew = world.crew().await;
-    answer(&crew, number).await.unwrap();
-    let seen = world.room.seen();
-    assert_eq!(seen.len(), 2, "{seen:?}");
-    assert_eq!(seen[1], "not done: @alice:hs");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_question_that_nobody_answers_ends() {
-    let world = World::new(vec![asks()]);
-    world.hear(said("$q", "go")).await;
-    world.live().await;
-    assert_eq!(world.room.seen()[1], "nobody said anything");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_an_answer_to_a_question() {
-    let world = World::new(vec![asks()]);
-    let number = world.hear(said("$q", "go")).await;
-    let crew = world.crew().await;
-    let stop = async {
-        world.room.until(|seen| seen.len() == 1).await;
-        crew.stop.ask();
-    };
-    let (done, ()) = tokio::join!(answer(&crew, number), stop);
-    done.unwrap();
-    assert!(world.journal.outcome().is_none(), "it waits for the next life");
 }
 
 #[tokio::test(start_paused = true)]
@@ -608,12 +529,21 @@ async fn a_task_is_done_once_under_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reaction_is_nobodys_word() {
+async fn an_edit_is_nobodys_word() {
     let world = World::new(vec![repeat()]);
     let target = Some(EventId::new("$x"));
-    let reaction = Message { kind: MessageKind::Reaction, target, ..said("$1", "!help") };
+    let reaction = Message { kind: MessageKind::Edit, target, ..said("$1", "!help") };
     world.hear(reaction).await;
     world.live().await;
     // It is for the behavior, and is no command.
     assert_eq!(world.room.seen(), ["!help"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reaction_reaches_nobody_who_does_not_listen() {
+    let world = World::new(vec![repeat()]);
+    world.hear(Message { kind: MessageKind::Reaction, ..said("$q", "👍") }).await;
+    world.live().await;
+    assert_eq!(world.asked(), 0);
+    assert_eq!(world.journal.outcome(), Some(Outcome::Skipped));
 }

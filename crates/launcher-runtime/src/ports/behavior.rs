@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use launcher_core::{
+    approval::Verdict,
     conversation::{Media, Message},
     help::Word,
     names::{EventId, RoomId, UserId},
@@ -228,6 +229,13 @@ pub enum Answered {
     No(UserId),
     /// Nobody said anything in time.
     Expired,
+}
+
+impl From<&Verdict> for Answered {
+    fn from(verdict: &Verdict) -> Self {
+        let by = verdict.by.clone();
+        if verdict.yes { Self::Yes(by) } else { Self::No(by) }
+    }
 }
 
 /// Why a file is not there.

@@ -22,7 +22,7 @@ use launcher_core::{
     undecryptable::Cause,
 };
 
-use super::{Answer, Memory};
+use super::{Answer, Answered, Memory};
 
 /// One agent's journal.
 ///
@@ -63,6 +63,9 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// Notes that the behavior is about to be asked; returns for the how many-th time.
     async fn attempt(&self, number: Number) -> Result<u32, Fault>;
+
+    /// Takes back that the behavior was asked, but for the first time.
+    async fn give_back(&self, number: Number) -> Result<(), Fault>;
 
     /// Keeps the answers to a message before the first of them is sent, and
     /// what is remembered with them. Of an answer in a thread, also that the agent
@@ -110,8 +113,15 @@ pub trait Journal: Send + Sync + fmt::Debug {
     async fn takes_part(&self, room: &RoomId, thread: &EventId) -> Result<bool, Fault>;
 
     /// Keeps a question about a message, in place of what was known of it;
-    /// with its event once that is known. What was answered stays.
+    /// with its event once that is known. How it was answered stays.
     async fn keep_question(&self, question: &OpenQuestion) -> Result<(), Fault>;
+
+    /// Takes a message that waits for the answer to a question, and settles it.
+    async fn take_verdict(&self, verdict: &Verdict, from: Number) -> Result<(), Fault>;
+
+    /// It is too late for an answer to this question: returns what counts from
+    /// now on, which is an answer that came before all the same.
+    async fn expire(&self, question: &OpenQuestion) -> Result<Answered, Fault>;
 
     /// The questions about messages that still wait for their answer.
     async fn questions(&self) -> Result<Vec<OpenQuestion>, Fault>;
@@ -266,8 +276,6 @@ pub struct Intake {
     pub unlocked: Vec<EventId>,
     /// Rooms that are encrypted.
     pub encrypted_rooms: Vec<RoomId>,
-    /// How questions were answered; the first answer counts.
-    pub verdicts: Vec<Verdict>,
 }
 
 /// An invitation that waits.
@@ -291,6 +299,9 @@ pub struct Heard {
     /// Whether it is to be answered. If not, only its ciphertext is noted, so
     /// that a replay of it is recognized.
     pub wanted: bool,
+    /// The answer to a question that it is; the first one counts, and none in a
+    /// message that is refused.
+    pub verdict: Option<Verdict>,
 }
 
 /// What makes a Megolm ciphertext unique.
@@ -351,21 +362,28 @@ pub struct Draft {
     pub event: Option<EventId>,
 }
 
+impl Draft {
+    /// The event, which may be unknown.
+    pub fn shown(&self) -> EventId {
+        self.event.clone().unwrap_or_else(EventId::unknown)
+    }
+}
+
 /// A question about a message that an agent asked in its room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenQuestion {
     /// The message.
     pub number: Number,
-    /// How many questions about this message there were before.
+    /// Tells it from every other question about this message, in what is sent.
     pub place: u32,
     /// Tells it from other questions about the same message.
     pub about: String,
-    /// Who may answer; its event is empty until it is known.
+    /// Who may answer.
     pub asked: Asked,
     /// When it is too late.
     pub until: Stamp,
-    /// What somebody answered.
-    pub verdict: Option<Verdict>,
+    /// How it was answered.
+    pub answered: Option<Answered>,
 }
 
 /// How the work on a message ended.

@@ -124,7 +124,7 @@ impl Drop for Sending {
 fn heard(event: &str) -> Heard {
     let (room, sender) = (RoomId::new("!r:hs"), UserId::new("@alice:hs"));
     let message = Message::text(room, EventId::new(event), sender, "hello");
-    Heard { message, ciphertext: None, wanted: true }
+    Heard { message, ciphertext: None, wanted: true, verdict: None }
 }
 
 /// Takes its time before it answers.
