@@ -185,6 +185,16 @@ impl Full {
     }
 }
 
+/// In its status, or, if there was room for a moment again, in its log.
+fn says_that_it_cannot_write(launcher: &Running<'_>) -> Result<bool, Box<dyn std::error::Error>> {
+    let status = launcher.agent_status("echo")?;
+    let failed = |line: &serde_json::Value| {
+        line["reason"].as_str().is_some_and(|reason| reason.contains("full"))
+    };
+    Ok(status["state"] != "running" && status["action"].is_string()
+        || launcher.events("agent_restarting", "echo")?.iter().any(failed))
+}
+
 fn full_while_reading(bed: &Bed) -> Outcome {
     let full = Full::new(bed, "")?;
     let stage = &full.stage;
@@ -199,10 +209,7 @@ fn full_while_reading(bed: &Bed) -> Outcome {
         alice.discard_session(&room)?;
         asked.push(stage.say(&alice, &room, &format!("no room for {number}"))?);
     }
-    launcher.wait_until("it says what is wrong", |launcher| {
-        let status = launcher.agent_status("echo")?;
-        Ok(status["state"] != "running" && status["action"].is_string())
-    })?;
+    launcher.wait_until("it says what is wrong", says_that_it_cannot_write)?;
     full.disk.free()?;
     stage.wait_for_answers(bed.homeserver(), &alice, &room, &full.agent, &asked)?;
     stage.answered_once(bed.homeserver(), &alice, &room, &full.agent, &asked)?;
@@ -229,10 +236,7 @@ fn full_while_answering(bed: &Bed) -> Outcome {
         Ok(launcher.agent_status("echo")?["received"] == 2)
     })?;
     full.disk.fill()?;
-    launcher.wait_until("it says what is wrong", |launcher| {
-        let status = launcher.agent_status("echo")?;
-        Ok(status["state"] != "running" && status["action"].is_string())
-    })?;
+    launcher.wait_until("it says what is wrong", says_that_it_cannot_write)?;
     full.disk.free()?;
     alice.wait_for_replies(&room, &asked[1], 1, HEALS_WITHIN)?;
     stage.answered_once(bed.homeserver(), &alice, &room, &full.agent, &asked)?;

@@ -1,6 +1,7 @@
 //! What is answered, in which order, and what becomes of answers that were begun.
 
 use super::*;
+use crate::lines::{Lines, Work as ToDoInRoom};
 
 #[tokio::test(start_paused = true)]
 async fn a_draft_that_nobody_knows_arrived_says_so_if_it_cannot_be_finished() {
@@ -124,4 +125,22 @@ async fn what_waits_for_the_morning_does_not_grow_old_meanwhile() {
     crew.deferred.release(&RoomId::new("!r:hs"));
     answer(&crew, number).await.unwrap();
     assert_ne!(world.journal.outcome(), Some(Outcome::Skipped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_into_a_line_is_answered_in_its_turn() {
+    let world = World::new(vec![repeat()]);
+    let mut numbers = Vec::new();
+    for (event, body) in [("$1", "one"), ("$2", "two"), ("$3", "three")] {
+        numbers.push(world.hear(said(event, body)).await);
+    }
+    let mut lines = Lines::new(Arc::new(world.crew().await));
+    for at in [0, 2, 1] {
+        let place = Place { number: numbers[at], room: RoomId::new("!r:hs") };
+        lines.push(ToDoInRoom::Answer(place));
+    }
+    while !lines.is_idle() {
+        lines.next_done().await.unwrap();
+    }
+    assert_eq!(world.room.seen(), ["one", "two", "three"]);
 }

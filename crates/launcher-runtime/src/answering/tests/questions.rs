@@ -113,6 +113,8 @@ async fn as_many_as_can_be_at_work_can_ask_at_once() {
         _ = futures_util::future::join_all(all) => panic!("nobody answered"),
         () = asked => {}
     }
+    // Who waited too long for a place would have been asked again.
+    assert_eq!(usize::try_from(world.asked()).unwrap(), rooms);
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,4 +206,38 @@ async fn a_reply_that_is_there_before_the_questions_event_is_known_counts() {
         [],
         "it is not answered as well"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_questions_about_one_message_are_told_apart() {
+    let world = World::new(vec![act(|_, stage| {
+        Box::pin(async {
+            let mut said = Vec::new();
+            for about in ["this", "that"] {
+                let question = Question {
+                    about: about.into(),
+                    text: format!("May I do {about}?"),
+                    users: vec!["@alice:hs".into()],
+                    require: Requirement::Trusted,
+                    timeout: Duration::from_secs(600),
+                };
+                said.push(format!(
+                    "{about}: {}",
+                    matches!(stage.ask(question).await?, Answered::Yes(_))
+                ));
+            }
+            Ok(Some(Response::say(said.join(", "))))
+        })
+    })]);
+    let number = world.hear(said("$q", "go")).await;
+    let crew = world.crew().await;
+    let decide = async {
+        for (asked, answer) in [("May I do this?", "yes"), ("May I do that?", "no")] {
+            world.room.until(|seen| seen.iter().any(|said| said.starts_with(asked))).await;
+            assert!(reply(&crew, &*world.journal, &world.room.event(asked), answer).await);
+        }
+    };
+    let (done, ()) = tokio::join!(answer(&crew, number), decide);
+    done.unwrap();
+    assert_eq!(world.room.seen()[2], "this: true, that: false");
 }
