@@ -12,6 +12,7 @@ pub(crate) mod duration;
 pub(crate) mod limit;
 pub(crate) mod members;
 pub(crate) mod pickle_key;
+pub(crate) mod signing_key;
 pub(crate) mod time_zone;
 pub(crate) mod user_id;
 

@@ -105,7 +105,7 @@ fn reply(status: &str, kind: &str, body: &str) -> String {
 fn webhook(address: &str) -> Webhook {
     let spec = WebhookSpec {
         url: Secret::new(address.to_owned()),
-        signing_key: Some(Secret::new("whsec_a2V5".to_owned())),
+        signing_key: Some(Secret::new(b"key".to_vec())),
         timeout: Duration::from_secs(5),
     };
     Webhook::new(&agent(Path::new("/"), BehaviorSpec::Webhook(spec.clone())), &spec)

@@ -13,6 +13,10 @@ use crate::{
 
 const PARAMETERS: &str = "parameters";
 
+/// The least `integer` if nothing else is said: a negative one looks like an
+/// option of the program.
+const LEAST: i64 = 0;
+
 /// What a parameter is by its `type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -115,13 +119,17 @@ fn integer(reading: &mut Reading<'_>) -> ParameterKind {
     let number = |text: &str| text.parse::<i64>().map_err(|_| Fault::new("is not a whole number"));
     let min = reading.parsed("min", number);
     let max = reading.parsed("max", number);
-    if let (Some(min), Some(max)) = (&min, &max)
-        && min.value > max.value
-    {
-        reading.report("max", &max.place, "this is less than `min`", "");
+    let least = min.as_ref().map_or(LEAST, |found| found.value);
+    // A `min` that is no number has been reported.
+    let is_clear = min.is_some() || reading.tree().at("min").is_none();
+    if let Some(max) = max.as_ref().filter(|max| is_clear && max.value < least) {
+        let (message, label) = match min {
+            Some(_) => ("this is less than `min`", ""),
+            None => ("this is less than 0, which is the least without a `min`", "add a `min`"),
+        };
+        reading.report("max", &max.place, message, label);
     }
-    let min = min.map_or(i64::MIN, |found| found.value);
-    ParameterKind::Integer { min, max: max.map_or(i64::MAX, |found| found.value) }
+    ParameterKind::Integer { min: least, max: max.map_or(i64::MAX, |found| found.value) }
 }
 
 fn words(reading: &mut Reading<'_>) -> Option<Vec<String>> {

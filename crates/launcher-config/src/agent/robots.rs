@@ -1,15 +1,12 @@
 //! Reads the behaviors that leave it to somebody else what is said: `process`
 //! and `webhook`.
 
-use launcher_core::{
-    secret::Secret,
-    spec::{BehaviorSpec, ProcessSpec, WebhookSpec},
-};
+use launcher_core::spec::{BehaviorSpec, ProcessSpec, WebhookSpec};
 
 use super::children;
 use crate::{
     reading::Reading,
-    values::{Fault, address, command, limit},
+    values::{Fault, address, command, limit, signing_key::signing_key},
     yaml::Node,
 };
 
@@ -48,7 +45,7 @@ pub(super) fn webhook(reading: &mut Reading<'_>, node: &Node) -> Option<Behavior
     let prefix = reading.shown_path(WEBHOOK);
     let mut below = reading.below(node, &prefix);
     let url = below.secret("url", address::webhook);
-    let key = below.secret("signing_key", |text| Ok(Secret::new(text.to_owned())));
+    let key = below.secret("signing_key", signing_key);
     let timeout = below.parsed("timeout", request_time).map(|found| found.value);
     reading.found.append(&mut below.found);
     Some(BehaviorSpec::Webhook(WebhookSpec {

@@ -97,8 +97,9 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         path: "behavior.commands.<name>.parameters.<name>.min",
         kind: Number,
-        presence: Default("any"),
-        about: "The least `integer`.",
+        presence: Default("`0`"),
+        about: "The least `integer`. Negative ones are taken only with a negative `min`: to many \
+                programs they look like options.",
         example: "min: 1",
     },
     Key {

@@ -130,7 +130,7 @@ pub(super) static KEYS: &[Key] = &[
         kind: Secret,
         presence: Default("nothing is signed"),
         about: "The key with which each request is signed: `whsec_` and base64, as Standard Webhooks \
-                has it, or any text.",
+                has it, or any other text, which is the key as it is.",
         example: "signing_key: \"${HOOK_KEY}\"",
     },
     Key {

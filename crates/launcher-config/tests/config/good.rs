@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use launcher_config::{LogFormat, LogLevel};
 use launcher_core::{
     children::Limits,
-    commands::{parameter::Parameter, template::Template},
+    commands::{
+        parameter::{Parameter, ParameterKind},
+        template::Template,
+    },
     llm::{
         model::Provider,
         spending::{Limits as Spending, Price},
@@ -223,7 +226,8 @@ fn commands_have_parameters_limits_and_variables() {
       status: always
       at_once: 3
       limits: { memory: 256 MiB, processes: 32, cpu: 1m30s, open_files: 64 }
-    "!log": { run: [tail, "{count}"], confirm: true, parameters: { count: { type: integer } } }"#,
+    "!log": { run: [tail, "{count}"], confirm: true, parameters: { count: { type: integer } } }
+    "!move": { run: [move, "{by}"], parameters: { by: { type: integer, min: -9, max: -1, default: -2 } } }"#,
     );
     let commands = commands(agent(&Case::new(&text), "a"));
     let deploy = &commands["!deploy"];
@@ -238,6 +242,11 @@ fn commands_have_parameters_limits_and_variables() {
     let lead = Confirmation { users: Some(vec!["@lead:example.org".to_owned()]) };
     assert_eq!(deploy.confirm, Some(lead));
     assert_eq!(commands["!log"].confirm, Some(Confirmation { users: None }));
+    let count = &commands["!log"].parameters[0].kind;
+    assert_eq!(*count, ParameterKind::Integer { min: 0, max: i64::MAX });
+    let by = &commands["!move"].parameters[0];
+    assert_eq!(by.kind, ParameterKind::Integer { min: -9, max: -1 });
+    assert_eq!(by.default.as_deref(), Some("-2"));
     assert_eq!(deploy.folder, Path::new("work"));
     assert_eq!(deploy.variables.allow, ["LC_ALL"]);
     assert_eq!(deploy.variables.set["TOKEN"].expose(), "correct-horse");
@@ -278,7 +287,8 @@ fn programs_and_addresses_say_what_an_agent_says() {
     };
     assert_eq!(hook.url.expose(), "https://hook.test:8443/correct-horse");
     assert_eq!((hook.shown().as_str(), hook.timeout.as_secs()), ("hook.test:8443", 20));
-    assert!(hook.signing_key.is_some() && !format!("{hook:?}").contains("horse"));
+    assert!(!format!("{hook:?}").contains("horse"));
+    assert_eq!(hook.signing_key.unwrap().expose(), b"correct-horse");
 }
 
 #[test]

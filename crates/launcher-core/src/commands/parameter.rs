@@ -40,7 +40,7 @@ pub enum ParameterKind {
     },
     /// A whole number.
     Integer {
-        /// The least.
+        /// The least. Below 0, numbers look like the options of programs.
         min: i64,
         /// The most.
         max: i64,
@@ -80,10 +80,8 @@ impl ParameterKind {
                 return Err(format!("has to match `{pattern}`"));
             }
             Self::Integer { min, max } => {
-                // A negative number looks like an option, unless one is asked for.
-                let least = if *min == i64::MIN { 0 } else { *min };
                 let number =
-                    value.parse::<i64>().ok().filter(|number| (&least..=max).contains(&number));
+                    value.parse::<i64>().ok().filter(|number| (min..=max).contains(&number));
                 // `+5` and `007` are numbers, and what a program makes of them is its own affair.
                 return number.map(|number| number.to_string()).ok_or_else(|| range(*min, *max));
             }
@@ -102,9 +100,8 @@ impl ParameterKind {
 
 fn range(min: i64, max: i64) -> String {
     match (min, max) {
-        (i64::MIN, i64::MAX) => "has to be a whole number, 0 or more".to_owned(),
+        (0, i64::MAX) => "has to be a whole number, 0 or more".to_owned(),
         (min, i64::MAX) => format!("has to be a whole number, at least {min}"),
-        (i64::MIN, max) => format!("has to be a whole number from 0 to {max}"),
         (min, max) => format!("has to be a whole number from {min} to {max}"),
     }
 }
@@ -185,6 +182,8 @@ mod tests {
         let words = vec!["staging".to_owned(), "production".to_owned()];
         let choice = ParameterKind::Choice { words };
         let number = ParameterKind::Integer { min: -5, max: 10 };
+        let plain = ParameterKind::Integer { min: 0, max: i64::MAX };
+        let large = ParameterKind::Integer { min: 20, max: i64::MAX };
         let rest = ParameterKind::Rest { leading_dash: false };
         for (kind, value, outcome) in [
             (&text(None, false), "a b; rm -rf /", Ok("a b; rm -rf /")),
@@ -204,8 +203,15 @@ mod tests {
             (&choice, "Staging", Err("has to be one of `staging`, `production`")),
             (&number, "+07", Ok("7")),
             (&number, "-5", Ok("-5")),
+            (&number, "-6", Err("has to be a whole number from -5 to 10")),
             (&number, "11", Err("has to be a whole number from -5 to 10")),
             (&number, "1e1", Err("has to be a whole number from -5 to 10")),
+            (&plain, "0", Ok("0")),
+            (&plain, "-0", Ok("0")),
+            (&plain, "-1", Err("has to be a whole number, 0 or more")),
+            (&plain, "--help", Err("has to be a whole number, 0 or more")),
+            (&plain, "9223372036854775808", Err("has to be a whole number, 0 or more")),
+            (&large, "19", Err("has to be a whole number, at least 20")),
             (&ParameterKind::User, "@a:hs", Ok("@a:hs")),
             (&ParameterKind::User, "a", Err("has to be a user id, `@name:server`")),
         ] {

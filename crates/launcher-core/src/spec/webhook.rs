@@ -11,8 +11,8 @@ use crate::secret::Secret;
 pub struct WebhookSpec {
     /// The address, `http` or `https`. It may have a secret in it.
     pub url: Secret<String>,
-    /// The key of the signature; `None`: nothing is signed.
-    pub signing_key: Option<Secret<String>>,
+    /// The bytes of the signature's key; `None`: nothing is signed.
+    pub signing_key: Option<Secret<Vec<u8>>>,
     /// How long one request may take, from [`WebhookSpec::SHORTEST_TIMEOUT`] to
     /// [`WebhookSpec::LONGEST_TIMEOUT`].
     pub timeout: Duration,
