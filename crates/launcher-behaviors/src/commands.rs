@@ -138,8 +138,11 @@ fn question(
         false => format!("\n\n{}", answer::block(&values.join("\n"))),
     };
     Some(Question {
-        // What would be run, and those who may agree to it now.
-        about: format!("commands/{name} {:?} {users:?} {:?}", call.run, command.require),
+        // What would be run and where, and those who may agree to it now.
+        about: format!(
+            "commands/{name} {:?} {:?} {users:?} {:?}",
+            call.run, command.folder, command.require
+        ),
         text: format!("Shall I run `{name}`{about}?{values}"),
         users,
         require: command.require,

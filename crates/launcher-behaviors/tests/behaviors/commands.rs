@@ -9,6 +9,7 @@ use launcher_core::{
     names::UserId,
     secret::Secret,
     spec::{CommandSpec, Confirmation, OutputForm, Requirement, StatusShown},
+    trust::Assurance,
 };
 use launcher_runtime::ports::{Action, Answered, Behavior as _, outbox::Attachment};
 use libtest_mimic::Trial;
@@ -35,6 +36,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("a command that was started is not run again", not_twice),
         case("a command that is refused is not run", refused),
         case("a command that has to be confirmed runs when somebody agrees", confirmed),
+        case("a question is another one when something else would be run", other_question),
         case("what an agent does by itself needs no user", by_itself),
         case("a command runs as often at once as it may", at_once),
         case("a fork bomb in a command is ended with it", bomb),
@@ -269,6 +271,47 @@ async fn confirmed() {
         assert_eq!(asked.len(), 1);
         assert_eq!(asked[0].text, "Shall I run `!do`?\n\n```\nwhat: a `b`\n```");
         assert_eq!(asked[0].users, users.unwrap_or_else(|| vec!["@alice:hs".to_owned()]));
+    }
+}
+
+async fn other_question() {
+    let folder = TempDir::new().unwrap();
+    let asks = |run: &[&str]| CommandSpec {
+        parameters: vec![Parameter {
+            name: "what".into(),
+            kind: ParameterKind::Rest { leading_dash: false },
+            optional: true,
+            default: None,
+        }],
+        confirm: Some(Confirmation { users: None }),
+        ..CommandSpec::running(run)
+    };
+    let about = async |command: CommandSpec, body: &str| {
+        let props = Props::default();
+        send_to(folder.path(), command, &message("$e", body), &props).await;
+        props.asked.lock().unwrap().pop().unwrap().about
+    };
+    let run = &["touch", "{what}"];
+    let first = about(asks(run), "!do a").await;
+    // As after a restart, and when only its description changed.
+    assert_eq!(about(asks(run), "!do a").await, first);
+    let described = CommandSpec { about: Some("makes a file".into()), ..asks(run) };
+    assert_eq!(about(described, "!do a").await, first);
+    let lead = Some(Confirmation { users: Some(vec!["@lead:hs".into()]) });
+    let verified = Message { assurance: Assurance::Verified, ..message("$e", "!do a") };
+    let strict = CommandSpec { require: Requirement::Verified, ..asks(run) };
+    let props = Props::default();
+    send_to(folder.path(), strict, &verified, &props).await;
+    let strict = props.asked.lock().unwrap().pop().unwrap().about;
+    for (what, other) in [
+        ("its arguments", about(asks(run), "!do b").await),
+        ("the program", about(asks(&["rm", "{what}"]), "!do a").await),
+        ("an argument", about(asks(&["touch", "-c", "{what}"]), "!do a").await),
+        ("its folder", about(CommandSpec { folder: "x".into(), ..asks(run) }, "!do a").await),
+        ("who agrees", about(CommandSpec { confirm: lead, ..asks(run) }, "!do a").await),
+        ("how sure that is", strict),
+    ] {
+        assert_ne!(other, first, "{what} changed");
     }
 }
 
