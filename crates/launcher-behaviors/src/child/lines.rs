@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// How much is read at once.
@@ -15,7 +16,7 @@ pub struct Lines<R> {
     /// What was read and is no whole line yet; a part of it if it is too long.
     begun: Vec<u8>,
     /// What was read behind it.
-    ahead: Vec<u8>,
+    ahead: BytesMut,
     too_long: bool,
     ended: bool,
 }
@@ -39,7 +40,14 @@ impl<R> Lines<R> {
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Lines of at most `most` bytes.
     pub fn new(source: R, most: usize) -> Self {
-        Self { source, most, begun: Vec::new(), ahead: Vec::new(), too_long: false, ended: false }
+        Self {
+            source,
+            most,
+            begun: Vec::new(),
+            ahead: BytesMut::new(),
+            too_long: false,
+            ended: false,
+        }
     }
 
     /// The next line; `None` at the end. What stands behind the last line end
@@ -53,7 +61,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     ///
     /// Cancel safe: nothing that was read is lost.
     pub async fn next(&mut self) -> io::Result<Option<Line>> {
-        let mut chunk = vec![0; CHUNK];
         loop {
             if let Some(line) = self.take() {
                 return Ok(Some(line));
@@ -61,9 +68,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if self.ended {
                 return Ok(None);
             }
-            let count = self.source.read(&mut chunk).await?;
-            self.ended = count == 0;
-            self.ahead.extend(chunk.iter().take(count));
+            // Nothing is ahead: there was no line end in it.
+            self.ahead.reserve(CHUNK);
+            self.ended = self.source.read_buf(&mut self.ahead).await? == 0;
         }
     }
 
@@ -73,7 +80,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let room = self.most - self.begun.len();
         self.too_long |= part > room;
         self.begun.extend(self.ahead.iter().take(part.min(room)));
-        self.ahead.drain(..end.map_or(part, |end| end + 1));
+        // Without moving the rest: it can be thousands of short lines.
+        self.ahead.advance(end.map_or(part, |end| end + 1));
         let is_last = self.ended && (!self.begun.is_empty() || self.too_long);
         (end.is_some() || is_last).then(|| {
             let line = std::mem::take(&mut self.begun);
