@@ -27,10 +27,14 @@ pub(crate) fn cases() -> Vec<Trial> {
     vec![
         case("a message is posted, signed, and what comes back is said", answered),
         case("what can be answered later is posted again under the same id", retried),
+        case("an answer that stops in the middle is not waited for", stalled),
         case("what is final is told in the room", refused),
         case("an address that is not there is a failure that can be tried again", unreached),
     ]
 }
+
+/// An answer that ends so stops there, and the connection stays.
+const STALLS: &str = "…";
 
 /// A request, as it came.
 #[derive(Clone)]
@@ -60,6 +64,7 @@ impl Server {
         let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
         let seen = requests.clone();
         std::thread::spawn(move || {
+            let mut stalled = Vec::new();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let request = read(&stream);
@@ -71,6 +76,9 @@ impl Server {
                 let answer = &answers[(count - 1).min(answers.len() - 1)];
                 // Whoever asked may have gone away.
                 stream.write_all(answer.as_bytes()).ok();
+                if answer.ends_with(STALLS) {
+                    stalled.push(stream);
+                }
             }
         });
         Self { address, requests }
@@ -103,10 +111,14 @@ fn reply(status: &str, kind: &str, body: &str) -> String {
 }
 
 fn webhook(address: &str) -> Webhook {
+    webhook_within(address, Duration::from_secs(5))
+}
+
+fn webhook_within(address: &str, timeout: Duration) -> Webhook {
     let spec = WebhookSpec {
         url: Secret::new(address.to_owned()),
         signing_key: Some(Secret::new(b"key".to_vec())),
-        timeout: Duration::from_secs(5),
+        timeout,
     };
     Webhook::new(&agent(Path::new("/"), BehaviorSpec::Webhook(spec.clone())), &spec)
 }
@@ -167,6 +179,17 @@ async fn retried() {
     let fault = ask(&server, &message("$1", "hi")).await.unwrap_err();
     assert!(fault.ends_with("it answers with status 503"), "{fault}");
     assert!(!fault.contains("s3cret"), "{fault}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+async fn stalled() {
+    let headers = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 50\r\n\r\nhalf…";
+    let nothing = "HTTP/1.1 …";
+    let good = reply("200 OK", "text/plain", "now");
+    let server = Server::answering(&[headers, nothing, &good]);
+    let hook = webhook_within(&server.address, Duration::from_secs(1));
+    let answered = hook.on_message(&message("$1", "hi"), &Props::default()).await;
+    assert!(answered.unwrap().unwrap() == Response::say("now"));
     assert_eq!(server.requests().len(), 3);
 }
 
