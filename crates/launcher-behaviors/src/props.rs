@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Mutex,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub(crate) struct Props {
     pub(crate) noted: Mutex<Option<Vec<u8>>>,
     pub(crate) memories: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// How long it takes to get one.
+    pub(crate) fetching: Duration,
     pub(crate) asked: Mutex<Vec<Question>>,
     /// What is answered to the next questions; nobody answers the others.
     pub(crate) answers: Mutex<VecDeque<Answered>>,
@@ -70,6 +73,7 @@ impl Stage for Props {
     }
 
     async fn fetch(&self, media: &Media, limit: u64) -> Result<Vec<u8>, FetchFault> {
+        tokio::time::sleep(self.fetching).await;
         match self.files.get(media.source.expose()) {
             Some(bytes) if bytes.len() as u64 > limit => Err(FetchFault::TooLarge { limit }),
             Some(bytes) => Ok(bytes.clone()),

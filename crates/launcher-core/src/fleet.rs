@@ -88,8 +88,8 @@ pub struct Degradation {
 
 impl Degradation {
     /// Codes of what keeps answers from people.
-    pub const SILENCING: [&'static str; 4] =
-        ["server_unavailable", "sync_stalled", "sending_fails", "behavior_failed"];
+    pub const SILENCING: [&'static str; 5] =
+        ["server_unavailable", "sync_stalled", "sending_fails", "behavior_failed", "robot_missing"];
 
     /// Whether it keeps answers from people.
     pub fn is_silencing(&self) -> bool {

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use launcher_core::{
     backoff,
     conversation::{Message, MessageKind},
+    fleet::Degradation,
     names::{EventId, UserId},
 };
 use tokio::{sync::Notify, time::Instant};
@@ -16,6 +17,7 @@ use crate::{
     answering::{answers, journal_fault},
     ports::{Behavior, BehaviorFault, Initiative, Memory, Session, Task, ToDo, journal::Journal},
     random,
+    report::{PROGRAM, Report},
 };
 
 /// A behavior that ran this long is started again as if for the first time.
@@ -29,6 +31,7 @@ pub(crate) struct Tasks {
     pub(crate) own: UserId,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) report: Arc<Report>,
     /// Tells the worker that there is something to do.
     pub(crate) begun: Arc<Notify>,
 }
@@ -61,6 +64,10 @@ impl Initiative for Tasks {
 
     async fn remember(&self, memories: Vec<Memory>) -> Result<(), BehaviorFault> {
         self.journal.remember(&memories).await.map_err(journal_fault)
+    }
+
+    fn set_degraded(&self, found: Option<Degradation>) {
+        self.report.set_degraded(PROGRAM, found);
     }
 }
 

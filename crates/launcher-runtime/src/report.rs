@@ -29,6 +29,9 @@ pub const SENDING: &str = "sending";
 /// The topic of [`Report::set_degraded`] for a behavior that fails.
 pub const BEHAVIOR: &str = "behavior";
 
+/// The topic of [`Report::set_degraded`] for a behavior's program that is not there.
+pub const PROGRAM: &str = "program";
+
 /// The topic of [`Report::set_degraded`] for a sync that makes no progress.
 pub const PROGRESS: &str = "progress";
 

@@ -32,7 +32,7 @@ use crate::{
         journal::{Duplicate, Journal, Number, Place},
     },
     random,
-    report::{BEHAVIOR, PROGRESS, Report, SENDING, SERVER},
+    report::{BEHAVIOR, PROGRAM, PROGRESS, Report, SENDING, SERVER},
     room_settings::RoomSettings,
     stop::Stop,
     task,
@@ -204,14 +204,14 @@ impl<'a> Running<'a> {
             failing: AtomicUsize::new(0),
             spec,
         });
-        for topic in [SENDING, BEHAVIOR, PROGRESS] {
+        for topic in [SENDING, BEHAVIOR, PROGRAM, PROGRESS] {
             worker.report.set_degraded(topic, None);
         }
         let mut degradations = worker.report.degradations();
         degradations.mark_changed();
         let begun = Arc::new(Notify::new());
-        let (journal, begins) = (worker.journal.clone(), begun.clone());
-        let tasks = Tasks { own, session: session.clone(), journal, begun: begins };
+        let (journal, report) = (worker.journal.clone(), worker.report.clone());
+        let tasks = Tasks { own, session: session.clone(), journal, report, begun: begun.clone() };
         let mut by_itself = JoinSet::new();
         let runs = initiative::run(worker.behavior.clone(), Arc::new(tasks));
         task::spawn(&mut by_itself, runs.in_current_span());

@@ -27,6 +27,13 @@ const MOST_POSTS: u32 = 60;
 /// The longest key of a post, in bytes.
 const LONGEST_KEY: usize = 200;
 
+/// The longest id of an event that a robot is told, in bytes: those of tasks
+/// are longer than the 255 that Matrix allows.
+const LONGEST_ID: usize = 1024;
+
+/// The longest text about a line that is not understood, in characters.
+const LONGEST_ERROR: usize = 500;
+
 /// Reads what a robot writes and hands it to whoever waits for it.
 pub(super) struct Reader<'a> {
     published: &'a Published<'a>,
@@ -52,18 +59,22 @@ impl<'a> Reader<'a> {
             };
             let understood = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
-                Line::Whole(line) => serde_json::from_slice(&line).map_err(|error| {
-                    // The error quotes the line: it is for the robot only.
-                    let column = error.column();
-                    (format!("no message of the protocol, at column {column}"), error.to_string())
-                }),
+                Line::Whole(line) => match serde_json::from_slice(&line) {
+                    Ok(said) => Ok((said, line.len())),
+                    Err(error) => {
+                        // The error quotes the line: it is for the robot only.
+                        let column = error.column();
+                        let logged = format!("no message of the protocol, at column {column}");
+                        Err((logged, error.to_string()))
+                    }
+                },
                 Line::Cut(_) => {
                     let fault = format!("longer than {LONGEST_LINE} bytes");
                     Err((fault.clone(), fault))
                 }
             };
             let end = match understood {
-                Ok(said) => self.take(said).await,
+                Ok((said, size)) => self.take(said, size).await,
                 Err((logged, told)) => self.refuse(&logged, told).await,
             };
             if let Some(why) = end {
@@ -72,7 +83,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    async fn take(&mut self, said: FromRobot) -> Option<String> {
+    /// Does what a line of `size` bytes says.
+    async fn take(&mut self, said: FromRobot, size: usize) -> Option<String> {
         if let FromRobot::Ready { version } = said {
             if version != VERSION {
                 return Some(format!("the program speaks version {version}, not {VERSION}"));
@@ -86,15 +98,12 @@ impl<'a> Reader<'a> {
             self.published.life.answered.fetch_max(n, Ordering::Relaxed);
         } else if let FromRobot::Post { key, room, text } = said {
             self.post(key, &room, text).await;
-        } else if let Some(id) = said.event() {
-            match self.published.life.desk(id) {
-                // Should nobody wait any more, nobody has to be told.
-                Some(desk) => drop(desk.send(said).await),
-                None => {
-                    let message = "this event is not in hand: it is done, or took too long";
-                    let error = ToRobot::Error { id: Some(id.to_owned()), message: message.into() };
-                    self.published.life.tell(&error).await;
-                }
+        } else if let Some(id) = said.event().map(str::to_owned) {
+            let life = &self.published.life;
+            if !life.deliver(&id, said, size).await {
+                let message = "this event is not in hand: it is done, or took too long".to_owned();
+                let id = Some(id).filter(|id| id.len() <= LONGEST_ID);
+                life.tell(&ToRobot::Error { id, message }).await;
             }
         }
         self.invalid = 0;
@@ -104,7 +113,9 @@ impl<'a> Reader<'a> {
     async fn refuse(&mut self, logged: &str, told: String) -> Option<String> {
         self.invalid += 1;
         warn!(event = "robot_line_refused", why = logged, "a line of a program was not understood");
-        self.published.life.tell(&ToRobot::Error { id: None, message: told }).await;
+        // It can be as long as the line.
+        let message = told.chars().take(LONGEST_ERROR).collect();
+        self.published.life.tell(&ToRobot::Error { id: None, message }).await;
         (self.invalid >= MOST_INVALID)
             .then(|| format!("the program wrote {MOST_INVALID} lines in a row that make no sense"))
     }

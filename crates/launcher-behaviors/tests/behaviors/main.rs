@@ -11,6 +11,7 @@ mod agents;
 mod bombs;
 mod commands;
 mod ending;
+mod logged;
 mod processes;
 #[path = "../../src/props.rs"]
 mod props;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     if let Some(mark) = std::env::var_os(ending::FOSTER) {
         return ending::be_a_launcher(&mark.to_string_lossy());
     }
+    logged::begin();
     let trials = [
         starting::cases(),
         ending::cases(),

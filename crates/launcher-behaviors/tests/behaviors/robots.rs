@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use launcher_behaviors::Robot;
 use launcher_core::{
     children::Limits,
@@ -26,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     agents::{agent, message},
-    case,
+    case, logged,
     processes::until,
     props::Props,
 };
@@ -38,10 +39,16 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("what is wanted about an event is done when the event is", collected),
         case("events of several rooms are in hand at the same time", several),
         case("a robot gets the file of an event and sends one of its own", files),
+        case("the file of an event is not fetched for ever", fetched_again),
+        case("a slow server is not the robot's fault", slow_file),
+        case("what a robot writes faster than it is taken is taken in its order", fast),
+        case("what is wanted about an event has a bound", wanted_too_much),
+        case("files of events that are not done have a bound", held),
         case("an event comes again when the robot ends over it", again),
         case("a robot that takes too long is started anew", too_long),
         case("a robot that writes nonsense is started anew", nonsense),
         case("a line without an end is no trouble", endless),
+        case("of what is written to the standard error so much is logged", noisy),
         case("a robot that swarms is ended and started anew", swarm),
         case("a post is made once for each key", posts),
         case("a robot can end by itself when its input does", stopped),
@@ -265,18 +272,6 @@ for message in lines():
         tell("done", id=message["id"])
 "#,
     );
-    let media = |source: &str| Media {
-        kind: MediaKind::Image,
-        name: "a.png".into(),
-        content_type: "image/png".into(),
-        size: Some(3),
-        source: Secret::new(source.to_owned()),
-    };
-    let with = |event: &str, source: &str| Message {
-        kind: MessageKind::Media,
-        media: Some(media(source)),
-        ..message(event, "")
-    };
     let props = Props::default().with_file("there", &[1, 0xff, 0]);
     let response = robot.ask_on(&with("$1", "there"), &props).await.unwrap().unwrap();
     let [Action::File(file)] = response.actions.as_slice() else { panic!("{response:?}") };
@@ -286,6 +281,168 @@ for message in lines():
     let response = robot.ask_on(&with("$2", "gone"), &props).await.unwrap().unwrap();
     let [Action::Say { text }] = response.actions.as_slice() else { panic!("{response:?}") };
     assert!(text.contains("M_NOT_FOUND"), "{text}");
+}
+
+/// A message with a file.
+fn with(event: &str, source: &str) -> Message {
+    let media = Media {
+        kind: MediaKind::Image,
+        name: "a.png".into(),
+        content_type: "image/png".into(),
+        size: Some(3),
+        source: Secret::new(source.to_owned()),
+    };
+    Message { kind: MessageKind::Media, media: Some(media), ..message(event, "") }
+}
+
+fn said(response: Option<Response>) -> Vec<String> {
+    let said = |action| match action {
+        Action::Say { text } => Some(text),
+        _ => None,
+    };
+    response.unwrap().actions.into_iter().filter_map(said).collect()
+}
+
+async fn fetched_again() {
+    let robot = Bench::new(
+        r#"
+for message in lines():
+    if message["type"] == "event":
+        tell("fetch", id=message["id"])
+    elif message["type"] == "fetched":
+        tell("say", id=message["id"], text=message.get("error", "here"))
+        tell("done" if "error" in message else "fetch", id=message["id"])
+"#,
+    );
+    let props = Props::default().with_file("there", b"abc");
+    let response = robot.ask_on(&with("$1", "there"), &props).await.unwrap();
+    assert_eq!(said(response), ["here", "here", "here", "it was fetched 3 times for this event"]);
+}
+
+async fn slow_file() {
+    let robot = Bench::with(
+        r#"
+for message in lines():
+    if message["type"] == "event":
+        tell("fetch", id=message["id"])
+    elif message["type"] == "fetched":
+        tell("say", id=message["id"], text="here")
+        tell("done", id=message["id"])
+"#,
+        |spec| spec.timeout = Duration::from_secs(2),
+    );
+    let fetching = Duration::from_millis(2500);
+    let props = Props { fetching, ..Props::default() }.with_file("there", b"abc");
+    let response = robot.ask_on(&with("$1", "there"), &props).await.unwrap();
+    assert_eq!(said(response), ["here"]);
+}
+
+async fn fast() {
+    // While the file is fetched, nobody takes what comes after it.
+    let robot = Bench::new(
+        r#"
+for message in lines():
+    if message["type"] == "event":
+        id = message["id"]
+        tell("fetch", id=id)
+        for n in range(200):
+            tell("draft", id=id, text=str(n) + " " + "x" * 50_000)
+        tell("say", id=id, text="all of it")
+        tell("done", id=id)
+"#,
+    );
+    let fetching = Duration::from_millis(300);
+    let props = Props { fetching, ..Props::default() }.with_file("there", b"abc");
+    let response = robot.ask_on(&with("$1", "there"), &props).await.unwrap();
+    assert_eq!(said(response), ["all of it"]);
+    let drafts = props.drafts.lock().unwrap();
+    assert_eq!(drafts.len(), 200);
+    for (n, draft) in drafts.iter().enumerate() {
+        assert!(draft.starts_with(&format!("{n} x")), "{n}");
+    }
+}
+
+async fn wanted_too_much() {
+    let robot = Bench::new(
+        r#"
+with open("large.bin", "wb") as file:
+    file.truncate(20 * 1024 * 1024)
+for message in lines():
+    if message["type"] == "event":
+        id, text = message["id"], message["text"]
+        if text == "texts":
+            for _ in range(3):
+                tell("say", id=id, text="x" * 900_000)
+            tell("done", id=id)
+        else:
+            tell("file", id=id, path="large.bin")
+            tell("file", id=id, path="large.bin")
+    elif message["type"] == "error" and message.get("id") == "$2":
+        tell("say", id=message["id"], text=message["message"])
+        tell("done", id=message["id"])
+"#,
+    );
+    let fault = robot.ask(&message("$1", "texts")).await.unwrap_err();
+    assert_eq!(fault, "the program wants to say more than 2097152 bytes at once");
+    let response = robot.ask(&message("$2", "files")).await.unwrap().unwrap();
+    let [Action::File(file), Action::Say { text }] = response.actions.as_slice() else {
+        panic!("{response:?}")
+    };
+    assert_eq!(file.bytes.len(), 20 * 1024 * 1024);
+    assert_eq!(text, "with the event's other files it is over 33554432 bytes");
+}
+
+async fn held() {
+    // Ends its events when there is no room for another file, and tries that again.
+    let robot = Bench::with(
+        r#"
+with open("large.bin", "wb") as file:
+    file.truncate(32 * 1024 * 1024)
+waiting = []
+for message in lines():
+    id = message.get("id")
+    if message["type"] == "event":
+        tell("file", id=id, path="large.bin")
+        waiting.append(id)
+    elif message["type"] == "error":
+        open("refused", "a").write(message["message"] + "\n")
+        waiting.remove(id)
+        for other in waiting:
+            tell("done", id=other)
+        waiting = []
+        time.sleep(0.5)
+        tell("file", id=id, path="large.bin")
+        tell("done", id=id)
+"#,
+        |spec| spec.at_once = 8,
+    );
+    let messages = ["$1", "$2", "$3", "$4", "$5"].map(|event| message(event, ""));
+    for response in join_all(messages.iter().map(|message| robot.ask(message))).await {
+        let response = response.unwrap().unwrap();
+        assert!(matches!(response.actions.as_slice(), [Action::File(_)]), "{response:?}");
+    }
+    let refused = fs::read_to_string(robot.file("refused")).unwrap();
+    assert_eq!(refused, "there is no room for it until other events with files are done\n");
+}
+
+async fn noisy() {
+    let robot = Bench::new(
+        r#"
+for id, event in events():
+    for n in range(20 + 137):
+        print(f"line {n} of the noisy one\u2028\x1b[31m", file=sys.stderr, flush=True)
+    tell("done", id=id)
+"#,
+    );
+    robot.ask(&message("$1", "")).await.unwrap();
+    until("the lines are in the log", || logged::contains("line 19 of the noisy one")).await;
+    until("those that are not are counted", || {
+        robot.running.abort();
+        logged::contains("robot_lines_left_out") && logged::contains("count=137")
+    })
+    .await;
+    assert!(!logged::contains("line 20 of the noisy one"));
+    assert!(logged::contains("noisy one\u{fffd}\u{fffd}[31m"));
 }
 
 async fn again() {
@@ -333,6 +490,7 @@ for id, event in events():
     if not os.path.exists("wild"):
         open("wild", "w").close()
         sys.stdout.buffer.write(b'no json\n{"type": "sing"}\n\xff\xfe\n')
+        sys.stdout.buffer.write(b'{"type": "' + b"x" * 900_000 + b'"}\n')
         tell("say", id=id, text="sense")
         sys.stdout.buffer.write(b'[]\n{"type": "say"}\nnull\n\n{}\n"x"\n')
         sys.stdout.flush()

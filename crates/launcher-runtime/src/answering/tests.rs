@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use launcher_core::{
     conversation::{Conversations, Message, MessageKind},
     fault::Fault,
+    fleet::Degradation,
     help::Word,
     names::{EventId, RoomId, UserId},
     spec::{AgentSpec, QuietHours, Rate, Requirement, SettingsPolicy},
@@ -506,6 +507,25 @@ async fn a_file_that_the_server_refuses_is_told() {
     assert_eq!(world.room.seen(), ["I could not send `too-large`: the server does not take it."]);
 }
 
+#[tokio::test]
+async fn operators_see_that_the_program_of_a_behavior_is_not_there() {
+    let world = World::new(vec![repeat()]);
+    let report = Arc::new(Report::default());
+    let tasks = Tasks {
+        own: UserId::new("@a:hs"),
+        session: world.room.clone(),
+        journal: world.journal.clone(),
+        report: report.clone(),
+        begun: Arc::default(),
+    };
+    let missing = Degradation { reason: "robot_missing: x".into(), action: "y".into() };
+    tasks.set_degraded(Some(missing.clone()));
+    assert!(missing.is_silencing());
+    assert_eq!(report.degradations().borrow().values().next(), Some(&missing));
+    tasks.set_degraded(None);
+    assert!(report.degradations().borrow().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_is_done_once_under_its_name() {
     let world = World::new(vec![repeat()]);
@@ -513,6 +533,7 @@ async fn a_task_is_done_once_under_its_name() {
         own: UserId::new("@a:hs"),
         session: world.room.clone(),
         journal: world.journal.clone(),
+        report: Arc::default(),
         begun: Arc::default(),
     };
     let task = |id: &str, what| Task { id: id.into(), room: RoomId::new("!r:hs"), what };

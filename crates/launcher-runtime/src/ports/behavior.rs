@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use launcher_core::{
     approval::Verdict,
     conversation::{Media, Message},
+    fleet::Degradation,
     help::Word,
     names::{EventId, RoomId, UserId},
     spec::Requirement,
@@ -291,6 +292,12 @@ pub trait Initiative: Send + Sync {
     ///
     /// It is not remembered.
     async fn remember(&self, memories: Vec<Memory>) -> Result<(), BehaviorFault>;
+
+    /// Shows operators what keeps the behavior from working, or that nothing
+    /// does any more.
+    fn set_degraded(&self, found: Option<Degradation>) {
+        drop(found);
+    }
 }
 
 /// Something that an agent does without being asked.
