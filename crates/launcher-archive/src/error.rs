@@ -2,7 +2,10 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::{header::VERSION, names::NameProblem};
+use crate::{
+    header::VERSION,
+    names::{MAX_FILES, NameProblem},
+};
 
 /// Why an archive could not be written, opened or unpacked. What was there
 /// before is as it was, and nothing is left of the attempt; one case of
@@ -66,6 +69,19 @@ pub enum ArchiveError {
         name: String,
         /// What is wrong about it.
         problem: NameProblem,
+    },
+
+    /// A folder has more in it than was wanted.
+    #[error(
+        "{} has more than {MAX_FILES} files or {most} bytes in it: remove what does not belong to \
+         the agent, or let the name of its folder begin with a dot",
+        folder.display()
+    )]
+    TooMuch {
+        /// The folder.
+        folder: PathBuf,
+        /// How many bytes it may have.
+        most: u64,
     },
 
     /// Only files can be in an archive.

@@ -7,12 +7,13 @@
 //! the memory they take does not grow with the files. What they make appears
 //! under its final name only when it is complete.
 //!
-//! Which files belong to an agent, and that nobody changes them meanwhile, is
-//! the caller's business.
+//! [`gather`] finds the files of a folder. Which folders belong to an agent, and
+//! that nobody changes them meanwhile, is the caller's business.
 //!
 //! `docs/reference/archive.md` describes the format.
 
 mod error;
+mod gathering;
 mod header;
 mod names;
 mod place;
@@ -23,6 +24,7 @@ mod tests;
 mod writing;
 
 pub use error::{ArchiveError, DamagedPart};
+pub use gathering::gather;
 pub use names::{MAX_FILES, MAX_NAME, NameProblem};
 pub use reading::{Archive, agent_of, open};
 pub use writing::{Entry, write, write_if_wanted};

@@ -17,6 +17,7 @@ use crate::{
     names::Names,
     place::{draft_folder, folder_of, make_folder, refuse_occupied, sync_folder},
     stream::{Opening, Trouble},
+    writing::EXECUTE,
 };
 
 /// How many bytes are on their way from the archive to a file.
@@ -69,7 +70,7 @@ impl Archive {
     /// Unpacks everything into `into`, which must not exist, or be an empty
     /// folder; the folder that it is in must exist.
     ///
-    /// Folders get the mode 0700, files 0600. Everything is unpacked, checked
+    /// Folders and programs get the mode 0700, other files 0600. Everything is unpacked, checked
     /// to the archive's last byte and written to the disk under another name
     /// first, so `into` is either as it was before, or complete. Done means
     /// that it survives a power cut.
@@ -127,7 +128,10 @@ impl Archive {
             let path = into.join(name);
             make_folder(folder_of(&path))?;
             let size = entry.size();
-            copy(&mut entry, size, &path, &mut portion)?;
+            let mode = entry.header().mode().map_err(Failure::Reading)?;
+            let mode = 0o600 | (mode & EXECUTE);
+            let to = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+            copy(&mut entry, size, to, &mut portion)?;
             summary.files += 1;
             summary.bytes += size;
         }
@@ -174,9 +178,13 @@ impl<E: Into<ArchiveError>> From<E> for Failure {
     }
 }
 
-/// Copies `size` bytes into a new file, and waits until they are on the disk.
-fn copy(from: &mut impl Read, size: u64, path: &Path, portion: &mut [u8]) -> Result<(), Failure> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+/// Copies `size` bytes into a file, and waits until they are on the disk.
+fn copy(
+    from: &mut impl Read,
+    size: u64,
+    mut file: File,
+    portion: &mut [u8],
+) -> Result<(), Failure> {
     let mut copied = 0;
     loop {
         let count = match from.read(portion) {

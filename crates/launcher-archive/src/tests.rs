@@ -2,6 +2,7 @@
 
 mod crafted;
 mod damage;
+mod gathering;
 mod refused;
 mod round_trip;
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,9 @@ use crate::{
     stream::Sealing,
 };
 
+/// That its owner may execute a file, in its mode.
+pub(crate) const EXECUTE: u32 = 0o100;
+
 /// A file that is to be in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -31,7 +35,8 @@ pub struct Entry {
 ///
 /// What the files say, their names, sizes and number are sealed; the agent's id
 /// and the size of the whole are not. Symbolic links are left out, and named in
-/// the summary. Nothing else about a file is kept: not its mode, owner or time.
+/// the summary. Of what else there is about a file it is kept whether its owner
+/// may execute it, and neither mode nor owner nor time.
 ///
 /// Done means that the archive survives a power cut. Until then there is a
 /// draft beside `out`; only a kill leaves it there.
@@ -119,10 +124,9 @@ fn append(
         return Err(changed());
     }
     let size = found.len();
-    let header = file_header(&entry.name, size).map_err(|problem| ArchiveError::BadName {
-        file: out.to_owned(),
-        name: entry.name.clone(),
-        problem,
+    let is_program = found.permissions().mode() & EXECUTE != 0;
+    let header = file_header(&entry.name, size, is_program).map_err(|problem| {
+        ArchiveError::BadName { file: out.to_owned(), name: entry.name.clone(), problem }
     })?;
     let mut content = (&mut file).take(size);
     tar.append(&header, &mut content)?;
@@ -132,13 +136,13 @@ fn append(
 
 /// What stands before a file in the tar stream: the oldest form that has room
 /// for names of some length, without extensions.
-fn file_header(name: &str, size: u64) -> Result<tar::Header, NameProblem> {
+fn file_header(name: &str, size: u64, is_program: bool) -> Result<tar::Header, NameProblem> {
     let mut header = tar::Header::new_ustar();
     // The name is a good one, so that it does not fit is all that can be wrong.
     header.set_path(name).map_err(|_| NameProblem::TooLong)?;
     header.set_entry_type(tar::EntryType::Regular);
     header.set_size(size);
-    header.set_mode(0o600);
+    header.set_mode(if is_program { 0o700 } else { 0o600 });
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);

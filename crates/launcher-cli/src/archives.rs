@@ -1,9 +1,10 @@
 //! Which files an archive of an agent has in it.
 //!
-//! Its `config.yaml`, everything in its data folder, and its crypto store, which
-//! is always called `data/crypto` there. What a start makes anew stays out:
-//! locks, drafts, links and SQLite's shared memory; and so do stores that were
-//! put aside.
+//! Its `config.yaml` and what is beside it, such as prompts and programs;
+//! everything in its data folder; and its crypto store, which is always called
+//! `data/crypto` there. What a start makes anew stays out: locks, drafts, links
+//! and SQLite's shared memory; and so do stores that were put aside, and hidden
+//! files outside the data folder.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use fs_err as fs;
-use launcher_archive::{ArchiveError, Entry, write_if_wanted};
+use launcher_archive::{ArchiveError, Entry, MAX_FILES, gather, write_if_wanted};
 use launcher_core::spec::AgentSpec;
 use launcher_matrix::{is_rekey_unfinished, retired_folders};
 use launcher_runtime::{
@@ -27,6 +28,9 @@ use launcher_runtime::{
 
 /// What the crypto store is called in an archive, wherever it was.
 pub(crate) const STORE: &str = "data/crypto";
+
+/// The most bytes of what is beside the configuration and the data.
+const MOST_BESIDE: u64 = 256 * 1024 * 1024;
 
 /// Makes archives with `launcher-archive`.
 #[derive(Clone, Copy, Debug)]
@@ -68,15 +72,17 @@ fn write(
         let action = format!("start {} once", spec.id);
         return Err(refused("a change of the pickle key is not finished", action));
     }
-    let folders = [spec.data_folder(), spec.encryption.store_path.clone()];
+    let folders = [spec.folder.clone(), spec.data_folder(), spec.encryption.store_path.clone()];
     if folders.iter().any(|folder| is_inside(out, folder)) {
         let reason = format!("{} lies among the files that go into it", out.display());
         return Err(refused(reason, "choose a place outside the agent's folder"));
     }
-    let entries = entries(spec).map_err(|error| {
+    let mut entries = entries(spec).map_err(|error| {
         let action = "see to the file or folder that is named, and repeat the command";
         refused(format!("the agent's files cannot be read: {error}"), action)
     })?;
+    entries.extend(beside(spec).map_err(failed)?);
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
     let key = &spec.encryption.pickle_key;
     let summary = write_if_wanted(out, &spec.id, key, &entries, is_wanted).map_err(failed)?;
     // The archive is there; not being able to tell its size takes nothing from it.
@@ -104,9 +110,20 @@ fn failed(error: ArchiveError) -> MaintenanceError {
             format!("{} changed while it was read", path.display()),
             "stop whatever writes to it",
         ),
+        ArchiveError::TooMuch { folder, .. } => {
+            let most = MOST_BESIDE / (1024 * 1024);
+            let folder = folder.display();
+            refused(
+                format!(
+                    "{folder} has more than {MAX_FILES} files or {most} MiB beside the agent's data"
+                ),
+                "move what does not belong to the agent out of it, or let the name of its folder \
+                 begin with a dot: then it stays out of the archive",
+            )
+        }
         ArchiveError::BadName { name, problem, .. } => refused(
             format!("the name {name:?} {problem}"),
-            "move what does not belong to the agent out of its data folder",
+            "move what does not belong to the agent out of its folder",
         ),
         _ => refused(
             error.to_string(),
@@ -115,7 +132,15 @@ fn failed(error: ArchiveError) -> MaintenanceError {
     }
 }
 
-/// Everything that goes into the archive of an agent, by name.
+/// What is beside an agent's configuration, data and stores.
+fn beside(spec: &AgentSpec) -> Result<Vec<Entry>, ArchiveError> {
+    let mut without = retired_folders(spec)?;
+    without.extend([spec.folder.join("config.yaml"), spec.data_folder()]);
+    without.push(spec.encryption.store_path.clone());
+    gather(&spec.folder, &without, MOST_BESIDE)
+}
+
+/// An agent's configuration, data and store, as they are called in its archive.
 fn entries(spec: &AgentSpec) -> io::Result<Vec<Entry>> {
     let store = &spec.encryption.store_path;
     let data = spec.data_folder();
@@ -128,7 +153,6 @@ fn entries(spec: &AgentSpec) -> io::Result<Vec<Entry>> {
     let out: Vec<PathBuf> = out.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     collect(&data, "data", &out, &mut found)?;
     collect(store, STORE, &[], &mut found)?;
-    found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
 
@@ -184,7 +208,10 @@ mod tests {
         let spec = spec(folder);
         for name in [
             "config.yaml",
-            "notes.txt",
+            "prompt.md",
+            "robot/robot.py",
+            ".env",
+            ".venv/bin/python",
             "data/vault",
             "data/vault.new",
             "data/launcher.lock",
@@ -207,10 +234,17 @@ mod tests {
     }
 
     fn names(spec: &AgentSpec) -> Vec<String> {
-        entries(spec).unwrap().into_iter().map(|entry| entry.name).collect()
+        all(spec).into_iter().map(|entry| entry.name).collect()
     }
 
-    const EXPECTED: [&str; 7] = [
+    fn all(spec: &AgentSpec) -> Vec<Entry> {
+        let mut all = entries(spec).unwrap();
+        all.extend(beside(spec).unwrap());
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    const EXPECTED: [&str; 9] = [
         "config.yaml",
         "data/crypto/crypto.db",
         "data/crypto/crypto.db-wal",
@@ -218,6 +252,8 @@ mod tests {
         "data/journal.db-wal",
         "data/own/deep/file",
         "data/vault",
+        "prompt.md",
+        "robot/robot.py",
     ];
 
     #[test]
@@ -243,7 +279,7 @@ mod tests {
             put(spec.data_folder().join("crypto/crypto.db"));
             fs::remove_dir_all(spec.data_folder().join("crypto.retired-1-OLD")).unwrap();
             assert_eq!(names(&spec), EXPECTED, "{place}");
-            let found = entries(&spec).unwrap();
+            let found = all(&spec);
             assert_eq!(found[1].source, store.join("crypto.db"));
             fs::remove_dir_all(folder.path().join("a")).unwrap();
         }
@@ -266,7 +302,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let (spec, out) = (agent(&folder), folder.path().join("a.backup"));
         let summary = AgentArchives.write(&spec, &out).await.unwrap();
-        assert_eq!((summary.files, summary.size), (7, fs::metadata(&out).unwrap().len()));
+        assert_eq!((summary.files, summary.size), (9, fs::metadata(&out).unwrap().len()));
         let archive = open(&out, &spec.encryption.pickle_key).unwrap();
         archive.unpack(&folder.path().join("unpacked")).unwrap();
         let error = AgentArchives.write(&spec, &out).await.unwrap_err();
@@ -285,7 +321,7 @@ mod tests {
             drop(open);
         };
         let (written, ()) = tokio::join!(AgentArchives.write(&spec, &out), closes);
-        assert_eq!(written.unwrap().files, 7);
+        assert_eq!(written.unwrap().files, 9);
     }
 
     #[test]
@@ -294,6 +330,13 @@ mod tests {
         let (spec, out) = (agent(&folder), folder.path().join("a.backup"));
         let inside = write(&spec, &spec.data_folder().join("own/a.backup"), || true).unwrap_err();
         assert!(inside.to_string().ends_with("among the files that go into it"), "{inside}");
+        let beside = write(&spec, &spec.folder.join("a.backup"), || true).unwrap_err();
+        assert!(beside.to_string().ends_with("among the files that go into it"), "{beside}");
+        let large = fs::File::create(spec.folder.join("robot/large")).unwrap();
+        large.set_len(MOST_BESIDE).unwrap();
+        let large = write(&spec, &out, || true).unwrap_err();
+        assert!(large.to_string().ends_with("256 MiB beside the agent's data"), "{large}");
+        fs::remove_file(spec.folder.join("robot/large")).unwrap();
         let late = write(&spec, &out, || false).unwrap_err();
         assert!(late.to_string().ends_with("not wanted any more"), "{late}");
         assert!(!out.exists());

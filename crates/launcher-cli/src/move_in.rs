@@ -99,7 +99,9 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
             copy_all(&entry.path(), &to)?;
             continue;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to)?;
+        // A program stays one.
+        let mode = entry.metadata()?.permissions().mode() & 0o700;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&to)?;
         io::copy(&mut File::open(entry.path())?, &mut file)?;
         file.sync_all()?;
     }

@@ -113,5 +113,5 @@ fn what_was_unpacked_has_no_other_modes_than_ours() {
     let bench = Bench::new();
     fs::write(bench.archive(), archive(&[plain(b"a")])).unwrap();
     bench.unpack().unwrap();
-    assert_eq!(tree(&bench.target()), [("a".to_owned(), 0o600)]);
+    assert_eq!(tree(&bench.target()), [("a".to_owned(), 0o700)]);
 }
