@@ -20,9 +20,10 @@ use crate::child::{Line, Lines};
 /// How many lines in a row may make no sense.
 const MOST_INVALID: u32 = 5;
 
-/// How many posts there may be in a minute. What is more is a program that went
-/// wild: each of them stays in the journal.
+/// How many posts there may be in a minute, and how many bytes of text each. What
+/// is more is a program that went wild: each of them stays in the journal.
 const MOST_POSTS: u32 = 60;
+const LONGEST_POST: usize = 64 * 1024;
 
 /// The longest key of a post, in bytes.
 const LONGEST_KEY: usize = 200;
@@ -134,6 +135,9 @@ impl<'a> Reader<'a> {
     async fn begin(&mut self, key: &str, room: &str, text: String) -> Result<bool, String> {
         if key.is_empty() || key.len() > LONGEST_KEY {
             return Err(format!("its key has to have 1 to {LONGEST_KEY} bytes"));
+        }
+        if text.len() > LONGEST_POST {
+            return Err(format!("its text may have at most {LONGEST_POST} bytes"));
         }
         let room = RoomId::typed(room).ok_or("its room is not a room id, `!…`")?;
         if !self.posts.take(Instant::now()) {
