@@ -32,6 +32,14 @@ const KEPT: Duration = Duration::from_secs(60);
 /// megabytes, most of which is around the text.
 const LARGEST: usize = 16 << 20;
 
+/// How many bytes each piece of an answer counts at least: an endless stream of
+/// small ones is work as well.
+const LEAST: usize = 64;
+
+/// How long one line may be, in bytes. The longest real ones have some hundred
+/// kilobytes: a signature that the provider wants to have back.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// How long an answer may take as a whole, however busy it is.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
@@ -194,7 +202,7 @@ impl HttpClientExt for Transport {
             let (parts, body) = opened.await.map_err(Error::instance)?.into_parts();
             let chunks = stream::unfold(Some(body), |body| async move {
                 let mut body = body?;
-                match body.chunk().await {
+                match body.lines().await {
                     Ok(Some(chunk)) => Some((Ok(chunk), Some(body))),
                     Ok(None) => None,
                     Err(fault) => Some((Err(Error::instance(fault)), None)),
@@ -229,7 +237,8 @@ impl Transport {
         let mut opened = Response::new(());
         *opened.status_mut() = response.status();
         *opened.headers_mut() = response.headers().clone();
-        let body = Body { response, left: limits.bytes, limits, until: started + limits.total };
+        let until = started + limits.total;
+        let body = Body { response, left: limits.bytes, limits, until, line: Vec::new() };
         Ok(opened.map(|()| body))
     }
 }
@@ -258,9 +267,35 @@ struct Body {
     left: usize,
     limits: Limits,
     until: Instant,
+    /// What there is of a line.
+    line: Vec<u8>,
 }
 
 impl Body {
+    /// What came, up to the end of a line; the rest at the very end. Who reads it
+    /// looks at a line anew with each piece of it: a long one in small pieces
+    /// would keep the processor busy.
+    async fn lines(&mut self) -> std::result::Result<Option<Bytes>, TransportFault> {
+        while let Some(chunk) = self.chunk().await? {
+            let end = memchr::memrchr(b'\n', &chunk).map_or(0, |end| end + 1);
+            let (whole, rest) = chunk.split_at(end);
+            let mut lines = Vec::new();
+            if !whole.is_empty() {
+                lines = std::mem::take(&mut self.line);
+                lines.extend_from_slice(whole);
+            }
+            self.line.extend_from_slice(rest);
+            if self.line.len() > LONGEST_LINE {
+                return Err(TransportFault::TooLarge { limit: LONGEST_LINE });
+            }
+            if !lines.is_empty() {
+                return Ok(Some(lines.into()));
+            }
+        }
+        let rest = std::mem::take(&mut self.line);
+        Ok((!rest.is_empty()).then(|| rest.into()))
+    }
+
     async fn chunk(&mut self) -> std::result::Result<Option<Bytes>, TransportFault> {
         let silent = Instant::now() + self.limits.silence;
         let chunk = match timeout_at(silent.min(self.until), self.response.chunk()).await {
@@ -274,7 +309,7 @@ impl Body {
         if let Some(chunk) = &chunk {
             self.left = self
                 .left
-                .checked_sub(chunk.len())
+                .checked_sub(chunk.len().max(LEAST))
                 .ok_or(TransportFault::TooLarge { limit: self.limits.bytes })?;
         }
         Ok(chunk)
