@@ -11,15 +11,19 @@
 //! wants to have *done* goes through [`Tools`], and what acts is agreed to by a
 //! person first.
 
+mod agreement;
 mod answer;
+mod booking;
 mod mcp;
 mod memory;
 mod prompt;
 mod provider;
 mod purse;
 mod question;
+mod rooms;
 mod summary;
 mod tools;
+mod weight;
 mod work;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -37,7 +41,7 @@ use launcher_core::{
     spec::{LlmSpec, ModeSpec},
 };
 use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Response, Stage};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::{
     answer::Asking,
@@ -46,6 +50,7 @@ use self::{
     provider::{Model, Transport},
     purse::Purse,
     question::Question,
+    rooms::Rooms,
 };
 
 pub(crate) use self::tools::{NoTools, Tools};
@@ -53,6 +58,10 @@ pub(crate) use self::tools::{NoTools, Tools};
 /// How much longer than an answer may take the behavior gets: the summary of
 /// what was said before, and writing things down.
 const SPARE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether something is too old to be remembered, at most
+/// and at least.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
 /// Answers every message with what a model says to it.
 #[derive(Debug)]
@@ -63,6 +72,7 @@ pub struct Llm {
     zone: TimeZone,
     models: BTreeMap<String, Model>,
     purse: Purse,
+    rooms: Rooms,
     tools: Arc<dyn Tools>,
 }
 
@@ -87,6 +97,7 @@ impl Llm {
             // It was looked at when the config was read.
             zone: TimeZone::get(&spec.timezone).unwrap_or(TimeZone::UTC),
             purse: Purse::new(spec.spending),
+            rooms: Rooms::new(rooms::REST),
             tools,
             spec,
         }
@@ -103,9 +114,27 @@ impl Llm {
         stage: &dyn Stage,
     ) -> Result<Room, BehaviorFault> {
         let mut room = Room::recall(stage, &message.room).await?;
-        let keep = self.spec.history.keep.as_secs();
-        room.expire(seconds().saturating_sub(keep));
+        room.expire(self.oldest());
         Ok(room)
+    }
+
+    /// What was said before this second is not remembered any more.
+    fn oldest(&self) -> u64 {
+        match self.spec.history.tokens {
+            0 => u64::MAX,
+            _ => seconds().saturating_sub(self.spec.history.keep.as_secs()),
+        }
+    }
+
+    /// Forgets what is too old, again and again; never ends.
+    async fn age(&self, initiative: &dyn Initiative) {
+        let (least, most) = LOOKS;
+        loop {
+            if let Err(fault) = self.rooms.expire(initiative, self.oldest()).await {
+                warn!(event = "history_kept_too_long", error = %fault, "what is too old could not be forgotten; it is tried again");
+            }
+            tokio::time::sleep((self.spec.history.keep / 4).clamp(least, most)).await;
+        }
     }
 
     async fn forget(
@@ -139,6 +168,7 @@ impl Llm {
         let Some(target) = &message.target else { return Ok(None) };
         let mut room = self.remembered(message, stage).await?;
         let changed = match message.kind {
+            // Whether somebody may take a message back is the server's affair.
             MessageKind::Redaction => room.redact(target),
             // Only who wrote a message can change it (spec, 11.5.4).
             _ if room.is_by(target, &message.sender) => room.edit(target, self.said(message)),
@@ -178,6 +208,7 @@ impl Llm {
         let mut room = self.remembered(message, stage).await?;
         let history = room.history(message.thread.as_ref());
         if self.summed_up(message, history, stage).await? {
+            self.rooms.add(stage, &message.room).await?;
             stage.remember(vec![room.memory(&message.room)?]).await?;
         }
         let history = room.history(message.thread.as_ref());
@@ -191,6 +222,7 @@ impl Llm {
         let mut memories = Vec::new();
         if answer.complete && self.spec.history.tokens > 0 {
             self.keep(message, &question, &answer.text, history);
+            self.rooms.add(stage, &message.room).await?;
             memories.push(room.memory(&message.room)?);
         }
         Ok(Response { memories, ..Response::say(answer.text) })
@@ -214,9 +246,9 @@ impl Llm {
     /// Remembers a question and its answer.
     fn keep(&self, message: &Message, question: &Question, answer: &str, history: &mut History) {
         history.add(Exchange {
-            event: message.event.clone(),
+            asked: question.parts.clone(),
             user: message.sender.clone(),
-            asked: question.kept(self.spec.history.tokens),
+            file: question.kept_file(self.spec.history.tokens),
             answered: answer.to_owned(),
             at: seconds(),
         });
@@ -238,6 +270,7 @@ impl Behavior for Llm {
         message: &Message,
         stage: &dyn Stage,
     ) -> Result<Option<Response>, BehaviorFault> {
+        let _working = self.rooms.enter(&message.room).await;
         match message.kind {
             MessageKind::Edit | MessageKind::Redaction => self.changed(message, stage).await,
             MessageKind::Text | MessageKind::Media | MessageKind::Task => {
@@ -272,8 +305,8 @@ impl Behavior for Llm {
         self.spec.timeout + SPARE
     }
 
-    async fn run(&self, _initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
-        self.tools.run().await;
+    async fn run(&self, initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
+        tokio::join!(self.tools.run(), self.age(&*initiative));
         Ok(())
     }
 }

@@ -56,6 +56,15 @@ const COMPATIBLE: &str = "openai-compatible";
 /// How long Ollama keeps a model in memory after an answer.
 const KEEP_ALIVE: &str = "10m";
 
+/// How many bytes a token has at most, on the average: what is longer than that
+/// is not what was asked for.
+const TOKEN: usize = 16;
+
+/// How much one reply may want to have called, and how many bytes of arguments
+/// that may have. A reply with more is no answer.
+const MOST_CALLS: usize = 64;
+const MOST_ARGUMENTS: usize = 256 * 1024;
+
 /// A model that can be asked.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -142,6 +151,21 @@ impl Said {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), calls: Vec::new(), native: None }
     }
+
+    /// How much it is in the provider's words, in bytes; 0 without them.
+    pub(crate) fn native_bytes(&self) -> usize {
+        self.native.as_ref().map_or(0, String::len)
+    }
+
+    /// Whether more is called than any question needs. It would be kept, and
+    /// given back with everything that is asked later.
+    fn is_too_much(&self) -> bool {
+        let sizes = self
+            .calls
+            .iter()
+            .map(|call| call.name.len() + Value::Object(call.arguments.clone()).to_string().len());
+        self.calls.len() > MOST_CALLS || sizes.sum::<usize>() > MOST_ARGUMENTS
+    }
 }
 
 /// Something that a model wants to have called.
@@ -205,8 +229,8 @@ hide!(Turn, Picture, Said, Call, CallResult, Reply);
 /// A part of an answer that is being written.
 #[derive(Debug)]
 pub(crate) enum Piece {
-    /// More text.
-    Text(String),
+    /// More text: see [`Answering::so_far`].
+    Text,
     /// The answer is complete.
     Done(Box<Reply>),
 }
@@ -251,7 +275,8 @@ impl Model {
         let stream = with_default(NoSubscriber::default(), || {
             self.inner.stream(prepared).map_err(|error| fault::of(&error))
         })?;
-        Ok(Answering { stream: Some(stream), text: String::new(), begun: false })
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_mul(TOKEN);
+        Ok(Answering { stream: Some(stream), text: String::new(), begun: false, written: 0, most })
     }
 }
 
@@ -307,6 +332,10 @@ pub(crate) struct Answering {
     stream: Option<Streamed<Completion>>,
     text: String,
     begun: bool,
+    /// How many bytes were written, thoughts and arguments as well.
+    written: usize,
+    /// How many may be.
+    most: usize,
 }
 
 impl std::fmt::Debug for Answering {
@@ -334,11 +363,20 @@ impl Answering {
             match stream.next().with_subscriber(NoSubscriber::default()).await {
                 Some(Ok(item)) => {
                     self.begun = true;
-                    if let Item::Event(StreamEvent::Text { text, .. }) = item
-                        && !text.is_empty()
-                    {
+                    let Item::Event(event) = item else { continue };
+                    let (text, hidden) = match event {
+                        StreamEvent::Text { text, .. } => (text, 0),
+                        StreamEvent::Reasoning { text, .. } => (String::new(), text.len()),
+                        StreamEvent::Arguments { json, .. } => (String::new(), json.len()),
+                        _ => continue,
+                    };
+                    self.written = self.written.saturating_add(text.len()).saturating_add(hidden);
+                    if self.written > self.most {
+                        return self.hang_up();
+                    }
+                    if !text.is_empty() {
                         self.text.push_str(&text);
-                        return Ok(Piece::Text(text));
+                        return Ok(Piece::Text);
                     }
                 }
                 Some(Err(error)) => {
@@ -354,6 +392,21 @@ impl Answering {
                 }
             }
         }
+    }
+
+    /// Ends an answer that is longer than it may be: what there is of its text is
+    /// the answer. What it wants to have called is not complete.
+    fn hang_up(&mut self) -> Result<Piece, ModelFault> {
+        self.stream = None;
+        if self.text.trim().is_empty() {
+            return Err(ModelFault::broken(Detail::Endless));
+        }
+        Ok(Piece::Done(Box::new(Reply::cut(&self.text))))
+    }
+
+    /// How much was written so far, in bytes: the text, and what is not shown.
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// The text so far.
@@ -386,6 +439,9 @@ fn reply(response: &CompletionResponse) -> Result<Reply, ModelFault> {
     if said.text.trim().is_empty() && said.calls.is_empty() {
         let detail = if cut { Detail::AllThought } else { Detail::Nothing };
         return Err(ModelFault::empty(detail).after(true, usage));
+    }
+    if said.is_too_much() {
+        return Err(ModelFault::broken(Detail::TooMuch).after(true, usage));
     }
     Ok(Reply { said, cut, usage })
 }

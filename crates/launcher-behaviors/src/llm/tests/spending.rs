@@ -1,7 +1,7 @@
 //! What may be spent in a day.
 
 use launcher_core::llm::spending::{MICRO, Price};
-use launcher_testbed::models::Refusal;
+use launcher_testbed::models::{End, Refusal};
 
 use super::*;
 
@@ -45,6 +45,51 @@ async fn what_was_not_charged_is_not_booked() {
         server.push(Scripted::refuse(Refusal::Auth));
         let text = say(&llm, &message(number, "hi"), &props).await;
         assert!(text.starts_with("My model's provider does not accept my key."), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_broke_off_or_came_too_late_stays_booked() {
+    let server = ModelServer::start().unwrap();
+    for end in [End::Missing, End::Cut, End::Drip, End::Error(Refusal::Overloaded)] {
+        server.clear();
+        let mut spec = limited(&server, Some(1000), None);
+        spec.fallback = Vec::new();
+        spec.timeout = Duration::from_millis(900);
+        let (llm, props) = (llm(spec), Props::default());
+        server.push(Scripted::text("Once upon").usage(None).ending(end.clone()));
+        say(&llm, &message(1, "hi"), &props).await;
+        // More than 600 are booked, and the next answer could cost as much.
+        server.clear();
+        let text = say(&llm, &message(2, "hi"), &props).await;
+        assert!(text.starts_with("What I may read"), "{end:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_does_not_begin_twice_unless_the_clock_was_wrong() {
+    use super::super::purse::Purse;
+    use launcher_core::llm::spending::Amount;
+
+    let props = Props::default();
+    let date = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    let amount = Amount { tokens: 60, money: 0 };
+    let limits = Limits { tokens: Some(100), money: None };
+    let purse = Purse::new(limits);
+    for (today, left) in [
+        ("2026-11-22", true),
+        ("2026-11-22", false),
+        ("2026-11-21", false),
+        ("2026-11-20", false),
+        ("2026-11-23", true),
+        ("2026-11-22", false),
+        ("2031-01-01", true),
+        // A year that was never there.
+        ("2026-11-23", true),
+        ("2026-11-23", false),
+    ] {
+        let reserved = purse.reserve(&props, || date(today), amount).await.unwrap();
+        assert_eq!(reserved.is_ok(), left, "{today}");
     }
 }
 
