@@ -7,7 +7,7 @@ use launcher_core::{
         history::{self, Part},
         plain,
     },
-    names::UserId,
+    names::{EventId, UserId},
     spec::LlmSpec,
 };
 use launcher_runtime::ports::{BehaviorFault, FetchFault, Stage};
@@ -57,10 +57,17 @@ impl Question {
     }
 }
 
-/// The messages that `message` is made of, with what each says; of what this
-/// one says, a mode's prefix is gone in `text`.
+/// The messages that `message` is made of, with what each says. `text` is what
+/// they say together, without a mode's prefix, which is in the first one.
 fn parts(message: &Message, text: &str) -> Vec<Part> {
-    vec![Part { event: message.event.clone(), text: Some(text.to_owned()) }]
+    let said = |event: &EventId, text: &str| Part { event: event.clone(), text: text.to_owned() };
+    let Some((first, others)) = message.parts.split_first() else {
+        return vec![said(&message.event, text)];
+    };
+    let after: String = others.iter().map(|part| format!("\n{}", part.body)).collect();
+    let begins = text.trim_end().strip_suffix(after.trim_end()).unwrap_or(&first.body);
+    let others = others.iter().map(|part| said(&part.event, &part.body));
+    std::iter::once(said(&first.event, begins)).chain(others).collect()
 }
 
 /// What a model is told that `user` said. Where several people could have said

@@ -26,9 +26,8 @@ const COVERED: usize = 1000;
 pub struct Part {
     /// The message.
     pub event: EventId,
-    /// What it says; `None`: what it said stands in another part, nobody knows
-    /// where.
-    pub text: Option<String>,
+    /// What it says.
+    pub text: String,
 }
 
 /// One question and its answer.
@@ -114,7 +113,7 @@ impl Exchange {
 
 /// What is asked: the parts in their order, and the file.
 pub fn question(asked: &[Part], file: Option<&str>) -> String {
-    let texts = asked.iter().filter_map(|part| part.text.as_deref()).chain(file);
+    let texts = asked.iter().map(|part| part.text.as_str()).chain(file);
     texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -156,17 +155,13 @@ impl History {
     /// Takes in that a message says something else now.
     ///
     /// If it is only in the summary, the summary is dropped: nobody can say
-    /// what of it came from there. For the same reason a question is forgotten
-    /// of whose parts it is not known what each says.
+    /// what of it came from there.
     pub fn edit(&mut self, event: &EventId, text: &str) -> bool {
         let Some(known) = self.exchanges.iter_mut().find(|known| known.has(event)) else {
             return self.drop_summary_of(event);
         };
-        if known.asked.iter().any(|part| part.text.is_none()) {
-            return self.redact(event);
-        }
         for part in known.asked.iter_mut().filter(|part| part.event == *event) {
-            part.text = Some(text.to_owned());
+            text.clone_into(&mut part.text);
         }
         true
     }

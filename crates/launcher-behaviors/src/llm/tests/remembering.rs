@@ -63,6 +63,33 @@ async fn an_edit_of_the_one_who_asked_changes_the_past() {
 }
 
 #[tokio::test]
+async fn what_was_said_in_several_messages_is_changed_and_taken_back_one_by_one() {
+    let server = ModelServer::start().unwrap();
+    let mut spec = spec(&server);
+    let mode = ModeSpec { about: String::new(), model: None, prompt: None };
+    spec.modes.insert("!s".into(), mode);
+    let (llm, props) = (llm(spec), Props::default());
+    let (mut two, mut several) = (message(2, "two"), message(3, "three\n"));
+    two.prepend(message(1, "!s one"));
+    several.prepend(two);
+    say(&llm, &several, &props).await;
+    assert_eq!(last(&server).asked, "one\ntwo\nthree\n");
+    for (target, body, now) in [
+        ("$2", "zwei", "one\nzwei\nthree\n"),
+        ("$3", "drei", "one\nzwei\ndrei"),
+        ("$1", "!s eins", "eins\nzwei\ndrei"),
+    ] {
+        respond(&llm, &about(MessageKind::Edit, target, body), &props).await.unwrap();
+        server.push(Scripted::refuse(launcher_testbed::models::Refusal::Filtered));
+        say(&llm, &message(9, "and?"), &props).await;
+        assert_eq!(turns(&last(&server))[0], now);
+    }
+    respond(&llm, &about(MessageKind::Redaction, "$2", ""), &props).await.unwrap();
+    say(&llm, &message(9, "and?"), &props).await;
+    assert_eq!(turns(&last(&server)), ["and?"]);
+}
+
+#[tokio::test]
 async fn nobody_speaks_in_the_name_of_another_one() {
     let server = ModelServer::start().unwrap();
     let (llm, props) = (llm(spec(&server)), Props::default());

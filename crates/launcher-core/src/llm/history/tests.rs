@@ -3,7 +3,7 @@
 use super::*;
 
 fn part(event: &str, text: &str) -> Part {
-    Part { event: EventId::new(event), text: Some(text.to_owned()) }
+    Part { event: EventId::new(event), text: text.to_owned() }
 }
 
 fn id(event: &str) -> EventId {
@@ -93,19 +93,6 @@ fn each_part_of_a_question_can_be_changed_and_taken_back() {
     history.summarize(2, "secret".into());
     assert!(history.redact(&id("$b")));
     assert!(history.is_empty());
-}
-
-#[test]
-fn a_question_of_whose_parts_little_is_known_is_forgotten_when_one_changes() {
-    let unknown = Part { event: id("$a"), text: None };
-    for event in ["$a", "$1"] {
-        let mut history = history(1);
-        let asked = vec![unknown.clone(), part("$1", "both")];
-        history.add(Exchange { asked, ..exchange(1) });
-        assert_eq!(history.within(10_000)[1].question(), "both");
-        assert!(history.edit(&id(event), "else"));
-        assert_eq!(numbers(history.within(10_000)), [0]);
-    }
 }
 
 #[test]
