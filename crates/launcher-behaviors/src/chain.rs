@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use launcher_core::{conversation::Message, help::Word};
-use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Response, Stage};
+use launcher_core::{conversation::Message, help::Word, names::EventId};
+use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Memories, Response, Stage};
 
 /// Asks one behavior after the other until one takes the message.
 #[derive(Debug)]
@@ -42,6 +42,19 @@ impl Behavior for Chain {
 
     fn commands(&self, message: Option<&Message>) -> Vec<Word> {
         self.0.iter().flat_map(|link| link.behavior.commands(message)).collect()
+    }
+
+    async fn said(
+        &self,
+        message: &Message,
+        event: &EventId,
+        memories: &dyn Memories,
+    ) -> Result<(), BehaviorFault> {
+        // Which of them it was is not known any more.
+        for link in &self.0 {
+            link.behavior.said(message, event, memories).await?;
+        }
+        Ok(())
     }
 
     fn limit(&self) -> Duration {

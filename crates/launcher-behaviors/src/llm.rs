@@ -37,10 +37,11 @@ use launcher_core::{
         history::{Exchange, History},
         mode::{self, Meaning},
     },
+    names::EventId,
     settings::{MODE, MODEL},
     spec::{LlmSpec, ModeSpec},
 };
-use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Response, Stage};
+use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Memories, Response, Stage};
 use tracing::{info, warn};
 
 use self::{
@@ -171,7 +172,7 @@ impl Llm {
             // Whether somebody may take a message back is the server's affair.
             MessageKind::Redaction => room.redact(target),
             // Only who wrote a message can change it (spec, 11.5.4).
-            _ if room.is_by(target, &message.sender) => room.edit(target, self.said(message)),
+            _ if room.is_by(target, &message.sender) => room.edit(target, self.asked(message)),
             _ => false,
         };
         if !changed {
@@ -181,7 +182,7 @@ impl Llm {
     }
 
     /// A text without the prefix of a mode.
-    fn said<'a>(&'a self, message: &'a Message) -> &'a str {
+    fn asked<'a>(&'a self, message: &'a Message) -> &'a str {
         match self.meaning(message) {
             Meaning::Ask { text, .. } => text,
             Meaning::Forget { .. } => "",
@@ -250,6 +251,8 @@ impl Llm {
             user: message.sender.clone(),
             file: question.kept_file(self.spec.history.tokens),
             answered: answer.to_owned(),
+            // They are known when they have been sent.
+            answers: Vec::new(),
             at: seconds(),
         });
         let budget = u64::from(self.spec.history.tokens);
@@ -285,6 +288,21 @@ impl Behavior for Llm {
             }
             MessageKind::Notice | MessageKind::Reaction | MessageKind::Other => Ok(None),
         }
+    }
+
+    async fn said(
+        &self,
+        message: &Message,
+        event: &EventId,
+        memories: &dyn Memories,
+    ) -> Result<(), BehaviorFault> {
+        let _working = self.rooms.enter(&message.room).await;
+        let kept = memories.recall(&memory::key(&message.room)).await?;
+        let mut room = Room::read(kept.as_deref(), &message.room);
+        if !room.answered(&message.event, event) {
+            return Ok(());
+        }
+        memories.remember(vec![room.memory(&message.room)?]).await
     }
 
     fn commands(&self, _message: Option<&Message>) -> Vec<Word> {

@@ -101,6 +101,11 @@ impl Room {
         self.threads.values().any(|history| history.author(event) == Some(user))
     }
 
+    /// See [`History::answered`].
+    pub(super) fn answered(&mut self, asked: &EventId, event: &EventId) -> bool {
+        self.threads.values_mut().any(|history| history.answered(asked, event))
+    }
+
     /// See [`History::edit`].
     pub(super) fn edit(&mut self, event: &EventId, text: &str) -> bool {
         self.threads.values_mut().any(|history| history.edit(event, text))

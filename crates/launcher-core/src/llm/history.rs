@@ -42,6 +42,8 @@ pub struct Exchange {
     pub file: Option<String>,
     /// What was answered.
     pub answered: String,
+    /// The events that say so, as far as they are known.
+    pub answers: Vec<EventId>,
     /// When, in seconds since 1970.
     pub at: u64,
 }
@@ -50,6 +52,7 @@ pub struct Exchange {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Covered {
     events: Vec<EventId>,
+    answers: Vec<EventId>,
     user: UserId,
     at: u64,
 }
@@ -107,7 +110,7 @@ impl Exchange {
 
     fn covered(self) -> Covered {
         let events = self.asked.into_iter().map(|part| part.event).collect();
-        Covered { events, user: self.user, at: self.at }
+        Covered { events, answers: self.answers, user: self.user, at: self.at }
     }
 }
 
@@ -152,6 +155,14 @@ impl History {
         self.exchanges.drain(..over);
     }
 
+    /// Takes in that `event` answers the message `asked`; says whether that is
+    /// new, and of something that is remembered.
+    pub fn answered(&mut self, asked: &EventId, event: &EventId) -> bool {
+        let known = self.exchanges.iter_mut().find(|known| known.event() == Some(asked));
+        let new = known.filter(|known| !known.answers.contains(event));
+        new.map(|known| known.answers.push(event.clone())).is_some()
+    }
+
     /// Takes in that a message says something else now.
     ///
     /// If it is only in the summary, the summary is dropped: nobody can say
@@ -170,12 +181,15 @@ impl History {
     /// forgotten.
     pub fn redact(&mut self, event: &EventId) -> bool {
         let before = self.exchanges.len();
-        self.exchanges.retain(|known| !known.has(event));
+        self.exchanges.retain(|known| !known.has(event) && !known.answers.contains(event));
         self.exchanges.len() < before || self.drop_summary_of(event)
     }
 
     fn drop_summary_of(&mut self, event: &EventId) -> bool {
-        let covered = self.covered.iter().any(|known| known.events.contains(event));
+        let covered = self
+            .covered
+            .iter()
+            .any(|known| known.events.contains(event) || known.answers.contains(event));
         if covered {
             self.drop_summary();
         }

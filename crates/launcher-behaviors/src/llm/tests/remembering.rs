@@ -1,7 +1,7 @@
 //! What is remembered, and what is not any more.
 
 use launcher_core::conversation::MessageKind;
-use launcher_runtime::ports::{Memory, Task};
+use launcher_runtime::ports::{Memories, Memory, Task};
 
 use super::*;
 use crate::llm::rooms::Rooms;
@@ -141,6 +141,26 @@ async fn what_is_in_a_summary_is_changed_by_who_said_it() {
     assert!(!last(&server).system.contains("They like"));
 }
 
+#[tokio::test]
+async fn an_answer_that_was_taken_back_is_forgotten() {
+    let server = ModelServer::start().unwrap();
+    let (llm, props) = (llm(spec(&server)), Props::default());
+    for number in 1..=2 {
+        let asked = message(number, "hi");
+        say(&llm, &asked, &props).await;
+        llm.said(&asked, &EventId::new(format!("$answer{number}")), &Alone(&props)).await.unwrap();
+    }
+    let redaction = about(MessageKind::Redaction, "$answer1", "");
+    assert!(respond(&llm, &redaction, &props).await.is_some());
+    assert_eq!(respond(&llm, &redaction, &props).await, None);
+    say(&llm, &message(3, "and?"), &props).await;
+    assert_eq!(turns(&last(&server)), ["hi", "You said: hi", "and?"]);
+    // Of what is not remembered nothing is noted.
+    let before = props.memories.lock().unwrap().clone();
+    llm.said(&message(9, "!help"), &EventId::new("$x"), &Alone(&props)).await.unwrap();
+    assert_eq!(*props.memories.lock().unwrap(), before);
+}
+
 /// What a behavior has that does something by itself.
 struct Alone<'a>(&'a Props);
 
@@ -150,6 +170,17 @@ impl Initiative for Alone<'_> {
         Err(BehaviorFault::new("nothing is begun"))
     }
 
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, BehaviorFault> {
+        self.0.recall(key).await
+    }
+
+    async fn remember(&self, memories: Vec<Memory>) -> Result<(), BehaviorFault> {
+        self.0.remember(memories).await
+    }
+}
+
+#[async_trait]
+impl Memories for Alone<'_> {
     async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, BehaviorFault> {
         self.0.recall(key).await
     }

@@ -17,6 +17,7 @@ fn exchange(number: u64) -> Exchange {
         user: UserId::new("@alice:hs"),
         file: None,
         answered: "a".repeat(150),
+        answers: Vec::new(),
         at: number,
     }
 }
@@ -111,6 +112,30 @@ fn what_was_taken_back_is_in_no_summary_either() {
     assert!(history.redact(&id("$0")));
     assert!(!history.redact(&id("$0")));
     assert_eq!(numbers(history.within(10_000)), [1]);
+}
+
+#[test]
+fn an_answer_that_was_taken_back_is_forgotten_with_its_question() {
+    let answered = || {
+        let mut history = history(2);
+        assert!(history.answered(&id("$0"), &id("$a")));
+        assert!(history.answered(&id("$0"), &id("$b")));
+        // It may be said again, and of what is not remembered.
+        assert!(!history.answered(&id("$0"), &id("$b")));
+        assert!(!history.answered(&id("$9"), &id("$c")));
+        history
+    };
+    for event in ["$a", "$b"] {
+        let mut history = answered();
+        // Nobody but the agent has written it.
+        assert_eq!(history.author(&id(event)), None);
+        assert!(history.redact(&id(event)));
+        assert_eq!(numbers(history.within(10_000)), [1]);
+        let mut history = answered();
+        history.summarize(1, "secret".into());
+        assert!(history.redact(&id(event)));
+        assert_eq!((history.summary(), numbers(history.within(10_000))), ("", vec![1]));
+    }
 }
 
 #[test]
