@@ -4,6 +4,7 @@ mod faults;
 
 use std::time::Instant;
 
+use launcher_core::llm::spending::Usage;
 use launcher_testbed::models::{
     Chunks, End, Format, ModelServer, Part, Refusal, Reply as Scripted,
 };

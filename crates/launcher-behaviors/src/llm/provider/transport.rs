@@ -20,7 +20,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header::A
 use rig_core::http_client::{
     BoxedStream, Error, HttpClientExt, LazyBody, MultipartForm, Result, StreamingResponse,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+
+mod body;
+
+use self::body::Body;
 
 /// How long it may take to be connected.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -31,14 +35,6 @@ const KEPT: Duration = Duration::from_secs(60);
 /// How large an answer may be, as it is sent. The longest real ones have a few
 /// megabytes, most of which is around the text.
 const LARGEST: usize = 16 << 20;
-
-/// How many bytes each piece of an answer counts at least: an endless stream of
-/// small ones is work as well.
-const LEAST: usize = 64;
-
-/// How long one line may be, in bytes. The longest real ones have some hundred
-/// kilobytes: a signature that the provider wants to have back.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// How long an answer may take as a whole, however busy it is.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
@@ -238,7 +234,7 @@ impl Transport {
         *opened.status_mut() = response.status();
         *opened.headers_mut() = response.headers().clone();
         let until = started + limits.total;
-        let body = Body { response, left: limits.bytes, limits, until, line: Vec::new() };
+        let body = Body::new(response, limits, until);
         Ok(opened.map(|()| body))
     }
 }
@@ -259,69 +255,6 @@ fn take_key(uri: &Uri, headers: &mut HeaderMap) -> std::result::Result<String, T
         }
     }
     Ok(if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) })
-}
-
-/// An answer's body, within its limits.
-struct Body {
-    response: reqwest::Response,
-    left: usize,
-    limits: Limits,
-    until: Instant,
-    /// What there is of a line.
-    line: Vec<u8>,
-}
-
-impl Body {
-    /// What came, up to the end of a line; the rest at the very end. Who reads it
-    /// looks at a line anew with each piece of it: a long one in small pieces
-    /// would keep the processor busy.
-    async fn lines(&mut self) -> std::result::Result<Option<Bytes>, TransportFault> {
-        while let Some(chunk) = self.chunk().await? {
-            let end = memchr::memrchr(b'\n', &chunk).map_or(0, |end| end + 1);
-            let (whole, rest) = chunk.split_at(end);
-            let mut lines = Vec::new();
-            if !whole.is_empty() {
-                lines = std::mem::take(&mut self.line);
-                lines.extend_from_slice(whole);
-            }
-            self.line.extend_from_slice(rest);
-            if self.line.len() > LONGEST_LINE {
-                return Err(TransportFault::TooLarge { limit: LONGEST_LINE });
-            }
-            if !lines.is_empty() {
-                return Ok(Some(lines.into()));
-            }
-        }
-        let rest = std::mem::take(&mut self.line);
-        Ok((!rest.is_empty()).then(|| rest.into()))
-    }
-
-    async fn chunk(&mut self) -> std::result::Result<Option<Bytes>, TransportFault> {
-        let silent = Instant::now() + self.limits.silence;
-        let chunk = match timeout_at(silent.min(self.until), self.response.chunk()).await {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => return Err(TransportFault::Lost { reason: reason(&error) }),
-            Err(_) if silent < self.until => {
-                return Err(TransportFault::Silent { waited: self.limits.silence });
-            }
-            Err(_) => return Err(TransportFault::TooSlow { limit: self.limits.total }),
-        };
-        if let Some(chunk) = &chunk {
-            self.left = self
-                .left
-                .checked_sub(chunk.len().max(LEAST))
-                .ok_or(TransportFault::TooLarge { limit: self.limits.bytes })?;
-        }
-        Ok(chunk)
-    }
-
-    async fn whole(mut self) -> std::result::Result<Bytes, TransportFault> {
-        let mut whole = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.into())
-    }
 }
 
 fn not_sent(error: &reqwest::Error) -> TransportFault {

@@ -4,7 +4,7 @@ use launcher_core::conversation::MessageKind;
 use launcher_runtime::ports::{Memories, Memory, Task};
 
 use super::*;
-use crate::llm::rooms::Rooms;
+use crate::llm::{past::seconds, rooms::Rooms};
 
 fn thread(message: Message, root: &str) -> Message {
     Message { thread: Some(EventId::new(root)), ..message }

@@ -8,6 +8,7 @@ use std::{
 use launcher_core::llm::fault::FaultKind;
 
 use super::*;
+use crate::llm::provider::turn::{MOST_ARGUMENTS, MOST_CALLS};
 
 /// A question that must not be seen anywhere but by the model.
 const QUESTION: &str = "my diary says xyzzy";
