@@ -66,3 +66,68 @@ impl Behavior for Chain {
         try_join_all(runs).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use launcher_core::{
+        names::{RoomId, UserId},
+        spec::BehaviorSpec,
+    };
+    use launcher_runtime::ports::Memory;
+
+    use super::*;
+
+    /// Remembers what it was told of its answers.
+    #[derive(Debug, Default)]
+    struct Told(Mutex<Vec<EventId>>);
+
+    #[async_trait]
+    impl Behavior for Told {
+        async fn on_message(
+            &self,
+            _message: &Message,
+            _stage: &dyn Stage,
+        ) -> Result<Option<Response>, BehaviorFault> {
+            Ok(None)
+        }
+
+        async fn said(
+            &self,
+            _message: &Message,
+            event: &EventId,
+            _memories: &dyn Memories,
+        ) -> Result<(), BehaviorFault> {
+            self.0.lock().unwrap().push(event.clone());
+            Ok(())
+        }
+    }
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Memories for Nothing {
+        async fn recall(&self, _key: &str) -> Result<Option<Vec<u8>>, BehaviorFault> {
+            Ok(None)
+        }
+
+        async fn remember(&self, _memories: Vec<Memory>) -> Result<(), BehaviorFault> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn each_behavior_is_told_of_an_answer() {
+        let told = [Arc::new(Told::default()), Arc::new(Told::default())];
+        let link = |told: &Arc<Told>| Link {
+            spec: BehaviorSpec::Schedule { entries: std::collections::BTreeMap::new() },
+            behavior: told.clone(),
+        };
+        let chain = Chain::new(told.iter().map(link).collect());
+        let (room, event) = (RoomId::new("!r:hs"), EventId::new("$q"));
+        let message = Message::text(room, event, UserId::new("@alice:hs"), "hi");
+        chain.said(&message, &EventId::new("$a"), &Nothing).await.unwrap();
+        assert!(told.iter().all(|one| *one.0.lock().unwrap() == [EventId::new("$a")]));
+    }
+}
