@@ -11,15 +11,20 @@
 //! wants to have *done* goes through [`Tools`], and what acts is agreed to by a
 //! person first.
 
+mod agreement;
 mod answer;
+mod booking;
 mod mcp;
 mod memory;
+mod past;
 mod prompt;
 mod provider;
 mod purse;
 mod question;
+mod rooms;
 mod summary;
 mod tools;
+mod weight;
 mod work;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -29,23 +34,19 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use launcher_core::{
     conversation::{Message, MessageKind},
     help::Word,
-    llm::{
-        history::{Exchange, History},
-        mode::{self, Meaning},
-    },
+    llm::mode::{self, Meaning},
+    names::EventId,
     settings::{MODE, MODEL},
     spec::{LlmSpec, ModeSpec},
 };
-use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Response, Stage};
-use tracing::info;
+use launcher_runtime::ports::{Behavior, BehaviorFault, Initiative, Memories, Response, Stage};
 
 use self::{
     answer::Asking,
     mcp::Servers,
-    memory::Room,
     provider::{Model, Transport},
     purse::Purse,
-    question::Question,
+    rooms::Rooms,
 };
 
 pub(crate) use self::tools::{NoTools, Tools};
@@ -63,6 +64,7 @@ pub struct Llm {
     zone: TimeZone,
     models: BTreeMap<String, Model>,
     purse: Purse,
+    rooms: Rooms,
     tools: Arc<dyn Tools>,
 }
 
@@ -87,6 +89,7 @@ impl Llm {
             // It was looked at when the config was read.
             zone: TimeZone::get(&spec.timezone).unwrap_or(TimeZone::UTC),
             purse: Purse::new(spec.spending),
+            rooms: Rooms::new(rooms::REST),
             tools,
             spec,
         }
@@ -96,62 +99,8 @@ impl Llm {
         Timestamp::now().to_zoned(self.zone.clone())
     }
 
-    /// What was said before in the message's room, without what is too old.
-    async fn remembered(
-        &self,
-        message: &Message,
-        stage: &dyn Stage,
-    ) -> Result<Room, BehaviorFault> {
-        let mut room = Room::recall(stage, &message.room).await?;
-        let keep = self.spec.history.keep.as_secs();
-        room.expire(seconds().saturating_sub(keep));
-        Ok(room)
-    }
-
-    async fn forget(
-        &self,
-        message: &Message,
-        stage: &dyn Stage,
-        everywhere: bool,
-    ) -> Result<Response, BehaviorFault> {
-        let mut room = self.remembered(message, stage).await?;
-        let there_was =
-            if everywhere { room.clear() } else { room.remove(message.thread.as_ref()) };
-        info!(event = "conversation_forgotten", room = %message.room, sender = %message.sender, everywhere, "what was said in a room was forgotten");
-        let text = match (there_was, everywhere, message.thread.is_some()) {
-            (false, ..) => "There was nothing to forget.",
-            (true, true, _) => "I have forgotten what was said in this room and its threads.",
-            (true, false, true) => "I have forgotten what was said in this thread.",
-            (true, false, false) => {
-                "I have forgotten what was said in this room. What was said in its threads I \
-                 forget with `!forget all`."
-            }
-        };
-        Ok(Response { memories: vec![room.memory(&message.room)?], ..Response::say(text) })
-    }
-
-    /// Takes in that an earlier message says something else, or nothing any more.
-    async fn changed(
-        &self,
-        message: &Message,
-        stage: &dyn Stage,
-    ) -> Result<Option<Response>, BehaviorFault> {
-        let Some(target) = &message.target else { return Ok(None) };
-        let mut room = self.remembered(message, stage).await?;
-        let changed = match message.kind {
-            MessageKind::Redaction => room.redact(target),
-            // Only who wrote a message can change it (spec, 11.5.4).
-            _ if room.is_by(target, &message.sender) => room.edit(target, self.said(message)),
-            _ => false,
-        };
-        if !changed {
-            return Ok(None);
-        }
-        Ok(Some(Response { memories: vec![room.memory(&message.room)?], ..Response::default() }))
-    }
-
     /// A text without the prefix of a mode.
-    fn said<'a>(&'a self, message: &'a Message) -> &'a str {
+    fn asked<'a>(&'a self, message: &'a Message) -> &'a str {
         match self.meaning(message) {
             Meaning::Ask { text, .. } => text,
             Meaning::Forget { .. } => "",
@@ -178,6 +127,7 @@ impl Llm {
         let mut room = self.remembered(message, stage).await?;
         let history = room.history(message.thread.as_ref());
         if self.summed_up(message, history, stage).await? {
+            self.rooms.add(stage, &message.room).await?;
             stage.remember(vec![room.memory(&message.room)?]).await?;
         }
         let history = room.history(message.thread.as_ref());
@@ -191,6 +141,7 @@ impl Llm {
         let mut memories = Vec::new();
         if answer.complete && self.spec.history.tokens > 0 {
             self.keep(message, &question, &answer.text, history);
+            self.rooms.add(stage, &message.room).await?;
             memories.push(room.memory(&message.room)?);
         }
         Ok(Response { memories, ..Response::say(answer.text) })
@@ -210,25 +161,6 @@ impl Llm {
             .unwrap_or_else(|| self.spec.model.clone());
         (mode, model)
     }
-
-    /// Remembers a question and its answer.
-    fn keep(&self, message: &Message, question: &Question, answer: &str, history: &mut History) {
-        history.add(Exchange {
-            event: message.event.clone(),
-            user: message.sender.clone(),
-            asked: question.kept(self.spec.history.tokens),
-            answered: answer.to_owned(),
-            at: seconds(),
-        });
-        let budget = u64::from(self.spec.history.tokens);
-        // What is over the budget waits for its summary, but not for ever.
-        history.trim(if self.spec.history.summary { budget.saturating_mul(4) } else { budget });
-    }
-}
-
-/// The time, in seconds since 1970.
-fn seconds() -> u64 {
-    u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 #[async_trait]
@@ -238,6 +170,7 @@ impl Behavior for Llm {
         message: &Message,
         stage: &dyn Stage,
     ) -> Result<Option<Response>, BehaviorFault> {
+        let _working = self.rooms.enter(&message.room).await;
         match message.kind {
             MessageKind::Edit | MessageKind::Redaction => self.changed(message, stage).await,
             MessageKind::Text | MessageKind::Media | MessageKind::Task => {
@@ -252,6 +185,15 @@ impl Behavior for Llm {
             }
             MessageKind::Notice | MessageKind::Reaction | MessageKind::Other => Ok(None),
         }
+    }
+
+    async fn said(
+        &self,
+        message: &Message,
+        event: &EventId,
+        memories: &dyn Memories,
+    ) -> Result<(), BehaviorFault> {
+        self.note_answer(message, event, memories).await
     }
 
     fn commands(&self, _message: Option<&Message>) -> Vec<Word> {
@@ -272,8 +214,8 @@ impl Behavior for Llm {
         self.spec.timeout + SPARE
     }
 
-    async fn run(&self, _initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
-        self.tools.run().await;
+    async fn run(&self, initiative: Arc<dyn Initiative>) -> Result<(), BehaviorFault> {
+        tokio::join!(self.tools.run(), self.age(&*initiative));
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Props {
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) drafts: Mutex<Vec<String>>,
     pub(crate) noted: Mutex<Option<Vec<u8>>>,
+    /// How often something was noted.
+    pub(crate) notes: Mutex<usize>,
     pub(crate) memories: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// How long it takes to get one.
@@ -54,6 +56,7 @@ impl Stage for Props {
 
     async fn note(&self, work: Vec<u8>) -> Result<(), BehaviorFault> {
         *self.noted.lock().unwrap() = Some(work);
+        *self.notes.lock().unwrap() += 1;
         Ok(())
     }
 

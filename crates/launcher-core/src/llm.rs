@@ -9,5 +9,6 @@ pub mod fault;
 pub mod history;
 pub mod mode;
 pub mod model;
+pub mod plain;
 pub mod prompt;
 pub mod spending;

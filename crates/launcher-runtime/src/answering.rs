@@ -24,6 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 
+use async_trait::async_trait;
 use launcher_core::{
     conversation::{Conversations, Message},
     names::UserId,
@@ -31,6 +32,7 @@ use launcher_core::{
     spec::AgentSpec,
 };
 use tokio::sync::Semaphore;
+use tracing::debug;
 
 pub use self::compose::transaction_part;
 pub(crate) use self::{asking::Questions, compose::answers, scene::journal as journal_fault};
@@ -44,7 +46,8 @@ use crate::{
     deferred::Deferred,
     lines::Done,
     ports::{
-        Answer, AnswerContent, Behavior, Notice, NoticeKind, Session,
+        Answer, AnswerContent, Behavior, BehaviorFault, Memories, Memory, Notice, NoticeKind,
+        Session,
         journal::{Journal, Number, Outcome, Place},
     },
     report::Report,
@@ -144,6 +147,10 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
                     AnswerContent::Edit { event, .. } => event.clone(),
                     _ => event,
                 };
+                let noted = crew.behavior.said(&message, &shown, &Kept(&*crew.journal)).await;
+                if let Err(fault) = noted {
+                    debug!(room = %answer.room, error = %fault, "the behavior could not note what it has said");
+                }
                 let (text, now) = (answer.content.text().to_owned(), crew.clock.now());
                 crew.conversations().answered(&message, shown, text, now);
             }
@@ -161,6 +168,20 @@ pub(crate) async fn answer(crew: &Crew, number: Number) -> Done {
         crew.report.count_answered();
     }
     Ok(())
+}
+
+/// What is remembered, in the journal.
+struct Kept<'a>(&'a dyn Journal);
+
+#[async_trait]
+impl Memories for Kept<'_> {
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, BehaviorFault> {
+        self.0.recall(key).await.map_err(journal_fault)
+    }
+
+    async fn remember(&self, memories: Vec<Memory>) -> Result<(), BehaviorFault> {
+        self.0.remember(&memories).await.map_err(journal_fault)
+    }
 }
 
 /// The answers, with the event of the draft where one takes its place: the

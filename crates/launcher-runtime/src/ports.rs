@@ -24,8 +24,8 @@ use launcher_core::{
 };
 
 pub use behavior::{
-    Action, Answered, Behavior, BehaviorFault, FetchFault, Initiative, Memory, Question, Response,
-    Stage, Task, ToDo,
+    Action, Answered, Behavior, BehaviorFault, FetchFault, Initiative, Memories, Memory, Question,
+    Response, Stage, Task, ToDo,
 };
 
 use self::{

@@ -6,32 +6,29 @@ use std::hash::{BuildHasher, RandomState};
 use launcher_core::{
     conversation::Message,
     llm::{
-        estimate::{IMAGE, MESSAGE},
         fault::{Next, Tried, next},
         history::History,
         model::{ModelSpec, Provider},
-        spending::{Amount, Usage, UsedUp},
     },
+    names::UserId,
 };
 use launcher_runtime::ports::{BehaviorFault, Stage};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::{
     Llm,
-    provider::{ModelFault, ModelRequest, Piece, Reply, Said, Turn},
-    question::Question,
+    booking::Failed,
+    provider::{ModelFault, ModelRequest, Reply, Said, Turn},
+    question::{self, Question},
     tools::{self, Offer},
+    weight::Weight,
     work::Work,
 };
 
 /// How many calls of one reply are made. A model that goes in circles can want
 /// hundreds.
 const CALLS: usize = 16;
-
-/// How many bytes a token has at most, on the average: what is longer than that
-/// is not what was asked for.
-const TOKEN: usize = 16;
 
 /// What a model is told of calls that are too many.
 const TOO_MANY: &str = "These are too many calls at once. Nothing was done.";
@@ -62,16 +59,6 @@ pub(super) struct Answer {
     pub(super) complete: bool,
     /// How many tokens a question was thought to have, and had.
     pub(super) counted: Option<(u64, u64)>,
-}
-
-/// Why there is no reply to one question.
-pub(super) enum Failed {
-    /// The model failed, after this text.
-    Fault(ModelFault, String),
-    /// The day's limit is reached; nothing was asked.
-    UsedUp(UsedUp),
-    /// The time is over; there was this text.
-    Late(String),
 }
 
 /// A message that is being answered.
@@ -148,11 +135,11 @@ impl<'a> Asking<'a> {
         offers: &[Offer],
         enough: bool,
     ) -> Result<(), BehaviorFault> {
+        let mut noted = true;
         while let Some((said, index)) = work.open() {
             let Some(call) = said.calls.get(index).cloned() else { return Ok(()) };
-            let result = if work.has_begun() {
-                let tools = &*self.llm.tools;
-                tools::make(tools, offers, &call, work, self.stage).await?.0
+            let made = if work.has_begun() {
+                tools::interrupted(&call)
             } else if enough {
                 tools::over(&call, ENOUGH)
             } else if index >= CALLS {
@@ -161,12 +148,19 @@ impl<'a> Asking<'a> {
                 tools::over(&call, NO_TIME)
             } else {
                 let tools = &*self.llm.tools;
-                let (result, asked) = tools::make(tools, offers, &call, work, self.stage).await?;
+                let made = tools::make(tools, offers, &call, work, self.stage).await?;
                 // People may take their time.
-                self.until += asked;
-                result
+                self.until += made.asked;
+                made
             };
-            work.end(result);
+            work.end(made.result);
+            // The others are noted together: they can be made again.
+            noted = made.acted;
+            if made.acted {
+                work.note(self.stage).await?;
+            }
+        }
+        if !noted {
             work.note(self.stage).await?;
         }
         Ok(())
@@ -251,25 +245,27 @@ impl<'a> Asking<'a> {
         let tools: Vec<_> = offers.iter().map(|offer| offer.tool.clone()).collect();
         let mut rest = vec![self.turn(name)];
         rest.extend(work.turns());
-        let fixed = self.count(self.system, &rest)
-            + tools.iter().map(|tool| self.tokens(&tool.schema.to_string())).sum::<u64>();
-        if let Some(fault) = too_long(spec, fixed) {
+        let estimator = &self.history.estimator;
+        let fixed = Weight::fixed(self.system, &tools).plus(Weight::of(&rest));
+        if let Some(fault) = too_long(spec, fixed.tokens(estimator)) {
             return Ok(Err(Failed::Fault(fault, String::new())));
         }
-        let room = spec.room_for_question().saturating_sub(fixed);
+        let room = spec.room_for_question().saturating_sub(fixed.tokens(estimator));
         let mut turns: Vec<Turn> = Vec::new();
         for exchange in self.history.within(budget.min(room)) {
-            turns.push(Turn::User { text: exchange.asked.clone(), images: Vec::new() });
+            let text = self.told(&exchange.user, &exchange.question());
+            turns.push(Turn::User { text, images: Vec::new() });
             turns.push(Turn::Assistant(Said::text(&exchange.answered)));
         }
-        let estimate = fixed + self.count("", &turns);
+        let weight = fixed.plus(Weight::of(&turns));
+        let (estimate, most) = (weight.tokens(estimator), weight.at_most(estimator));
         turns.extend(rest);
         let request =
             ModelRequest { system: self.system, turns: &turns, tools: &tools, max_tokens: None };
         let before = work.text();
         let stage = self.stage;
         let show = |so_far: &str| stage.draft(&join(&before, so_far));
-        let asked = self.llm.ask(name, request, estimate, self.until, stage, show).await?;
+        let asked = self.llm.ask(name, request, most, self.until, stage, show).await?;
         if let Ok(Reply { usage: Some(usage), .. }) = &asked
             && self.question.pictures.is_empty()
         {
@@ -278,112 +274,22 @@ impl<'a> Asking<'a> {
         Ok(asked)
     }
 
+    /// What a model is told that somebody said.
+    fn told(&self, user: &UserId, text: &str) -> String {
+        question::told(&self.llm.own, self.message.direct, user, text)
+    }
+
     /// The question, without pictures that this model cannot see.
     fn turn(&self, model: &str) -> Turn {
         let sees = |media_type: &str| {
             self.llm.models.get(model).is_some_and(|model| model.sees(media_type))
         };
-        match self.question.turn() {
-            Turn::User { text, images } if !images.iter().all(|one| sees(&one.media_type)) => {
-                let text = join(&text, "[the picture has a format that you cannot see]");
-                Turn::User { text, images: Vec::new() }
-            }
-            turn => turn,
+        let (mut text, mut images) = (self.question.text(), self.question.pictures.clone());
+        if !images.iter().all(|one| sees(&one.media_type)) {
+            text = join(&text, "[the picture has a format that you cannot see]");
+            images = Vec::new();
         }
-    }
-
-    fn tokens(&self, text: &str) -> u64 {
-        self.history.estimator.tokens(text.len())
-    }
-
-    fn count(&self, system: &str, turns: &[Turn]) -> u64 {
-        turns.iter().map(|turn| self.tokens_of(turn)).sum::<u64>() + self.tokens(system)
-    }
-
-    fn tokens_of(&self, turn: &Turn) -> u64 {
-        let (tokens, messages) = match turn {
-            Turn::User { text, images } => (self.tokens(text) + IMAGE * images.len() as u64, 1),
-            Turn::Assistant(said) => {
-                let arguments = said.calls.iter().map(|call| {
-                    self.tokens(&call.name) + self.tokens(&format!("{:?}", call.arguments))
-                });
-                (self.tokens(&said.text) + arguments.sum::<u64>(), 1)
-            }
-            Turn::Results(results) => {
-                let texts = results.iter().map(|result| self.tokens(&result.text));
-                (texts.sum(), results.len() as u64)
-            }
-        };
-        tokens + MESSAGE * messages
-    }
-}
-
-impl Llm {
-    /// Asks one model one thing, and books what it costs.
-    pub(super) async fn ask(
-        &self,
-        name: &str,
-        request: ModelRequest<'_>,
-        estimate: u64,
-        until: Instant,
-        stage: &dyn Stage,
-        show: impl Fn(&str),
-    ) -> Result<Result<Reply, Failed>, BehaviorFault> {
-        let (Some(model), Some(spec)) = (self.models.get(name), self.spec.models.get(name)) else {
-            return Err(BehaviorFault::new("a model is asked that there is not"));
-        };
-        if Instant::now() >= until {
-            return Ok(Err(Failed::Late(String::new())));
-        }
-        let price = spec.price.as_ref();
-        let output = u64::from(request.max_tokens.unwrap_or(spec.max_tokens));
-        let most = Usage { input: estimate, cached: 0, output };
-        let date = self.now().strftime("%Y-%m-%d").to_string();
-        let reserved = match self.purse.reserve(stage, &date, Amount::of(most, price)).await? {
-            Ok(reserved) => reserved,
-            Err(used_up) => return Ok(Err(Failed::UsedUp(used_up))),
-        };
-        let started = Instant::now();
-        let most_bytes = usize::try_from(output).unwrap_or(usize::MAX).saturating_mul(TOKEN);
-        let mut bytes = 0;
-        let (result, text) = match model.ask(request) {
-            Err(fault) => (Err(Some(fault)), String::new()),
-            Ok(mut answering) => loop {
-                match timeout_at(until, answering.next()).await {
-                    Err(_) => break (Err(None), answering.so_far().to_owned()),
-                    Ok(Err(fault)) => break (Err(Some(fault)), answering.so_far().to_owned()),
-                    Ok(Ok(Piece::Done(reply))) => break (Ok(reply), String::new()),
-                    Ok(Ok(Piece::Text(text))) => {
-                        bytes += text.len();
-                        if bytes > most_bytes {
-                            // Dropping it hangs up.
-                            break (Ok(Box::new(Reply::cut(answering.so_far()))), String::new());
-                        }
-                        show(answering.so_far());
-                    }
-                }
-            },
-        };
-        let written = match &result {
-            Ok(reply) => &reply.said.text,
-            Err(_) => &text,
-        };
-        let guess = Usage { output: (written.len() as u64).div_ceil(3), ..most };
-        let usage = match &result {
-            Ok(reply) => reply.usage.unwrap_or(guess),
-            Err(Some(fault)) if !fault.charged => Usage::default(),
-            Err(Some(fault)) => fault.usage.unwrap_or(guess),
-            Err(None) => guess,
-        };
-        self.purse.settle(stage, reserved, Amount::of(usage, price)).await?;
-        Ok(match result {
-            Ok(reply) => {
-                info!(event = "model_answered", model = name, input = usage.input, output = usage.output, took = ?started.elapsed(), "a model answered");
-                Ok(*reply)
-            }
-            Err(Some(fault)) => Err(Failed::Fault(fault, text)),
-            Err(None) => Err(Failed::Late(text)),
-        })
+        Turn::User { text: self.told(&self.message.sender, &text), images }
     }
 }
 

@@ -21,7 +21,7 @@ const THREADS: usize = 50;
 const ROOM: &str = "";
 
 /// The version of the record.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What is remembered of a room.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,12 +34,17 @@ pub(super) struct Room {
 impl Room {
     /// What is remembered of `room`. What cannot be read is nothing.
     pub(super) async fn recall(stage: &dyn Stage, room: &RoomId) -> Result<Self, BehaviorFault> {
-        let Some(kept) = stage.recall(&key(room)).await? else { return Ok(Self::default()) };
-        match serde_json::from_slice::<Self>(&kept) {
-            Ok(known) if known.version == VERSION => Ok(known),
+        Ok(Self::read(stage.recall(&key(room)).await?.as_deref(), room))
+    }
+
+    /// The room in a record.
+    pub(super) fn read(kept: Option<&[u8]>, room: &RoomId) -> Self {
+        let Some(kept) = kept else { return Self::default() };
+        match serde_json::from_slice::<Self>(kept) {
+            Ok(known) if known.version == VERSION => known,
             _ => {
                 warn!(%room, "what was said in a room was kept by another version; it is forgotten");
-                Ok(Self::default())
+                Self::default()
             }
         }
     }
@@ -75,24 +80,30 @@ impl Room {
 
     /// Forgets everything; says whether there was anything.
     pub(super) fn clear(&mut self) -> bool {
-        let there_was = self.threads.values().any(|history| !history.is_empty());
+        let there_was = !self.is_empty();
         self.threads.clear();
         there_was
     }
 
-    /// Forgets what was said before this second.
-    pub(super) fn expire(&mut self, oldest: u64) {
-        self.threads.values_mut().for_each(|history| history.expire(oldest));
+    /// Forgets what was said before this second; says whether there was
+    /// anything.
+    pub(super) fn expire(&mut self, oldest: u64) -> bool {
+        self.threads.values_mut().fold(false, |was, history| history.expire(oldest) | was)
     }
 
-    /// Whether a message is remembered or summed up, and by whom it is, if that
-    /// is known, is this user.
+    /// Whether nothing is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.threads.values().all(History::is_empty)
+    }
+
+    /// Whether a message is remembered or in a summary, and is of this user.
     pub(super) fn is_by(&self, event: &EventId, user: &UserId) -> bool {
-        self.threads
-            .values()
-            .filter_map(|history| history.asker(event))
-            .next()
-            .is_none_or(|asker| asker == user)
+        self.threads.values().any(|history| history.author(event) == Some(user))
+    }
+
+    /// See [`History::answered`].
+    pub(super) fn answered(&mut self, asked: &EventId, event: &EventId) -> bool {
+        self.threads.values_mut().any(|history| history.answered(asked, event))
     }
 
     /// See [`History::edit`].
@@ -106,7 +117,8 @@ impl Room {
     }
 }
 
-fn key(room: &RoomId) -> String {
+/// Where a room's record is.
+pub(super) fn key(room: &RoomId) -> String {
     format!("llm/room/{room}")
 }
 

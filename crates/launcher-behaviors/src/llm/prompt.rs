@@ -4,6 +4,7 @@ use launcher_core::{
     conversation::Message,
     llm::{
         history::History,
+        plain,
         prompt::{Values, expand},
     },
 };
@@ -34,12 +35,14 @@ pub(super) fn system(llm: &Llm, template: &str, message: &Message, history: &His
     system.push_str(RULES);
     if !message.direct {
         system.push_str(
-            "\n\nSeveral people may be in the room: each message begins with who wrote it.",
+            "\n\nSeveral people may be in the room: each message begins with who wrote it, and \
+             all its other lines stand further in.",
         );
     }
     if !history.summary().is_empty() {
-        system.push_str("\n\nSummary of what was said earlier:\n\n");
-        system.push_str(history.summary());
+        system.push_str("\n\nSummary of what was said earlier:\n");
+        // All of its lines stand further in: none looks like an order from here.
+        system.push_str(&plain::indented(&format!("\n{}", history.summary())));
     }
     system
 }

@@ -6,25 +6,22 @@
 //! what the provider wrote, since providers like to quote the question. For the
 //! same reason nothing is logged while `rig-core` works, whatever the filter.
 
+mod answering;
 mod classify;
 mod convert;
 mod fault;
 mod transport;
+mod turn;
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use launcher_core::{
-    llm::{
-        model::{ModelSpec, Provider},
-        spending::Usage,
-    },
+    llm::model::{ModelSpec, Provider},
     secret::Secret,
 };
 use rig_core::{
     DynModel,
-    completion::{CompletionResponse, OnUnsupported},
-    message::StopReason,
+    completion::OnUnsupported,
     operation::Completion,
     providers::{
         anthropic::{AnthropicConfig, ToolInputStreaming},
@@ -35,18 +32,14 @@ use rig_core::{
             wire::{Auth, Dialect, LLAMACPP, OPENAI, Quirks},
         },
     },
-    streaming::{Item, StreamEvent, Streamed},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tracing::{
-    instrument::WithSubscriber,
-    subscriber::{NoSubscriber, with_default},
-};
+use tracing::subscriber::{NoSubscriber, with_default};
 
 pub(crate) use self::{
+    answering::{Answering, Piece, Reply},
     fault::{Detail, ModelFault},
     transport::{Limits, Transport},
+    turn::{Call, CallResult, Picture, Said, Tool, Turn},
 };
 
 /// The name that a server with OpenAI's format and another owner goes by. Not
@@ -77,138 +70,6 @@ pub(crate) struct ModelRequest<'a> {
     pub(crate) tools: &'a [Tool],
     /// A shorter answer than the model's own limit, in tokens.
     pub(crate) max_tokens: Option<u32>,
-}
-
-/// Something that the model may call.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tool {
-    /// Letters, digits, `_` and `-`, at most 64: what every provider takes.
-    pub(crate) name: String,
-    /// What it does, for the model.
-    pub(crate) description: String,
-    /// The JSON schema of its arguments, an object.
-    pub(crate) schema: Value,
-}
-
-/// Something that was said.
-#[derive(Clone, PartialEq)]
-pub(crate) enum Turn {
-    /// By a person.
-    User {
-        /// The text; may be empty if there is a picture.
-        text: String,
-        /// What can be seen.
-        images: Vec<Picture>,
-    },
-    /// By the model.
-    Assistant(Said),
-    /// What came of the model's calls, all of them.
-    Results(Vec<CallResult>),
-}
-
-/// A picture for a model.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Picture {
-    /// One of [`Picture::TYPES`].
-    pub(crate) media_type: String,
-    /// The file.
-    pub(crate) bytes: Vec<u8>,
-}
-
-impl Picture {
-    /// What providers read; not each of them all, see [`Model::sees`].
-    pub(crate) const TYPES: [&'static str; 4] =
-        ["image/png", "image/jpeg", "image/gif", "image/webp"];
-}
-
-/// What a model said. Can be written down and given back later, to the same
-/// model or another one.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Said {
-    /// The text; may be empty if something is called.
-    pub(crate) text: String,
-    /// What it wants to have called.
-    #[serde(default)]
-    pub(crate) calls: Vec<Call>,
-    /// The same in the provider's words, with the signatures that some want to
-    /// have back. Only this version of this program reads it, and does
-    /// without it if it cannot.
-    #[serde(default)]
-    native: Option<String>,
-}
-
-impl Said {
-    /// A text that a model said at some time.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), calls: Vec::new(), native: None }
-    }
-}
-
-/// Something that a model wants to have called.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Call {
-    /// Which call it is, within one answer.
-    pub(crate) id: String,
-    /// The tool's name, as the model wrote it.
-    pub(crate) name: String,
-    /// Its arguments.
-    pub(crate) arguments: Map<String, Value>,
-    /// The arguments were cut off or are no JSON, and what is in `arguments` is
-    /// a guess. It must not be run.
-    #[serde(default)]
-    pub(crate) garbled: bool,
-}
-
-/// What came of a call.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CallResult {
-    /// The call's.
-    pub(crate) id: String,
-    /// The call's.
-    pub(crate) name: String,
-    /// What the model is told.
-    pub(crate) text: String,
-    /// It failed, was refused, or was not run.
-    pub(crate) failed: bool,
-}
-
-/// A whole answer.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Reply {
-    /// What the model said.
-    pub(crate) said: Said,
-    /// The answer is as long as it may be, and not at its end.
-    pub(crate) cut: bool,
-    /// What the provider counted, if it did.
-    pub(crate) usage: Option<Usage>,
-}
-
-impl Reply {
-    /// What there is of an answer that was given up because it was too long.
-    pub(crate) fn cut(text: &str) -> Self {
-        Self { said: Said::text(text), cut: true, usage: None }
-    }
-}
-
-macro_rules! hide {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            /// Leaves out what was said, so that it cannot reach a log.
-            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.debug_struct(stringify!($name)).finish_non_exhaustive()
-            }
-        }
-    )*};
-}
-hide!(Turn, Picture, Said, Call, CallResult, Reply);
-
-/// A part of an answer that is being written.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    /// More text.
-    Text(String),
-    /// The answer is complete.
-    Done(Box<Reply>),
 }
 
 impl Model {
@@ -251,7 +112,7 @@ impl Model {
         let stream = with_default(NoSubscriber::default(), || {
             self.inner.stream(prepared).map_err(|error| fault::of(&error))
         })?;
-        Ok(Answering { stream: Some(stream), text: String::new(), begun: false })
+        Ok(Answering::new(stream, limit))
     }
 }
 
@@ -300,94 +161,6 @@ fn openai_dialect(base: &str) -> Dialect {
     let mut quirks = Quirks::openai();
     quirks.auth = Auth::OptionalBearer;
     Dialect::gateway(COMPATIBLE, "http://127.0.0.1/v1", "").with_quirks(quirks)
-}
-
-/// An answer that is being written.
-pub(crate) struct Answering {
-    stream: Option<Streamed<Completion>>,
-    text: String,
-    begun: bool,
-}
-
-impl std::fmt::Debug for Answering {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Answering").field("begun", &self.begun).finish_non_exhaustive()
-    }
-}
-
-impl Answering {
-    /// The next piece. After [`Piece::Done`] and after a fault there is none,
-    /// and asking for one is a fault.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong; what there was before is in [`Answering::so_far`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe but for the very last piece, which is then lost.
-    pub(crate) async fn next(&mut self) -> Result<Piece, ModelFault> {
-        loop {
-            let Some(stream) = &mut self.stream else {
-                return Err(ModelFault::broken(Detail::Over));
-            };
-            match stream.next().with_subscriber(NoSubscriber::default()).await {
-                Some(Ok(item)) => {
-                    self.begun = true;
-                    if let Item::Event(StreamEvent::Text { text, .. }) = item
-                        && !text.is_empty()
-                    {
-                        self.text.push_str(&text);
-                        return Ok(Piece::Text(text));
-                    }
-                }
-                Some(Err(error)) => {
-                    let usage = usage(&stream.partial());
-                    self.stream = None;
-                    return Err(fault::of(&error).after(self.begun, usage));
-                }
-                None => {
-                    let Some(stream) = self.stream.take() else { continue };
-                    let response = stream.finish().with_subscriber(NoSubscriber::default()).await;
-                    let response = response.map_err(|error| fault::of(&error).after(true, None))?;
-                    return reply(&response).map(|reply| Piece::Done(Box::new(reply)));
-                }
-            }
-        }
-    }
-
-    /// The text so far.
-    pub(crate) fn so_far(&self) -> &str {
-        &self.text
-    }
-}
-
-fn usage(response: &CompletionResponse) -> Option<Usage> {
-    let counted = &response.usage;
-    Some(Usage {
-        input: counted.input_tokens?,
-        cached: counted.cached_input_tokens.unwrap_or(0),
-        output: counted.output_tokens.unwrap_or(0),
-    })
-}
-
-/// The answer, if it is one.
-fn reply(response: &CompletionResponse) -> Result<Reply, ModelFault> {
-    let usage = usage(response);
-    let said = convert::said(response);
-    let cut = match response.stop() {
-        StopReason::Stop | StopReason::ToolUse => false,
-        StopReason::Length => true,
-        // Not `Error` or `Aborted` only: what is not known to be an end is none.
-        _ => {
-            return Err(fault::of_end(response).after(true, usage));
-        }
-    };
-    if said.text.trim().is_empty() && said.calls.is_empty() {
-        let detail = if cut { Detail::AllThought } else { Detail::Nothing };
-        return Err(ModelFault::empty(detail).after(true, usage));
-    }
-    Ok(Reply { said, cut, usage })
 }
 
 /// How long a model may be silent, if nothing else is said: local ones have to

@@ -4,12 +4,18 @@
 //! asked, and put right afterwards. A kill in between leaves too much written
 //! down, and never too little.
 
+use jiff::{Span, civil::Date};
 use launcher_core::llm::spending::{Amount, Day, Limits, Reserved, UsedUp};
 use launcher_runtime::ports::{BehaviorFault, Memory, Stage};
 use tokio::sync::Mutex;
 
 /// Where it is remembered.
 const KEY: &str = "llm/spending";
+
+/// By how many days the day that is written down may be ahead of today: clocks
+/// are put right and time zones changed. One that is further ahead was written
+/// down by a clock that was wrong.
+const AHEAD: i64 = 2;
 
 /// Counts for all of an agent's rooms.
 #[derive(Debug)]
@@ -26,11 +32,12 @@ impl Purse {
         Self { limits, day: Mutex::new(None) }
     }
 
-    /// Takes `amount` from what may be spent on `date`, if that much is left.
+    /// Takes `amount` from what may be spent `today`, if that much is left. What
+    /// day it is is asked when everybody before has had their turn.
     pub(super) async fn reserve(
         &self,
         stage: &dyn Stage,
-        date: &str,
+        today: impl FnOnce() -> Date,
         amount: Amount,
     ) -> Result<Result<Reserved, UsedUp>, BehaviorFault> {
         let mut known = self.day.lock().await;
@@ -38,7 +45,8 @@ impl Purse {
             Some(day) => day,
             None => recall(stage).await?,
         };
-        let reserved = day.reserve(date, amount, &self.limits);
+        let date = not_before(day.date(), today());
+        let reserved = day.reserve(&date, amount, &self.limits);
         *known = Some(day.clone());
         if reserved.is_ok() {
             self.write(stage, &day).await?;
@@ -68,6 +76,16 @@ impl Purse {
         let value = serde_json::to_vec(day)
             .map_err(|_| BehaviorFault::new("what was spent cannot be written down"))?;
         stage.remember(vec![Memory { key: KEY.to_owned(), value: Some(value) }]).await
+    }
+}
+
+/// Today, or the day that is written down if that is a little later: a day does
+/// not begin twice.
+fn not_before(written: &str, today: Date) -> String {
+    let last = today.saturating_add(Span::new().days(AHEAD));
+    match written.parse::<Date>() {
+        Ok(written) if written > today && written <= last => written.to_string(),
+        _ => today.to_string(),
     }
 }
 

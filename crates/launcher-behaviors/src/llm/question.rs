@@ -1,41 +1,88 @@
 //! A message as a question: its text, and what is in its file.
 
 use launcher_core::{
-    conversation::{Media, MediaKind, Message, MessageKind},
-    llm::estimate::Estimator,
-    names::UserId,
+    conversation::{Media, MediaKind, Message},
+    llm::{
+        estimate::Estimator,
+        history::{self, Part},
+        plain,
+    },
+    names::{EventId, UserId},
     spec::LlmSpec,
 };
 use launcher_runtime::ports::{BehaviorFault, FetchFault, Stage};
 
-use super::provider::{Picture, Turn};
+use super::provider::Picture;
 
-/// The longest name of a file that a model is told.
+/// The longest name of a file that a model is told, in characters.
 const NAME: usize = 100;
+
+/// The longest user id (spec, appendix 4.2.1).
+const USER: usize = 255;
 
 /// What somebody asks.
 pub(super) struct Question {
-    /// The text, with who wrote it where that is not clear.
-    pub(super) text: String,
+    /// What was said, message by message.
+    pub(super) parts: Vec<Part>,
     /// Pictures to look at.
     pub(super) pictures: Vec<Picture>,
-    /// The text as it is remembered, if what was read is too long for that.
-    short: String,
+    /// What the file is, if there is one.
+    file: Option<String>,
+    /// What is in it.
+    content: Option<String>,
 }
 
 impl Question {
-    /// The question as a model is asked it.
-    pub(super) fn turn(&self) -> Turn {
-        Turn::User { text: self.text.clone(), images: self.pictures.clone() }
+    fn said(parts: Vec<Part>) -> Self {
+        Self { parts, pictures: Vec::new(), file: None, content: None }
     }
 
-    /// The question as it is remembered: without a file that would take up
-    /// more than half of all that is told of the past.
-    pub(super) fn kept(&self, budget: u32) -> String {
-        let tokens = Estimator::default().tokens(self.text.len());
-        let fits = tokens <= u64::from(budget / 2);
-        if fits { &self.text } else { &self.short }.clone()
+    /// All of it but the pictures.
+    pub(super) fn text(&self) -> String {
+        history::question(&self.parts, self.whole_file().as_deref())
     }
+
+    /// What is remembered of the file: not what is in it, if the question would
+    /// take up more than half of all that is told of the past.
+    pub(super) fn kept_file(&self, budget: u32) -> Option<String> {
+        let tokens = Estimator::default().tokens(self.text().len());
+        if tokens <= u64::from(budget / 2) { self.whole_file() } else { self.file.clone() }
+    }
+
+    fn whole_file(&self) -> Option<String> {
+        match (&self.file, &self.content) {
+            (Some(file), Some(content)) => Some(format!("{file}\n{}", plain::block("", content))),
+            (file, _) => file.clone(),
+        }
+    }
+}
+
+/// The messages that `message` is made of, with what each says. `text` is what
+/// they say together, without a mode's prefix, which is in the first one.
+fn parts(message: &Message, text: &str) -> Vec<Part> {
+    let said = |event: &EventId, text: &str| Part { event: event.clone(), text: text.to_owned() };
+    let Some((first, others)) = message.parts.split_first() else {
+        return vec![said(&message.event, text)];
+    };
+    let after: String = others.iter().map(|part| format!("\n{}", part.body)).collect();
+    let begins = text.trim_end().strip_suffix(after.trim_end()).unwrap_or(&first.body);
+    let others = others.iter().map(|part| said(&part.event, &part.body));
+    std::iter::once(said(&first.event, begins)).chain(others).collect()
+}
+
+/// What a model is told that `user` said. Where several people could have said
+/// it, it begins with who did; only the first line of it is at the margin, so
+/// that none can speak in the name of another one. `direct`: nobody but one
+/// person and the agent, whose user id is `own`, is in the room.
+pub(super) fn told(own: &str, direct: bool, user: &UserId, text: &str) -> String {
+    // What the agent's operator has it do is not signed.
+    if direct || user.as_str() == own { text.to_owned() } else { signed(user, text) }
+}
+
+/// A text with who wrote it.
+pub(super) fn signed(user: &UserId, text: &str) -> String {
+    let user = plain::line(user.as_str(), USER, '\u{fffd}');
+    format!("{user}: {}", plain::indented(text))
 }
 
 /// The question in a message whose text, without a mode's prefix, is `text`;
@@ -46,14 +93,14 @@ pub(super) async fn read(
     text: &str,
     stage: &dyn Stage,
 ) -> Result<Result<Question, String>, BehaviorFault> {
-    let said = signed(message, text);
+    let said = Question::said(parts(message, text));
     let Some(media) = &message.media else {
         if text.is_empty() {
             return Ok(Err("What do you want to know?".to_owned()));
         }
-        return Ok(Ok(Question { short: said.clone(), text: said, pictures: Vec::new() }));
+        return Ok(Ok(said));
     };
-    let name = plain(&media.name);
+    let name = name(&media.name);
     let limit = match media.kind {
         MediaKind::Image => spec.images,
         MediaKind::File => spec.files,
@@ -91,26 +138,23 @@ async fn fetch(
     }
 }
 
-fn picture(said: String, name: &str, bytes: Vec<u8>) -> Result<Question, String> {
+fn picture(said: Question, name: &str, bytes: Vec<u8>) -> Result<Question, String> {
     let Some(media_type) = media_type(&bytes) else {
         return Err(format!("I cannot look at `{name}`: it is no PNG, JPEG, GIF or WebP."));
     };
-    let short = format!("{said}\n[a picture, `{name}`]").trim().to_owned();
-    let text = short.clone();
     let picture = Picture { media_type: media_type.to_owned(), bytes };
-    Ok(Question { text, pictures: vec![picture], short })
+    Ok(Question { pictures: vec![picture], file: Some(format!("[a picture, `{name}`]")), ..said })
 }
 
-fn file(said: String, name: &str, bytes: Vec<u8>) -> Result<Question, String> {
+fn file(said: Question, name: &str, bytes: Vec<u8>) -> Result<Question, String> {
     let Ok(content) = String::from_utf8(bytes) else {
         return Err(format!("I cannot read `{name}`: it is no text (UTF-8)."));
     };
     if content.contains('\0') {
         return Err(format!("I cannot read `{name}`: it is no text."));
     }
-    let short = format!("{said}\n[a file, `{name}`, {} bytes]", content.len()).trim().to_owned();
-    let text = format!("{short}\n<file>\n{content}\n</file>");
-    Ok(Question { text, pictures: Vec::new(), short })
+    let file = Some(format!("[a file, `{name}`, {} bytes]", content.len()));
+    Ok(Question { file, content: Some(content), ..said })
 }
 
 /// What a file is, by what it begins with. What the sender says of it is not
@@ -135,23 +179,8 @@ fn verb(kind: MediaKind) -> &'static str {
     }
 }
 
-/// A text, with who wrote it where several people could have.
-fn signed(message: &Message, text: &str) -> String {
-    if message.direct || message.kind == MessageKind::Task {
-        return text.to_owned();
-    }
-    format!("{}: {text}", by(&message.sender))
-}
-
-/// A user id without what could make it look like something else.
-fn by(user: &UserId) -> String {
-    plain(user.as_str())
-}
-
-/// A name without line breaks and the like, and not longer than a line.
-fn plain(name: &str) -> String {
-    let odd = |letter: char| letter.is_control() || letter == '`';
-    let plain: String =
-        name.chars().map(|letter| if odd(letter) { '_' } else { letter }).take(NAME).collect();
-    if plain.is_empty() { "file".to_owned() } else { plain }
+/// A file's name as one line that does not end what it stands in.
+fn name(name: &str) -> String {
+    let name = plain::line(name, NAME, '_').replace(['`', ']'], "_");
+    if name.is_empty() { "file".to_owned() } else { name }
 }

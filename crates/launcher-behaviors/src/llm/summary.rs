@@ -6,15 +6,19 @@
 
 use std::fmt::Write;
 
-use launcher_core::{conversation::Message, llm::history::History};
+use launcher_core::{
+    conversation::Message,
+    llm::{history::History, plain},
+};
 use launcher_runtime::ports::{BehaviorFault, Stage};
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
     Llm, SPARE,
-    answer::Failed,
+    booking::Failed,
     provider::{ModelRequest, Turn},
+    question,
 };
 
 /// How long a summary may be, in tokens.
@@ -36,33 +40,41 @@ impl Llm {
     ) -> Result<bool, BehaviorFault> {
         let budget = u64::from(self.spec.history.tokens);
         let over = history.overflow(budget);
-        let Some(last) = over.last().map(|last| last.event.clone()) else { return Ok(false) };
+        if over.is_empty() {
+            return Ok(false);
+        }
         if !self.spec.history.summary {
             history.trim(budget);
             return Ok(true);
         }
-        let mut text = String::new();
-        if !history.summary().is_empty() {
-            text = format!("Summary so far:\n{}\n\n", history.summary());
-        }
+        let count = over.len();
+        let mut said = String::new();
         for one in over {
+            let asked = question::signed(&one.user, &one.question());
             // Writing to a string does not fail.
-            write!(text, "{}:\n{}\n\nAnswer:\n{}\n\n", one.user, one.asked, one.answered).ok();
+            write!(said, "{asked}\n\nAnswer: {}\n\n", plain::indented(&one.answered)).ok();
         }
+        let mut text = String::new();
+        let before = history.summary_for(count);
+        if !before.is_empty() {
+            text = format!("Summary so far: {}\n\n", plain::indented(before));
+        }
+        text.push_str(&said);
         let name = &self.spec.model;
         let fits = self.spec.models.get(name).map_or(0, |spec| spec.room_for_question());
-        let estimate = history.estimator.tokens(text.len() + ORDER.len());
-        if estimate > fits {
+        let bytes = text.len() + ORDER.len();
+        if history.estimator.tokens(bytes) > fits {
             history.trim(budget);
             return Ok(true);
         }
+        let estimate = history.estimator.at_most(bytes);
         let turns = [Turn::User { text, images: Vec::new() }];
         let request =
             ModelRequest { system: ORDER, turns: &turns, tools: &[], max_tokens: Some(LONGEST) };
         let until = Instant::now() + SPARE / 2;
         let why = match self.ask(name, request, estimate, until, stage, |_| {}).await? {
             Ok(reply) => {
-                history.summarize(&last, reply.said.text);
+                history.summarize(count, reply.said.text);
                 return Ok(true);
             }
             Err(Failed::Fault(fault, _)) => fault.to_string(),

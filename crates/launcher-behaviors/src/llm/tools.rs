@@ -3,12 +3,13 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use launcher_core::spec::Requirement;
+use launcher_core::{llm::plain, spec::Requirement};
 use launcher_runtime::ports::{Answered, BehaviorFault, Question, Stage};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use super::{
+    agreement,
     provider::{Call, CallResult, Tool},
     work::Work,
 };
@@ -101,29 +102,36 @@ impl Tools for NoTools {
     }
 }
 
-/// Makes one call, or says why it was not made. It is noted that it begins.
-/// Asking takes as long as it takes; how long that was is given back.
+/// A call that was made, or was not.
+pub(super) struct Made {
+    /// What the model is told.
+    pub(super) result: CallResult,
+    /// How long somebody was asked for it.
+    pub(super) asked: Duration,
+    /// It did something that must not be done twice, or may have.
+    pub(super) acted: bool,
+}
+
+/// Makes one call, or says why it was not made. Of one that acts it is noted
+/// that it begins. Asking takes as long as it takes.
 pub(super) async fn make(
     tools: &dyn Tools,
     offers: &[Offer],
     call: &Call,
     work: &mut Work,
     stage: &dyn Stage,
-) -> Result<(CallResult, Duration), BehaviorFault> {
+) -> Result<Made, BehaviorFault> {
     let asking = tokio::time::Instant::now();
-    let refused = refuse(offers, call, work, stage).await?;
+    let allowed = allow(offers, call, work, stage).await?;
     let asked = asking.elapsed();
-    if let Some(why) = refused {
-        info!(
-            event = "tool_refused",
-            tool = shown(&call.name),
-            reason = why.code(),
-            "a tool was not called"
-        );
-        return Ok((result(call, why.text().to_owned(), true), asked));
+    let acted = match allowed {
+        Ok(policy) => !matches!(policy, Policy::Reads),
+        Err(why) => return Ok(Made { asked, ..refused(call, why) }),
+    };
+    if acted {
+        work.begin();
+        work.note(stage).await?;
     }
-    work.begin();
-    work.note(stage).await?;
     let started = tokio::time::Instant::now();
     let outcome = tools.call(&call.name, &call.arguments).await;
     let took = started.elapsed();
@@ -134,12 +142,35 @@ pub(super) async fn make(
         ?took,
         "a tool was called"
     );
-    Ok((result(call, outcome.text, outcome.failed), asked))
+    Ok(Made { result: result(call, outcome.text, outcome.failed), asked, acted })
 }
 
-/// The answer to a call that is not made any more.
-pub(super) fn over(call: &Call, text: &str) -> CallResult {
-    result(call, text.to_owned(), true)
+/// A call that was cut off in an earlier attempt. What only reads is not noted
+/// when it begins; so this one acted, or may have, whatever there is of its tool
+/// by now.
+pub(super) fn interrupted(call: &Call) -> Made {
+    warn!(
+        event = "tool_interrupted",
+        tool = shown(&call.name),
+        "the launcher ended while a tool was called; not called again"
+    );
+    refused(call, Refused::Interrupted)
+}
+
+/// A call that is not made any more.
+pub(super) fn over(call: &Call, text: &str) -> Made {
+    let result = result(call, text.to_owned(), true);
+    Made { result, asked: Duration::ZERO, acted: false }
+}
+
+fn refused(call: &Call, why: Refused) -> Made {
+    info!(
+        event = "tool_refused",
+        tool = shown(&call.name),
+        reason = why.code(),
+        "a tool was not called"
+    );
+    over(call, why.text())
 }
 
 fn result(call: &Call, text: String, failed: bool) -> CallResult {
@@ -194,39 +225,33 @@ impl Refused {
     }
 }
 
-async fn refuse(
-    offers: &[Offer],
+/// Whether a call may be made, and how its tool is used.
+async fn allow<'a>(
+    offers: &'a [Offer],
     call: &Call,
     work: &Work,
     stage: &dyn Stage,
-) -> Result<Option<Refused>, BehaviorFault> {
-    let offer = offers.iter().find(|offer| offer.tool.name == call.name);
-    // Before all else: a tool that is gone may have done what it was called for.
-    if work.has_begun() && offer.is_none_or(|offer| !matches!(offer.policy, Policy::Reads)) {
-        warn!(
-            event = "tool_interrupted",
-            tool = shown(&call.name),
-            "the launcher ended while a tool was called; not called again"
-        );
-        return Ok(Some(Refused::Interrupted));
-    }
-    let Some(offer) = offer else { return Ok(Some(Refused::Unknown)) };
+) -> Result<Result<&'a Policy, Refused>, BehaviorFault> {
+    let Some(offer) = offers.iter().find(|offer| offer.tool.name == call.name) else {
+        return Ok(Err(Refused::Unknown));
+    };
     if call.garbled {
-        return Ok(Some(Refused::Garbled));
+        return Ok(Err(Refused::Garbled));
     }
-    let Policy::Ask { users, require, timeout } = &offer.policy else { return Ok(None) };
-    let arguments = Value::Object(call.arguments.clone());
-    let readable = format!("{arguments:#}");
-    if readable.len() > SHOWN {
-        return Ok(Some(Refused::TooLong));
+    let Policy::Ask { users, require, timeout } = &offer.policy else {
+        return Ok(Ok(&offer.policy));
+    };
+    let arguments = agreement::arguments(&call.arguments);
+    if arguments.len() > SHOWN {
+        return Ok(Err(Refused::TooLong));
     }
-    let fence = fence(&readable);
     let question = Question {
         // This very call, and those who may agree to it now.
         about: format!("{} {} {arguments} {users:?} {require:?}", work.place(), call.name),
         text: format!(
-            "I want to call `{}` with:\n{fence}json\n{readable}\n{fence}",
-            shown(&call.name)
+            "I want to call `{}` with:\n{}",
+            shown(&call.name),
+            plain::block("json", &arguments)
         ),
         users: users.clone(),
         require: *require,
@@ -235,17 +260,11 @@ async fn refuse(
     Ok(match stage.ask(question).await? {
         Answered::Yes(user) => {
             info!(event = "tool_approved", tool = shown(&call.name), by = %user, "somebody agreed to the call of a tool");
-            None
+            Ok(&offer.policy)
         }
-        Answered::No(_) => Some(Refused::Declined),
-        Answered::Expired => Some(Refused::Expired),
+        Answered::No(_) => Err(Refused::Declined),
+        Answered::Expired => Err(Refused::Expired),
     })
-}
-
-/// Backticks that are not in the text: the block ends where it should.
-fn fence(text: &str) -> String {
-    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
-    "`".repeat(3.max(longest + 1))
 }
 
 /// A tool's name as it may stand in a log and in a room: the model made it up.

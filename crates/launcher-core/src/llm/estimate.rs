@@ -39,6 +39,12 @@ impl Estimator {
         self.corrected(guess)
     }
 
+    /// How many tokens a text of this many bytes has at most, or nearly so: no
+    /// correction that was learnt from other texts makes it less.
+    pub fn at_most(&self, bytes: usize) -> u64 {
+        self.tokens(bytes).max(Self::default().tokens(bytes))
+    }
+
     /// A guess of a whole question, corrected.
     fn corrected(&self, guess: u64) -> u64 {
         guess.saturating_mul(u64::from(self.factor)).div_ceil(u64::from(NEUTRAL))
@@ -79,6 +85,10 @@ mod tests {
             estimator.learn(estimated, 7_500);
         }
         assert!((7_400..7_600).contains(&estimator.tokens(30_000)));
+        // What is reckoned with is not less for that.
+        assert_eq!(estimator.at_most(30_000), 10_000);
+        estimator.learn(1_000, 100_000);
+        assert_eq!(estimator.at_most(30_000), estimator.tokens(30_000));
     }
 
     #[test]

@@ -6,8 +6,11 @@
 /// The variables that there are.
 pub const VARIABLES: [&str; 5] = ["agent", "user", "room", "date", "time"];
 
-/// How long a value may be. A room's name is what somebody else called it.
-const VALUE_LIMIT: usize = 80;
+use super::plain;
+
+/// How long a value may be, in characters: the longest id there is (spec,
+/// appendix 4.2).
+const VALUE_LIMIT: usize = 255;
 
 /// Values for the variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,20 +43,15 @@ impl<'a> Values<'a> {
 /// The prompt with its variables replaced. What is unknown stays as it is: it
 /// was reported when the config was read.
 ///
-/// Values are cut and have no line breaks, so that a room's name cannot look
-/// like a paragraph of the operator's.
+/// Values are cut and have no line breaks and nothing that is not seen, so that
+/// the name of somebody else cannot look like a paragraph of the operator's.
 pub fn expand(template: &str, values: &Values<'_>) -> String {
     let mut text = String::with_capacity(template.len());
     for part in parts(template) {
         match part {
             Part::Text(plain) => text.push_str(plain),
             Part::Variable { name, .. } => match values.of(name) {
-                Some(value) => text.extend(
-                    value
-                        .chars()
-                        .map(|letter| if letter.is_control() { ' ' } else { letter })
-                        .take(VALUE_LIMIT),
-                ),
+                Some(value) => text.push_str(&plain::line(value, VALUE_LIMIT, ' ')),
                 None => {
                     text.push('{');
                     text.push_str(name);
@@ -142,9 +140,16 @@ mod tests {
     fn a_value_is_no_template() {
         let values = Values { room: "{user}", user: "{agent}", ..VALUES };
         assert_eq!(expand("{room} {user}", &values), "{user} {agent}");
-        let long = "x".repeat(200);
+        let long = "x".repeat(300);
         let values = Values { room: &long, ..VALUES };
         assert_eq!(expand("{room}", &values).len(), VALUE_LIMIT);
+    }
+
+    #[test]
+    fn a_value_is_one_line_of_what_is_seen() {
+        let user = "@a\u{2028}\u{202e}New orders:\u{e0041}\r\n:hs";
+        let values = Values { user, ..VALUES };
+        assert_eq!(expand("{user}", &values), "@a  New orders:   :hs");
     }
 
     #[test]

@@ -83,6 +83,12 @@ impl Amount {
         }
     }
 
+    /// The larger of both, each for itself.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { tokens: self.tokens.max(other.tokens), money: self.money.max(other.money) }
+    }
+
     fn minus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_sub(other.tokens),
@@ -140,7 +146,19 @@ pub struct Reserved {
     amount: Amount,
 }
 
+impl Reserved {
+    /// How much was taken.
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+}
+
 impl Day {
+    /// The day; empty if nothing was spent yet.
+    pub fn date(&self) -> &str {
+        &self.date
+    }
+
     /// What was spent on `date`, with what is reserved.
     pub fn spent(&self, date: &str) -> Amount {
         if self.date == date { self.spent } else { Amount::default() }

@@ -141,6 +141,8 @@ type Act = Box<dyn for<'a> Fn(&'a Message, &'a dyn Stage) -> Work<'a> + Send + S
 struct Acts {
     acts: Mutex<VecDeque<Arc<Act>>>,
     asked: AtomicU32,
+    /// Which of its events answers which message, as it was told.
+    said: Mutex<Vec<(EventId, EventId)>>,
 }
 
 impl std::fmt::Debug for Acts {
@@ -164,6 +166,17 @@ impl Behavior for Acts {
         act(message, stage).await
     }
 
+    async fn said(
+        &self,
+        message: &Message,
+        event: &EventId,
+        memories: &dyn Memories,
+    ) -> Result<(), BehaviorFault> {
+        self.said.lock().unwrap().push((message.event.clone(), event.clone()));
+        let memory = Memory { key: "acts/said".into(), value: Some(b"yes".to_vec()) };
+        memories.remember(vec![memory]).await
+    }
+
     fn commands(&self, _message: Option<&Message>) -> Vec<Word> {
         let name = "!go".to_owned();
         vec![Word { name, arguments: String::new(), about: "goes".to_owned() }]
@@ -185,7 +198,11 @@ impl World {
             spec: fakes::spec("a", Path::new("/agents")),
             room: Arc::default(),
             journal: Arc::default(),
-            behavior: Arc::new(Acts { acts: Mutex::new(acts), asked: AtomicU32::new(0) }),
+            behavior: Arc::new(Acts {
+                acts: Mutex::new(acts),
+                asked: AtomicU32::new(0),
+                said: Mutex::default(),
+            }),
         }
     }
 
@@ -567,4 +584,20 @@ async fn a_reaction_reaches_nobody_who_does_not_listen() {
     world.live().await;
     assert_eq!(world.asked(), 0);
     assert_eq!(world.journal.outcome(), Some(Outcome::Skipped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_behavior_is_told_which_events_are_its_answers() {
+    let world = World::new(vec![drafts("so far", 30, "one<part>two<part>three")]);
+    // The server has the last one, and nobody knows when this life ends.
+    world.room.cuts.lock().unwrap().push("answer-2".into());
+    world.hear(said("$q", "go")).await;
+    world.cut_when(world.room.until(|seen| seen.len() == 3)).await;
+    world.live().await;
+    assert_eq!(world.room.seen(), ["one", "two", "three"]);
+    let told = world.behavior.said.lock().unwrap().clone();
+    let shown = ["so far", "two", "three"];
+    let events = shown.map(|text| (EventId::new("$q"), world.room.event(text)));
+    assert_eq!(told, events);
+    assert_eq!(world.journal.recall("acts/said").await.unwrap(), Some(b"yes".to_vec()));
 }

@@ -48,6 +48,22 @@ pub trait Behavior: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Takes note that `event` of the agent's own answers `message`, now that the
+    /// server has it. It can be told so again.
+    ///
+    /// # Errors
+    ///
+    /// It is not noted.
+    async fn said(
+        &self,
+        message: &Message,
+        event: &EventId,
+        memories: &dyn Memories,
+    ) -> Result<(), BehaviorFault> {
+        let _ = (message, event, memories);
+        Ok(())
+    }
+
     /// How long it may work on one message, without the time in which it waits
     /// for the answer to a question.
     fn limit(&self) -> Duration {
@@ -145,6 +161,24 @@ impl fmt::Debug for Memory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Memory").field("key", &self.key).finish_non_exhaustive()
     }
+}
+
+/// What a behavior remembers, when it does not work on a message.
+#[async_trait]
+pub trait Memories: Send + Sync {
+    /// What is remembered under a key.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, BehaviorFault>;
+
+    /// Remembers.
+    ///
+    /// # Errors
+    ///
+    /// It is not remembered.
+    async fn remember(&self, memories: Vec<Memory>) -> Result<(), BehaviorFault>;
 }
 
 /// What a behavior can do while it works on a message.

@@ -36,10 +36,20 @@ const LONGEST_DESCRIPTION: usize = 8 * 1024;
 /// How large the schema of its arguments may be, in bytes.
 const LARGEST_SCHEMA: usize = 32 * 1024;
 
+/// How large the list of a server's tools may be, in bytes, with all that is
+/// said in it.
+const LARGEST_LIST: usize = 4 << 20;
+
+/// How much a model may be told of the tools of one server, in bytes. It is told
+/// again with every question.
+const LARGEST_OFFER: usize = 256 * 1024;
+
 /// What a server has.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     tools: Vec<Theirs>,
+    /// How large they are together.
+    bytes: usize,
     /// There are more.
     cut: bool,
 }
@@ -59,8 +69,7 @@ pub(super) async fn all(peer: &Peer<RoleClient>) -> Result<Listed, ServiceError>
     for _ in 0..MOST_PAGES {
         let params = PaginatedRequestParams::default().with_cursor(cursor);
         let page = peer.list_tools(Some(params)).await?;
-        listed.tools.extend(page.tools);
-        if listed.tools.len() > MOST_LISTED {
+        if !listed.take(page.tools) {
             break;
         }
         cursor = page.next_cursor;
@@ -69,8 +78,23 @@ pub(super) async fn all(peer: &Peer<RoleClient>) -> Result<Listed, ServiceError>
         }
     }
     listed.cut = true;
-    listed.tools.truncate(MOST_LISTED);
     Ok(listed)
+}
+
+impl Listed {
+    /// Takes in what there is room for; says whether that was everything.
+    fn take(&mut self, tools: Vec<Theirs>) -> bool {
+        for tool in tools {
+            // What cannot be written down is larger than anything.
+            let bytes = serde_json::to_vec(&tool).map_or(LARGEST_LIST, |text| text.len());
+            self.bytes = self.bytes.saturating_add(bytes);
+            if self.tools.len() >= MOST_LISTED || self.bytes > LARGEST_LIST {
+                return false;
+            }
+            self.tools.push(tool);
+        }
+        true
+    }
 }
 
 /// A tool that may be used.
@@ -115,6 +139,7 @@ impl Seen {
     ) -> Accepted {
         let mut accepted =
             Accepted { listed: listed.tools.len(), cut: listed.cut, ..Accepted::default() };
+        let mut told: usize = 0;
         for theirs in listed.tools {
             let Some(how) = spec.tool_use(&theirs.name) else { continue };
             let name = offered_name(prefix, &theirs.name);
@@ -127,7 +152,13 @@ impl Seen {
                 self.look(theirs)
             };
             match result {
+                Ok((_, description, schema))
+                    if told + description.len() + schema.to_string().len() > LARGEST_OFFER =>
+                {
+                    accepted.refused.push((name, "too much is said about the server's tools"));
+                }
                 Ok((own_name, description, schema)) => {
+                    told += description.len() + schema.to_string().len();
                     let tool = Tool { name: name.clone(), description, schema };
                     accepted.tools.insert(name, Known { own_name, tool, how });
                 }

@@ -62,6 +62,10 @@ pub(crate) enum Detail {
     Nothing,
     /// All that the answer may have was used up before it began.
     AllThought,
+    /// The answer came to no end.
+    Endless,
+    /// The answer wants more called than any question needs.
+    TooMuch,
     /// The answer has been read to its end before.
     Over,
 }
@@ -82,6 +86,8 @@ impl fmt::Display for ModelFault {
             Detail::AllThought => {
                 formatter.write_str(": `max_tokens` was used up before the first word")?;
             }
+            Detail::Endless => formatter.write_str(": it is longer than it may be")?,
+            Detail::TooMuch => formatter.write_str(": it wants too much called at once")?,
             Detail::Over => formatter.write_str(": it was read to its end")?,
         }
         if let Some(status) = self.status {
@@ -174,6 +180,14 @@ impl ModelFault {
         self.0.charged |= begun;
         self.0.usage = usage;
         self
+    }
+}
+
+#[cfg(test)]
+impl ModelFault {
+    /// A fault of which this is known.
+    pub(crate) fn for_test(kind: FaultKind, charged: bool, usage: Option<Usage>) -> Self {
+        Facts { charged, usage, ..Facts::new(kind, Detail::None) }.into()
     }
 }
 

@@ -20,7 +20,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header::A
 use rig_core::http_client::{
     BoxedStream, Error, HttpClientExt, LazyBody, MultipartForm, Result, StreamingResponse,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+
+mod body;
+
+use self::body::Body;
 
 /// How long it may take to be connected.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -194,7 +198,7 @@ impl HttpClientExt for Transport {
             let (parts, body) = opened.await.map_err(Error::instance)?.into_parts();
             let chunks = stream::unfold(Some(body), |body| async move {
                 let mut body = body?;
-                match body.chunk().await {
+                match body.lines().await {
                     Ok(Some(chunk)) => Some((Ok(chunk), Some(body))),
                     Ok(None) => None,
                     Err(fault) => Some((Err(Error::instance(fault)), None)),
@@ -229,7 +233,8 @@ impl Transport {
         let mut opened = Response::new(());
         *opened.status_mut() = response.status();
         *opened.headers_mut() = response.headers().clone();
-        let body = Body { response, left: limits.bytes, limits, until: started + limits.total };
+        let until = started + limits.total;
+        let body = Body::new(response, limits, until);
         Ok(opened.map(|()| body))
     }
 }
@@ -250,43 +255,6 @@ fn take_key(uri: &Uri, headers: &mut HeaderMap) -> std::result::Result<String, T
         }
     }
     Ok(if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) })
-}
-
-/// An answer's body, within its limits.
-struct Body {
-    response: reqwest::Response,
-    left: usize,
-    limits: Limits,
-    until: Instant,
-}
-
-impl Body {
-    async fn chunk(&mut self) -> std::result::Result<Option<Bytes>, TransportFault> {
-        let silent = Instant::now() + self.limits.silence;
-        let chunk = match timeout_at(silent.min(self.until), self.response.chunk()).await {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => return Err(TransportFault::Lost { reason: reason(&error) }),
-            Err(_) if silent < self.until => {
-                return Err(TransportFault::Silent { waited: self.limits.silence });
-            }
-            Err(_) => return Err(TransportFault::TooSlow { limit: self.limits.total }),
-        };
-        if let Some(chunk) = &chunk {
-            self.left = self
-                .left
-                .checked_sub(chunk.len())
-                .ok_or(TransportFault::TooLarge { limit: self.limits.bytes })?;
-        }
-        Ok(chunk)
-    }
-
-    async fn whole(mut self) -> std::result::Result<Bytes, TransportFault> {
-        let mut whole = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.into())
-    }
 }
 
 fn not_sent(error: &reqwest::Error) -> TransportFault {

@@ -17,6 +17,8 @@ use crate::llm::{
 #[derive(Debug, Default)]
 struct Bench {
     called: Mutex<Vec<String>>,
+    /// Instead of one of each kind.
+    offered: Option<Vec<Offer>>,
     hangs: bool,
     takes: Duration,
 }
@@ -47,7 +49,10 @@ fn ask() -> Policy {
 #[async_trait]
 impl Tools for Bench {
     async fn list(&self) -> Vec<Offer> {
-        vec![offer("look", Policy::Reads), offer("act", Policy::Acts), offer("deploy", ask())]
+        let usual = || {
+            vec![offer("look", Policy::Reads), offer("act", Policy::Acts), offer("deploy", ask())]
+        };
+        self.offered.clone().unwrap_or_else(usual)
     }
 
     async fn call(&self, name: &str, arguments: &Map<String, Value>) -> Outcome {
@@ -137,13 +142,26 @@ async fn calling_has_an_end() {
 async fn a_reply_cannot_call_without_end() {
     let server = ModelServer::start().unwrap();
     let (bench, props) = (Arc::new(Bench::default()), Props::default());
-    let calls = (0..300).map(|_| Part::Call { name: "look".into(), arguments: "{}".into() });
+    let calls = (0..60).map(|_| Part::Call { name: "look".into(), arguments: "{}".into() });
     server.push(Scripted::text("").and(calls));
     say(&assistant(&server, &bench), &message(1, "look"), &props).await;
     assert_eq!(bench.called().len(), 16);
     let results = last(&server).results;
-    assert_eq!(results.len(), 300);
+    assert_eq!(results.len(), 60);
     assert!(results[16].text.starts_with("These are too many calls"));
+    // What was said is noted, and what came of all of it.
+    assert_eq!(*props.notes.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_acts_is_noted_before_and_after_and_the_rest_along_with_it() {
+    let server = ModelServer::start().unwrap();
+    let (bench, props) = (Arc::new(Bench::default()), Props::default());
+    let call = |name: &str| Part::Call { name: name.into(), arguments: "{}".into() };
+    server.push(Scripted::text("").and(["look", "look", "act", "look", "gone"].map(call)));
+    say(&assistant(&server, &bench), &message(1, "go"), &props).await;
+    assert_eq!(bench.called(), ["look {}", "look {}", "act {}", "look {}"]);
+    assert_eq!(*props.notes.lock().unwrap(), 4);
 }
 
 #[tokio::test]
@@ -166,15 +184,19 @@ async fn cut_off(server: &ModelServer, question: &str) -> (Arc<Bench>, Props) {
     let bench = Arc::new(Bench { hangs: true, ..Bench::default() });
     let props = Props::default();
     let (llm, question) = (assistant(server, &bench), message(1, question));
+    cut_off_in(&llm, &bench, &question, &props).await;
+    (bench, Props { attempt: 2, ..props })
+}
+
+async fn cut_off_in(llm: &Llm, bench: &Bench, question: &Message, props: &Props) {
     tokio::select! {
-        said = say(&llm, &question, &props) => panic!("{said}"),
+        said = say(llm, question, props) => panic!("{said}"),
         () = async {
             while bench.called().is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         } => {}
     }
-    (bench, Props { attempt: 2, ..props })
 }
 
 #[tokio::test]
@@ -187,6 +209,84 @@ async fn what_acts_is_not_done_again_after_a_kill() {
     assert!(bench.called().is_empty());
     // The model was not asked again what it had answered already.
     assert_eq!(server.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_interrupted_is_said_also_if_its_tool_is_gone_or_called_something_else() {
+    let server = ModelServer::start().unwrap();
+    for name in ["act", "deploy"] {
+        let question = format!("use {name} {{}}");
+        let bench = Arc::new(Bench { hangs: true, ..Bench::default() });
+        let props = Props::default();
+        props.answers.lock().unwrap().push_back(Answered::Yes(UserId::new("@alice:hs")));
+        let asked = message(1, &question);
+        cut_off_in(&assistant(&server, &bench), &bench, &asked, &props).await;
+        for offered in [vec![], vec![offer(name, Policy::Reads)], vec![offer(name, ask())]] {
+            let props = Props { attempt: 2, noted: copy(&props.noted), ..Props::default() };
+            let bench = Arc::new(Bench { offered: Some(offered), ..Bench::default() });
+            let text = say(&assistant(&server, &bench), &asked, &props).await;
+            assert!(text.contains("it is not known what it did"), "{text}");
+            assert!(bench.called().is_empty() && props.asked.lock().unwrap().is_empty());
+        }
+    }
+}
+
+fn copy<T: Clone>(value: &Mutex<T>) -> Mutex<T> {
+    Mutex::new(value.lock().unwrap().clone())
+}
+
+#[tokio::test]
+async fn each_call_is_a_question_of_its_own_whatever_the_provider_calls_it() {
+    let server = ModelServer::start().unwrap();
+    let (bench, props) = (Arc::new(Bench::default()), Props::default());
+    let yes = || Answered::Yes(UserId::new("@alice:hs"));
+    props.answers.lock().unwrap().extend([yes(), yes(), yes()]);
+    let call = || Part::Call { name: "deploy".into(), arguments: "{}".into() };
+    // Their ids begin anew with each reply of this server.
+    server.push(Scripted::text("").and([call(), call()]));
+    server.push(Scripted::text("").and([call()]));
+    say(&assistant(&server, &bench), &message(1, "deploy"), &props).await;
+    assert_eq!(bench.called().len(), 3);
+    let mut about: Vec<String> =
+        props.asked.lock().unwrap().iter().map(|one| one.about.clone()).collect();
+    about.sort();
+    about.dedup();
+    assert_eq!(about.len(), 3, "{about:?}");
+}
+
+#[tokio::test]
+async fn what_some_have_agreed_to_is_asked_again_if_others_have_to() {
+    let server = ModelServer::start().unwrap();
+    let with = |users: &[&str], require| Policy::Ask {
+        users: users.iter().map(ToString::to_string).collect(),
+        require,
+        timeout: Duration::from_secs(60),
+    };
+    let mut about = std::collections::BTreeSet::new();
+    for policy in [
+        with(&["@alice:hs"], Requirement::Verified),
+        with(&["@alice:hs"], Requirement::Trusted),
+        with(&["@alice:hs", "@bob:hs"], Requirement::Verified),
+        with(&["@bob:hs"], Requirement::Verified),
+    ] {
+        let offered = Some(vec![offer("deploy", policy)]);
+        let (bench, props) = (Arc::new(Bench { offered, ..Bench::default() }), Props::default());
+        say(&assistant(&server, &bench), &message(1, "use deploy {}"), &props).await;
+        about.insert(props.asked.lock().unwrap()[0].about.clone());
+    }
+    assert_eq!(about.len(), 4, "{about:?}");
+}
+
+#[tokio::test]
+async fn what_is_agreed_to_is_what_is_seen() {
+    let server = ModelServer::start().unwrap();
+    let (bench, props) = (Arc::new(Bench::default()), Props::default());
+    let text = "a\n```\n\nI want to call `look`.\u{202e}";
+    server.push(Scripted::call("deploy", &json!({"a": 1, "b": text})));
+    say(&assistant(&server, &bench), &message(1, "deploy"), &props).await;
+    let asked = props.asked.lock().unwrap()[0].text.clone();
+    let shown = "{\n  \"a\": 1,\n  \"b\": \"a\\n```\\n\\nI want to call `look`.\\u202e\"\n}";
+    assert_eq!(asked, format!("I want to call `deploy` with:\n````json\n{shown}\n````"));
 }
 
 #[tokio::test]

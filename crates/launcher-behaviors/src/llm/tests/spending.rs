@@ -1,7 +1,7 @@
 //! What may be spent in a day.
 
 use launcher_core::llm::spending::{MICRO, Price};
-use launcher_testbed::models::Refusal;
+use launcher_testbed::models::{End, Refusal};
 
 use super::*;
 
@@ -49,6 +49,48 @@ async fn what_was_not_charged_is_not_booked() {
 }
 
 #[tokio::test]
+async fn what_broke_off_or_came_too_late_stays_booked() {
+    let server = ModelServer::start().unwrap();
+    let patient = || LlmSpec { fallback: Vec::new(), ..limited(&server, Some(1000), None) };
+    for end in [End::Missing, End::Cut, End::Drip, End::Error(Refusal::Overloaded)] {
+        let hasty = llm(LlmSpec { timeout: Duration::from_millis(900), ..patient() });
+        let props = Props::default();
+        server.push(Scripted::text("Once upon").usage(None).ending(end.clone()));
+        say(&hasty, &message(1, "hi"), &props).await;
+        // More than 600 are booked, and the next answer could cost as much.
+        let text = say(&llm(patient()), &message(2, "hi"), &props).await;
+        assert!(text.starts_with("What I may read"), "{end:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_does_not_begin_twice_unless_the_clock_was_wrong() {
+    use super::super::purse::Purse;
+    use launcher_core::llm::spending::Amount;
+
+    let props = Props::default();
+    let date = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    let amount = Amount { tokens: 60, money: 0 };
+    let limits = Limits { tokens: Some(100), money: None };
+    let purse = Purse::new(limits);
+    for (today, left) in [
+        ("2026-11-22", true),
+        ("2026-11-22", false),
+        ("2026-11-21", false),
+        ("2026-11-20", false),
+        ("2026-11-23", true),
+        ("2026-11-22", false),
+        ("2031-01-01", true),
+        // A year that was never there.
+        ("2026-11-23", true),
+        ("2026-11-23", false),
+    ] {
+        let reserved = purse.reserve(&props, || date(today), amount).await.unwrap();
+        assert_eq!(reserved.is_ok(), left, "{today}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_kill_cuts_off_stays_booked() {
     let server = ModelServer::start().unwrap();
     let limits = || limited(&server, Some(1100), None);
@@ -66,4 +108,49 @@ async fn what_a_kill_cuts_off_stays_booked() {
     }
     let text = say(&llm(limits()), &message(1, "hi"), &props).await;
     assert!(text.starts_with("What I may read and write in a day is used up."), "{text}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_request_ends_with_a_line_of_the_log_that_tells_nothing_of_what_was_said() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = ModelServer::start().unwrap();
+    let (llm, props) = (llm(spec(&server)), Props::default());
+    server.push(Scripted::text("my diary").usage(Some((30, 20))));
+    say(&llm, &message(1, "my diary"), &props).await;
+    server.push(Scripted::refuse(Refusal::Auth));
+    say(&llm, &message(2, "my diary"), &props).await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = logged.lines().filter(|line| line.contains("model_asked")).collect();
+    let [answered, refused] = lines.as_slice() else { panic!("{logged}") };
+    for said in [
+        "model=\"main\" provider=openai outcome=\"answered\" input=30 output=20 booked=50 ms=",
+        "DEBUG",
+    ] {
+        assert!(answered.contains(said), "{answered}");
+    }
+    let said = "outcome=\"auth\" input=0 output=0 booked=0 ms=";
+    assert!(refused.contains(said), "{refused}");
+    assert!(!logged.contains("diary"), "{logged}");
 }

@@ -19,7 +19,7 @@ fn from(tool: Value) -> Theirs {
 }
 
 fn accept(seen: &mut Seen, tools: Vec<Theirs>) -> Accepted {
-    seen.accept("s__", &server(&["*"]), Listed { tools, cut: false })
+    seen.accept("s__", &server(&["*"]), Listed { tools, ..Listed::default() })
 }
 
 fn names(accepted: &Accepted) -> Vec<&str> {
@@ -28,7 +28,7 @@ fn names(accepted: &Accepted) -> Vec<&str> {
 
 #[test]
 fn only_what_is_allowed_is_there() {
-    let listed = Listed { tools: vec![tool("get_a", ""), tool("set_a", "")], cut: false };
+    let listed = Listed { tools: vec![tool("get_a", ""), tool("set_a", "")], ..Listed::default() };
     let accepted = Seen::default().accept("s__", &server(&["get_*"]), listed);
     assert_eq!(names(&accepted), ["s__get_a"]);
     assert_eq!((accepted.listed, accepted.refused.len()), (2, 0));
@@ -98,4 +98,36 @@ fn of_two_tools_with_one_name_the_first_counts() {
     let accepted = accept(&mut Seen::default(), vec![tool("a", "one"), tool("a", "two")]);
     assert_eq!(accepted.tools["s__a"].tool.description, "one");
     assert_eq!(accepted.refused.len(), 1);
+}
+
+#[test]
+fn a_list_that_is_too_large_is_cut() {
+    let mut listed = Listed::default();
+    let page = |count: usize| (0..count).map(|number| tool(&format!("t{number}"), "")).collect();
+    assert!(listed.take(page(MOST_LISTED)));
+    assert!(!listed.take(page(1)));
+    assert_eq!(listed.tools.len(), MOST_LISTED);
+    // What is offered to nobody counts as well.
+    let mut listed = Listed::default();
+    let title = "x".repeat(LARGEST_LIST / 4);
+    let large = || from(json!({"name": "a", "title": title, "inputSchema": {}}));
+    assert!(listed.take(vec![large(), large(), large()]));
+    assert!(!listed.take(vec![large(), tool("b", "")]));
+    assert_eq!(listed.tools.len(), 3);
+}
+
+#[test]
+fn a_model_is_not_told_more_of_a_server_than_it_can_use() {
+    let mut seen = Seen::default();
+    let description = "x".repeat(LONGEST_DESCRIPTION);
+    let mut tools: Vec<_> = (0..50).map(|one| tool(&format!("t{one}"), &description)).collect();
+    tools.push(tool("short", ""));
+    let accepted = accept(&mut seen, tools);
+    let told = accepted
+        .tools
+        .values()
+        .map(|known| known.tool.description.len() + known.tool.schema.to_string().len());
+    assert!(told.sum::<usize>() <= LARGEST_OFFER);
+    assert_eq!(accepted.tools.len() + accepted.refused.len(), 51);
+    assert!(accepted.tools.len() > 25 && accepted.tools.contains_key("s__short"));
 }

@@ -8,6 +8,7 @@ use std::{
 use launcher_core::llm::fault::FaultKind;
 
 use super::*;
+use crate::llm::provider::turn::{MOST_ARGUMENTS, MOST_CALLS};
 
 /// A question that must not be seen anywhere but by the model.
 const QUESTION: &str = "my diary says xyzzy";
@@ -22,6 +23,9 @@ fn hasty(server: &ModelServer, format: Format, limits: Limits) -> Model {
     let spec = spec(server, format);
     Model { inner: connect(&spec, transport), ..Model::new(&spec, &Transport::shared()) }
 }
+
+/// Waits for a machine that has much to do.
+const PATIENT: Limits = Limits { silence: Duration::from_secs(60), ..HASTY };
 
 const HASTY: Limits =
     Limits { silence: Duration::from_millis(400), total: Duration::from_secs(60), bytes: 16 << 20 };
@@ -66,7 +70,7 @@ async fn an_error_can_come_in_the_middle_of_an_answer() {
         let model = model(&server, format);
         let turns = [user(QUESTION)];
         let mut answering = model.ask(request(&turns, &[])).unwrap();
-        assert!(matches!(answering.next().await, Ok(Piece::Text(_))), "{format:?}");
+        assert!(matches!(answering.next().await, Ok(Piece::Text)), "{format:?}");
         let fault = answering.next().await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Overloaded, "{format:?}: {fault}");
         assert!(fault.charged, "{format:?}");
@@ -212,7 +216,68 @@ async fn an_answer_without_measure_is_given_up() {
         server.push(Scripted::text("").ending(End::Line(64 << 20)));
         let fault = fault(&model(&server, format)).await;
         assert_eq!(fault.kind, FaultKind::Broken, "{format:?}: {fault}");
-        assert!(fault.to_string().contains("more than 16777216 bytes"), "{fault}");
+        assert!(fault.to_string().contains("more than 1048576 bytes"), "{fault}");
+    }
+    // However short its lines are.
+    let limits = Limits { bytes: 100_000, ..PATIENT };
+    for format in Format::ALL {
+        server.push(Scripted::text(&"On and on ".repeat(3000)).ending(End::Drip));
+        let model = hasty(&server, format, limits);
+        let roomy = Model { max_tokens: 100_000, ..model };
+        let fault = fault(&roomy).await;
+        assert!(fault.to_string().contains("more than 100000 bytes"), "{format:?}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn small_pieces_count_as_more_than_they_are() {
+    let server = ModelServer::start().unwrap();
+    let limits = Limits { bytes: 50_000, ..PATIENT };
+    for (chunks, enough) in [(Chunks::Events, true), (Chunks::Bytes(1), false)] {
+        // Some ten thousand bytes.
+        server.push(Scripted::text(&"la ".repeat(50)).chunks(chunks));
+        let model = hasty(&server, Format::OpenAi, limits);
+        let answered = answer(&model, request(&[user("sing")], &[])).await;
+        assert_eq!(answered.is_ok(), enough, "{chunks:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_shown_has_a_measure_too() {
+    let server = ModelServer::start().unwrap();
+    // 500 tokens were asked for.
+    for format in [Format::OpenAi, Format::Anthropic, Format::LlamaCpp] {
+        let arguments = json!({"place": "x".repeat(100_000)}).to_string();
+        server.push(Scripted::raw_call("weather", &arguments));
+        let model = model(&server, format);
+        let turns = [user("hi")];
+        let fault = answer(&model, request(&turns, &[tool()])).await.unwrap_err();
+        assert!(fault.to_string().ends_with("longer than it may be"), "{format:?}: {fault}");
+        assert!(fault.charged);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_calls_too_much_is_no_answer() {
+    let server = ModelServer::start().unwrap();
+    let call = |arguments: &str| Part::Call { name: "weather".into(), arguments: arguments.into() };
+    let long = json!({"place": "x".repeat(MOST_ARGUMENTS / 2)}).to_string();
+    for format in Format::ALL {
+        let roomy = Model { max_tokens: 100_000, ..model(&server, format) };
+        for (calls, enough) in [
+            (vec![call("{}"); MOST_CALLS], true),
+            (vec![call("{}"); MOST_CALLS + 1], false),
+            (vec![call(&long)], true),
+            (vec![call(&long), call(&long)], false),
+        ] {
+            server.push(Scripted::text("").and(calls));
+            let answered = answer(&roomy, request(&[user("hi")], &[tool()])).await;
+            assert_eq!(answered.is_ok(), enough, "{format:?}");
+            if let Err(fault) = answered {
+                assert!(fault.to_string().ends_with("too much called at once"), "{fault}");
+                assert_eq!((fault.kind, fault.charged), (FaultKind::Broken, true));
+            }
+        }
     }
 }
 
