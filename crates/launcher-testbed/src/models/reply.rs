@@ -28,6 +28,8 @@ pub struct Reply {
 pub enum Part {
     /// A piece of text, sent as one event.
     Text(String),
+    /// Something that the model thinks and does not say, sent as one event.
+    Thought(String),
     /// Something is called, with these arguments, which need not be JSON.
     Call {
         /// The tool.

@@ -35,6 +35,21 @@ pub(super) fn events(reply: &Reply, question: &str) -> Vec<String> {
                 events.push(event(json!({"type": "content_block_delta", "index": index,
                     "delta": {"type": "text_delta", "text": text}})));
             }
+            Part::Thought(text) => {
+                events.extend(open.take().map(stop));
+                events.push(event(json!({"type": "content_block_start", "index": next,
+                    "content_block": {"type": "thinking", "thinking": "", "signature": ""}})));
+                for delta in [
+                    json!({"type": "thinking_delta", "thinking": text}),
+                    json!({"type": "signature_delta", "signature": "c2lnbmVk"}),
+                ] {
+                    events.push(event(
+                        json!({"type": "content_block_delta", "index": next, "delta": delta}),
+                    ));
+                }
+                events.push(stop(next));
+                next += 1;
+            }
             Part::Call { name, arguments } => {
                 events.extend(open.take().map(stop));
                 calls = true;

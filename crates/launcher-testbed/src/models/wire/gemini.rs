@@ -31,6 +31,7 @@ pub(super) fn events(reply: &Reply, question: &str) -> Vec<String> {
         .iter()
         .map(|part| match part {
             Part::Text(text) => frame(json!([{"text": text}]), None),
+            Part::Thought(text) => frame(json!([{"text": text, "thought": true}]), None),
             Part::Call { name, arguments } => {
                 let call = json!({"name": name, "args": Part::object(arguments)});
                 // What a thinking model signs, and wants to have back.

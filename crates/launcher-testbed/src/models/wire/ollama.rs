@@ -18,6 +18,9 @@ pub(super) fn events(reply: &Reply, question: &str) -> Vec<String> {
         .iter()
         .map(|part| match part {
             Part::Text(text) => message(json!({"role": "assistant", "content": text})),
+            Part::Thought(text) => {
+                message(json!({"role": "assistant", "content": "", "thinking": text}))
+            }
             Part::Call { name, arguments } => {
                 let function = json!({"name": name, "arguments": Part::object(arguments)});
                 message(json!({"role": "assistant", "content": "", "tool_calls": [{"function": function}]}))

@@ -18,6 +18,9 @@ pub(super) fn events(format: Format, reply: &Reply, question: &str) -> Vec<Strin
     for part in &reply.parts {
         match part {
             Part::Text(text) => events.push(delta(json!({"content": text}), Value::Null)),
+            Part::Thought(text) => {
+                events.push(delta(json!({"reasoning_content": text}), Value::Null));
+            }
             Part::Call { name, arguments } => {
                 let id = format!("call_{calls}");
                 let call = json!({"index": calls, "id": id, "type": "function",

@@ -246,6 +246,17 @@ async fn small_pieces_count_as_more_than_they_are() {
 async fn what_is_not_shown_has_a_measure_too() {
     let server = ModelServer::start().unwrap();
     // 500 tokens were asked for.
+    for format in Format::ALL {
+        let model = model(&server, format);
+        let thoughts = |count: usize| (0..count).map(|_| Part::Thought("hm ".repeat(100)));
+        server.push(Scripted::text("").and(thoughts(3)).and([Part::Text("Yes.".into())]));
+        let (reply, pieces) = answer(&model, request(&[user("hi")], &[])).await.unwrap();
+        assert_eq!((reply.said.text.as_str(), pieces.concat().as_str()), ("Yes.", "Yes."));
+        server.push(Scripted::text("").and(thoughts(300)).ending(End::Drip));
+        let fault = fault(&model).await;
+        assert!(fault.to_string().ends_with("longer than it may be"), "{format:?}: {fault}");
+        assert!(fault.charged);
+    }
     for format in [Format::OpenAi, Format::Anthropic, Format::LlamaCpp] {
         let arguments = json!({"place": "x".repeat(100_000)}).to_string();
         server.push(Scripted::raw_call("weather", &arguments));
