@@ -29,7 +29,8 @@ pub fn attend(
     message: &Message,
     takes_part: bool,
 ) -> Attention {
-    if message.kind == MessageKind::Task {
+    // What was taken back is forgotten, whoever took it back: that is nobody's wish to talk.
+    if matches!(message.kind, MessageKind::Task | MessageKind::Redaction) {
         return Attention::Meant(message.body.clone());
     }
     if !policy.users.iter().any(|glob| matches(glob, &message.sender)) {
@@ -154,7 +155,9 @@ mod tests {
         let own = UserId::new("@robot:hs");
         let found = attend(&few, &own, &["!help".into()], &message("!help"), false);
         assert_eq!(found, Attention::NotAllowed);
-        let task = Message { kind: MessageKind::Task, ..message("do") };
-        assert_eq!(attend(&few, &own, &[], &task, false), Attention::Meant("do".into()));
+        for kind in [MessageKind::Task, MessageKind::Redaction] {
+            let other = Message { kind, ..message("do") };
+            assert_eq!(attend(&few, &own, &[], &other, false), Attention::Meant("do".into()));
+        }
     }
 }

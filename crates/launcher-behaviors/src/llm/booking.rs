@@ -38,7 +38,7 @@ impl Failed {
         match self {
             Self::Fault(fault, _) => fault.kind.code(),
             Self::UsedUp(used_up) => used_up.code(),
-            Self::Late(_) => "late",
+            Self::Late(_) => "answer_late",
         }
     }
 }
