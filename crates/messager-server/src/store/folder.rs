@@ -131,6 +131,8 @@ impl Connections {
         // What was answered survives a loss of power, too.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What was deleted is overwritten.
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.set_prepared_statement_cache_capacity(128);
         Ok(connection)
     }
