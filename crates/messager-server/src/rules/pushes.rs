@@ -25,7 +25,7 @@ pub(crate) fn is_pushed(sender: AccountId, reader: &Reader, now: Moment) -> bool
     wants
         && reader.account != sender
         && !reader.is_subscribed
-        && !reader.break_until.is_some_and(|until| until > now)
+        && reader.break_until.is_none_or(|until| until <= now)
 }
 
 #[cfg(test)]
