@@ -34,6 +34,9 @@ pub(crate) struct Serve {
     /// Where each push is sent to, as the JSON of a POST.
     #[arg(long, value_name = "URL", value_parser = web)]
     pub push_webhook: Option<Url>,
+    /// Looks at links in messages that are not encrypted, and tells what is there.
+    #[arg(long)]
+    pub link_previews: bool,
     /// How often an account may write in a minute.
     #[arg(long, value_name = "N", default_value = "6000")]
     pub writes_per_minute: NonZeroU32,

@@ -22,6 +22,7 @@ mod api;
 mod app;
 mod live;
 mod metrics;
+mod previews;
 mod push;
 mod rates;
 mod refusal;

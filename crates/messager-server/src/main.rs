@@ -46,6 +46,7 @@ fn serve(arguments: Serve) -> Outcome {
     log::start(arguments.log_format, arguments.log_level);
     let settings = Settings {
         push_webhook: arguments.push_webhook,
+        link_previews: arguments.link_previews,
         writes_per_minute: arguments.writes_per_minute.get(),
         claims_per_minute: arguments.claims_per_minute.get(),
         ..Settings::in_folder(arguments.data)

@@ -38,6 +38,10 @@ pub(crate) struct Counts {
     pub pushes_sent: Counter,
     /// Pushes that nobody took.
     pub pushes_dropped: Counter,
+    /// Links that were looked at.
+    pub previews: Counter,
+    /// Links that led to nothing that can be shown, or where we do not go.
+    pub previews_failed: Counter,
 }
 
 impl Default for Counts {
@@ -52,6 +56,8 @@ impl Default for Counts {
             sockets_slow: Counter::default(),
             pushes_sent: Counter::default(),
             pushes_dropped: Counter::default(),
+            previews: Counter::default(),
+            previews_failed: Counter::default(),
         };
         let registry = &mut counts.registry;
         registry.register("requests", "Requests by route and status", counts.requests.clone());
@@ -66,6 +72,9 @@ impl Default for Counts {
         registry.register("pushes_sent", "Pushes the webhook took", counts.pushes_sent.clone());
         let help = "Pushes given up, or without a place in the queue";
         registry.register("pushes_dropped", help, counts.pushes_dropped.clone());
+        registry.register("previews", "Links that were looked at", counts.previews.clone());
+        let help = "Links with nothing to show, or where the server does not go";
+        registry.register("previews_failed", help, counts.previews_failed.clone());
         counts
     }
 }

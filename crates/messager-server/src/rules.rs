@@ -9,6 +9,7 @@ mod devices;
 mod members;
 mod mode;
 mod payload;
+mod preview;
 mod pushes;
 mod reading;
 mod writing;
@@ -20,6 +21,7 @@ pub(crate) use self::{
         Manager, Membership, may_accept, may_invite, may_join, may_leave, may_manage, may_own,
     },
     mode::{enabled_mode, mode_of_new, mode_stays},
+    preview::{is_plain, is_public, links},
     pushes::{Reader, is_pushed},
     reading::{Reads, may_read, may_sync, page},
     writing::{Original, Place, may_delete, may_edit, may_react, may_send, may_speak},

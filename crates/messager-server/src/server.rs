@@ -13,9 +13,10 @@ use crate::{
     api,
     app::App,
     live::Hub,
+    previews::{self, Fetcher, Preview},
     push::{self, Push},
     rates::Rates,
-    store::{Folder, OpenError, Store, Thread},
+    store::{Folder, Later, OpenError, Store, Thread},
 };
 
 /// How long requests, sockets and pushes may take to end when the server stops.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where each push is sent to as the JSON of a POST; without it nowhere.
     pub push_webhook: Option<Url>,
+    /// Whether links in messages that are not encrypted are looked at.
+    pub link_previews: bool,
     /// How often an account may write in a minute: messages, rooms, envelopes, keys.
     pub writes_per_minute: u32,
     /// How often an account may take one-time keys of another in a minute.
@@ -35,11 +38,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 6,000 writes and 300 claims a minute.
+    /// 6,000 writes and 300 claims a minute, no pushes and no previews.
     pub fn in_folder(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
             push_webhook: None,
+            link_previews: false,
             writes_per_minute: 6_000,
             claims_per_minute: 300,
         }
@@ -98,7 +102,11 @@ impl Server {
             .map_err(|source| OpenError::Folder { folder: self.settings.data.clone(), source })?;
         let (pushes, push_queue) = mpsc::channel(push::QUEUE);
         let hub = Arc::new(Hub::default());
-        let (store, thread) = Store::start(self.folder.connections(), hub.clone(), pushes)?;
+        let (previews, preview_queue) = mpsc::channel(previews::QUEUE);
+        let fetcher = self.settings.link_previews.then(Fetcher::new).transpose();
+        let fetcher = fetcher.map_err(OpenError::Client)?;
+        let later = Later { pushes, previews: fetcher.is_some().then_some(previews) };
+        let (store, thread) = Store::start(self.folder.connections(), hub.clone(), later)?;
         let app = App {
             store,
             hub,
@@ -107,7 +115,8 @@ impl Server {
             sockets: TaskTracker::new(),
         };
         let app = Arc::new(app);
-        Ok(Bound { server: self, listener, address, app, thread, push_queue })
+        let queues = (push_queue, preview_queue);
+        Ok(Bound { server: self, listener, address, app, thread, queues, fetcher })
     }
 }
 
@@ -119,7 +128,8 @@ pub struct Bound {
     address: SocketAddr,
     app: Arc<App>,
     thread: Thread,
-    push_queue: mpsc::Receiver<Push>,
+    queues: (mpsc::Receiver<Push>, mpsc::Receiver<Preview>),
+    fetcher: Option<Fetcher>,
 }
 
 impl Bound {
@@ -149,7 +159,7 @@ impl Bound {
     ///
     /// Dropped, nothing that was answered is lost; requests and sockets are cut off.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { server, listener, address, app, thread, push_queue } = self;
+        let Self { server, listener, address, app, thread, queues, fetcher } = self;
         info!(event = "listening", %address, "messager serves");
         let Thread { handle, mut ended } = thread;
         let stopping = CancellationToken::new();
@@ -157,14 +167,18 @@ impl Bound {
         let serving = axum::serve(listener, router)
             .with_graceful_shutdown(stopping.clone().cancelled_owned())
             .into_future();
-        let pushing = push::run(server.settings.push_webhook.clone(), push_queue, app.hub.counts());
-        tokio::pin!(serving, pushing);
+        let webhook = server.settings.push_webhook.clone();
+        let later = async {
+            let pushing = push::run(webhook, queues.0, app.hub.counts());
+            tokio::join!(pushing, previews::run(fetcher, queues.1, &app));
+        };
+        tokio::pin!(serving, later);
         let early = tokio::select! {
             () = stop => None,
             served = &mut serving => Some(served.map_err(RunError::Listen)),
             _ = &mut ended => Some(Err(RunError::Halted)),
-            // It ends when the queue is closed, by the thread that writes.
-            () = &mut pushing => Some(Err(RunError::Halted)),
+            // It ends when the queues are closed, by the thread that writes.
+            () = &mut later => Some(Err(RunError::Halted)),
         };
         if let Some(outcome) = early {
             return outcome;
@@ -176,9 +190,9 @@ impl Bound {
         let ending = async {
             let (served, ()) = tokio::join!(&mut serving, app.sockets.wait());
             app.store.close();
-            // Pushes end when the thread that writes has let go of their queue.
+            // The rest ends when the thread that writes has let go of the queues.
             let (joined, ()) =
-                tokio::join!(tokio::task::spawn_blocking(|| handle.join()), &mut pushing);
+                tokio::join!(tokio::task::spawn_blocking(|| handle.join()), &mut later);
             served.map_err(RunError::Listen)?;
             joined.ok().and_then(Result::ok).ok_or(RunError::Halted)
         };
@@ -192,3 +206,6 @@ impl Bound {
         .inspect(|()| drop(server.lock))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ pub(crate) mod envelopes;
 pub(crate) mod fanning;
 mod folder;
 pub(crate) mod invites;
+pub(crate) mod links;
 pub(crate) mod listing;
 pub(crate) mod members;
 mod migrations;
@@ -30,7 +31,7 @@ pub use self::folder::OpenError;
 pub(crate) use self::{
     folder::{Connections, Folder},
     stop::Stop,
-    writer::{Effect, Recipients, Thread, Work},
+    writer::{Effect, Later, Recipients, Thread, Work},
 };
 
 use std::sync::Arc;
@@ -57,11 +58,11 @@ impl Store {
     pub(crate) fn start(
         connections: Connections,
         hub: Arc<Hub>,
-        pushes: tokio::sync::mpsc::Sender<crate::push::Push>,
+        later: Later,
     ) -> Result<(Self, Thread), OpenError> {
         let connection = connections.open()?;
         let clock = Arc::new(Clock::behind(timeline::newest(&connection)?));
-        let (writer, thread) = Writer::start(connection, hub, pushes, clock.clone())?;
+        let (writer, thread) = Writer::start(connection, hub, later, clock.clone())?;
         Ok((Self { writer, readers: Readers::new(connections), clock }, thread))
     }
 

@@ -13,7 +13,7 @@ mod room;
 pub(crate) use self::{
     account::{Account, Me},
     input::{Input, Limits},
-    message::{Attachment, Message, Reaction, RowKind, Summary, SyncPage},
+    message::{Attachment, Link, Message, Reaction, RowKind, Summary, SyncPage},
     packet::{EnvelopePacket, Packet, Typing},
     pass::{DeviceBundle, Envelope, OneTimePreKey, PublicBundle, Sent, Session},
     requests::{

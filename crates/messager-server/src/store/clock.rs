@@ -54,8 +54,9 @@ impl Clock {
         match state.writing {
             Some(start) => Moment(start.0.saturating_sub(1)),
             None => {
+                // Rows that came fast lie ahead of the computer's clock.
                 state.floor = state.floor.max(now.next());
-                now
+                Moment(state.floor.0.saturating_sub(1))
             }
         }
     }
@@ -83,5 +84,13 @@ mod tests {
         assert_eq!(clock.settled(Moment(120)), Moment(109));
         clock.end(Moment(115));
         assert_eq!(clock.settled(Moment(120)), Moment(120));
+    }
+
+    #[test]
+    fn what_is_settled_never_lies_before_a_row_that_is_there() {
+        let clock = Clock::behind(Moment(100));
+        clock.begin(Moment(110));
+        clock.end(Moment(150));
+        assert_eq!(clock.settled(Moment(120)), Moment(150));
     }
 }

@@ -89,7 +89,8 @@ pub(crate) fn edit(
     }
     let before = Viewer::new(connection, None).message(message)?;
     let mut row = NewRow::about(RowKind::Update, own.id, message);
-    row.meta.extend(before.meta);
+    // What its links led to goes with them.
+    row.meta.extend(before.meta.into_iter().filter(|(name, _)| name != "embeds"));
     row.client_message_id = body.client_message_id.clone();
     if facts.mode.is_encrypted() {
         row.is_encrypted = true;
@@ -102,13 +103,15 @@ pub(crate) fn edit(
     }
     let change = "UPDATE messages SET (content, is_encrypted, ciphertext, encryption_header, \
                   encryption_signature, encryption_scheme, encryption_epoch, \
-                  encryption_message_type, mentioned, attachments, edited_at, updated_at) = \
+                  encryption_message_type, mentioned, attachments, edited_at, updated_at, meta) = \
                   (SELECT content, is_encrypted, ciphertext, encryption_header, \
                   encryption_signature, encryption_scheme, encryption_epoch, \
-                  encryption_message_type, mentioned, attachments, created_at, created_at \
+                  encryption_message_type, mentioned, attachments, created_at, created_at, \
+                  (SELECT json_remove(meta, '$.embeds') FROM messages WHERE id = ?1) \
                   FROM messages WHERE id = ?2) WHERE id = ?1";
     let (id, _) = append(work, room, row)?;
     connection.prepare_cached(change)?.execute((message, id))?;
-    announce(work, id)?;
+    let edited = announce(work, id)?;
+    super::links::look_later(work, room, message, edited.content.as_deref());
     Viewer::new(connection, Some(account)).message(message)
 }

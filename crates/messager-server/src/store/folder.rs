@@ -52,6 +52,9 @@ pub enum OpenError {
         /// The newest that this program knows.
         known: u32,
     },
+    /// What links lead to cannot be looked at.
+    #[error("no client for link previews")]
+    Client(#[source] reqwest::Error),
     /// A thread could not be made.
     #[error("cannot start the thread that writes")]
     Thread(#[source] io::Error),

@@ -45,6 +45,7 @@ pub(crate) fn send(
     let (id, _) = append(work, room, row)?;
     let mut message = announce(work, id)?;
     push_all(work, &facts, account, &message)?;
+    super::links::look_later(work, room, id, message.content.as_deref());
     message.reactions_made = Some(Default::default());
     Ok(message)
 }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{OpenError, Stop, clock::Clock, stop::broken};
 use crate::{
     live::Hub,
+    previews::Preview,
     push::Push,
     refusal::Refusal,
     values::{AccountId, DeviceId, Moment},
@@ -44,6 +45,16 @@ pub(crate) enum Effect {
     Packet(Recipients, Bytes),
     /// A push for somebody.
     Push(Push),
+    /// Links that are to be looked at.
+    Preview(Preview),
+}
+
+/// Where goes what is done later, and for which nobody waits.
+#[derive(Debug)]
+pub(crate) struct Later {
+    pub pushes: mpsc::Sender<Push>,
+    /// If links are looked at.
+    pub previews: Option<mpsc::Sender<Preview>>,
 }
 
 /// Whom a packet is for.
@@ -83,12 +94,12 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         hub: Arc<Hub>,
-        pushes: mpsc::Sender<Push>,
+        later: Later,
         clock: Arc<Clock>,
     ) -> Result<(Self, Thread), OpenError> {
         let (alive, ended) = oneshot::channel::<()>();
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let mut loops = Loop { connection, hub, pushes, clock };
+        let mut loops = Loop { connection, hub, later, clock };
         let run = move || {
             let _alive = alive;
             loops.run(queue);
@@ -126,7 +137,7 @@ impl Writer {
 struct Loop {
     connection: Connection,
     hub: Arc<Hub>,
-    pushes: mpsc::Sender<Push>,
+    later: Later,
     clock: Arc<Clock>,
 }
 
@@ -175,8 +186,14 @@ impl Loop {
             }
             // A send never waits for whoever takes pushes.
             Effect::Push(push) => {
-                if self.pushes.try_send(push).is_err() {
+                if self.later.pushes.try_send(push).is_err() {
                     self.hub.counts().pushes_dropped.inc();
+                }
+            }
+            Effect::Preview(preview) => {
+                let previews = self.later.previews.as_ref();
+                if previews.is_some_and(|previews| previews.try_send(preview).is_err()) {
+                    self.hub.counts().previews_failed.inc();
                 }
             }
         }

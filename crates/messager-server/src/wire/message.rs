@@ -163,3 +163,17 @@ pub(crate) struct Summary {
     pub unread_count: i64,
     pub last_message: Option<Message>,
 }
+
+/// What a page says about itself, to which a message has a link. It stands in
+/// `meta.embeds`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Link {
+    /// Always `link`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub url: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub site_name: Option<String>,
+    pub image_url: Option<String>,
+}

@@ -1,5 +1,12 @@
 //! The server against its contract, from the outside: over HTTP and the
 //! websocket. Each test is named by the rule that it sees.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "tests make tasks for servers and clients, and end with them"
@@ -12,6 +19,7 @@ mod keys;
 mod limits;
 mod login;
 mod members;
+mod previews;
 mod process;
 mod pushes;
 mod reactions;
