@@ -19,8 +19,12 @@ use crate::{
     store::{Folder, Later, OpenError, Store, Thread},
 };
 
-/// How long requests, sockets and pushes may take to end when the server stops.
+/// How long requests and sockets may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long pushes and previews may take then. A webhook that fails is tried for
+/// longer than anybody waits for a stop.
+const LATER: Duration = Duration::from_secs(2);
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -149,7 +153,7 @@ impl Bound {
 
     /// Serves until `stop` ends. Then requests that are under way are answered,
     /// websockets are closed with 1001, and what was answered is on the disk
-    /// when this returns; all that within 10 s.
+    /// when this returns; all that within 12 s.
     ///
     /// # Errors
     ///
@@ -190,20 +194,20 @@ impl Bound {
         let ending = async {
             let (served, ()) = tokio::join!(&mut serving, app.sockets.wait());
             app.store.close();
+            let joined = tokio::task::spawn_blocking(|| handle.join()).await;
             // The rest ends when the thread that writes has let go of the queues.
-            let (joined, ()) =
-                tokio::join!(tokio::task::spawn_blocking(|| handle.join()), &mut later);
+            if tokio::time::timeout(LATER, &mut later).await.is_err() {
+                warn!("pushes or previews were given up");
+            }
             served.map_err(RunError::Listen)?;
             joined.ok().and_then(Result::ok).ok_or(RunError::Halted)
         };
-        match tokio::time::timeout(GRACE, ending).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                warn!("requests, sockets or pushes were cut off");
-                Ok(())
-            }
-        }
-        .inspect(|()| drop(server.lock))
+        let outcome = tokio::time::timeout(GRACE + LATER, ending).await;
+        drop(server.lock);
+        outcome.unwrap_or_else(|_| {
+            warn!("requests or sockets were cut off");
+            Ok(())
+        })
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn value_of<T: Input>(value: Value) -> Result<T, Refusal> {
     if !value.is_object() {
         return Err(Refusal::field("$", "has to be an object"));
     }
-    let value = Shape::of::<T>(T::CAMEL_CASE_TOO).fit(value, T::CAMEL_CASE_TOO);
+    let value = Shape::of::<T>().fit(value, T::CAMEL_CASE_TOO);
     let mut read: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let place = error.path().to_string();
         let place = if place == "." { "$".to_owned() } else { place };

@@ -4,10 +4,16 @@
 //! `identity_key`. Which fields there are is read from the body's own schema, so
 //! nobody has to list them. Whatever clients put into `meta` is left as it is.
 
-use std::collections::BTreeMap;
+use std::{
+    any::TypeId,
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value};
+
+use crate::wire::Input;
 
 /// What may stand in a place of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +26,22 @@ pub(super) enum Shape {
     Any,
 }
 
+/// Shapes that were asked for before. There are as many as there are bodies.
+static KNOWN: RwLock<BTreeMap<TypeId, Arc<Shape>>> = RwLock::new(BTreeMap::new());
+
 impl Shape {
-    /// That of a body.
-    pub(super) fn of<T: JsonSchema>(camel_case_too: bool) -> Self {
+    /// That of a body. It is made once.
+    pub(super) fn of<T: Input>() -> Arc<Self> {
+        let kind = TypeId::of::<T>();
+        let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        known.unwrap_or_else(|| {
+            let shape = Arc::new(Self::made::<T>(T::CAMEL_CASE_TOO));
+            let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+            known.entry(kind).or_insert(shape).clone()
+        })
+    }
+
+    fn made<T: JsonSchema>(camel_case_too: bool) -> Self {
         let settings = SchemaSettings::draft2020_12().for_deserialize();
         let settings = settings.with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<T>();
@@ -80,14 +99,14 @@ mod tests {
 
     #[test]
     fn underscores_count_in_messages_and_case_does_not() {
-        let shape = Shape::of::<SendBody>(false);
+        let shape = Shape::of::<SendBody>();
         let body = json!({ "Content": 1, "CLIENT_MESSAGE_ID": 2, "isEncrypted": 3, "other": 4 });
         assert_eq!(shape.fit(body, false), json!({ "content": 1, "client_message_id": 2 }));
     }
 
     #[test]
     fn pass_takes_camel_case_also_inside_of_lists_and_never_rewrites_meta() {
-        let shape = Shape::of::<DistributeBody>(true);
+        let shape = Shape::of::<DistributeBody>();
         let body = json!({
             "groupId": "g", "items": [{ "recipientId": 1, "meta": { "aB": { "cD": 1 } } }, 5],
         });

@@ -74,6 +74,7 @@ fn member_only(refusal: Refusal) -> Refusal {
 
 async fn read(client: &Client, data: &Value) -> Result<(), Refusal> {
     let (room, account) = (room(data)?, client.login.account);
+    client.app.may_send(account)?;
     let read = move |work: &mut crate::store::Work<'_>| members::read(work, room, account);
     client.app.store.write(read).await.map_err(member_only)
 }
@@ -88,6 +89,7 @@ async fn subscribe(client: &Client, data: &Value, on: bool) -> Result<(), Refusa
 
 async fn typing(client: &Client, data: &Value) -> Result<(), Refusal> {
     let (room, account) = (room(data)?, client.login.account);
+    client.app.may_send(account)?;
     let look = move |connection: &rusqlite::Connection| -> Result<_, Stop> {
         let own = members::me(connection, room, account)?;
         let sender = Viewer::new(connection, None).member(own.id)?;

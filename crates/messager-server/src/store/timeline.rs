@@ -108,6 +108,7 @@ pub(super) fn append(
         row.forwarded,
         at,
     ])?;
+    work.hub.counts().rows.inc();
     Ok((id, at))
 }
 
@@ -122,7 +123,6 @@ pub(super) fn packet(work: &mut Work<'_>, kind: &str, id: MessageId) -> Result<M
     let recipients = Recipients::Accounts(active(work.connection, message.chat_room_id)?);
     let bytes = Packet::new(kind, &message).bytes()?;
     work.effects.push(Effect::Packet(recipients, bytes));
-    work.hub.counts().rows.inc();
     Ok(message)
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::{
     refusal::Problems,
@@ -10,6 +11,9 @@ use crate::{
 
 /// The most bytes of a ciphertext, a header or a signature.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// The most bytes of what clients put into a field of their own, as JSON.
+const MOST_FREE: usize = 16 * 1024;
 
 /// A body that clients send.
 pub(crate) trait Input: DeserializeOwned + JsonSchema + Send + 'static {
@@ -48,6 +52,14 @@ impl Limits {
     pub(crate) fn bytes(&mut self, name: &str, bytes: Option<&Octets>) {
         if bytes.is_some_and(|bytes| bytes.0.len() > MOST_BYTES) {
             self.wrong(name, format!("has to be of {MOST_BYTES} bytes at most"));
+        }
+    }
+
+    /// What clients put into a field of their own has a most.
+    pub(crate) fn free(&mut self, name: &str, free: Option<&Map<String, Value>>) {
+        let length = free.map(|free| Value::Object(free.clone()).to_string().len());
+        if length.is_some_and(|length| length > MOST_FREE) {
+            self.wrong(name, format!("has to be of {MOST_FREE} bytes at most"));
         }
     }
 

@@ -100,8 +100,10 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     let world = World::start().await;
     let [alice, bob] = world.people(["alice", "bob"]);
     let room = alice.group(2, &[&bob]).await;
-    let body =
-        with(sealed("content.new"), json!({ "client_message_id": "c1", "ciphertext": "CQkJ" }));
+    let body = with(
+        sealed("content.new"),
+        json!({ "client_message_id": "c1", "ciphertext": "CQkJ".repeat(4000) }),
+    );
     let sent = alice.send(&room, body).await.good();
     let path = format!("/api/chat/{room}/messages/{}", id(&sent));
     let edit = with(sealed("content.edit"), json!({ "ciphertext": "CAgI" }));

@@ -142,6 +142,7 @@ async fn limits_are_checked_before_anything_else_and_named() {
         ("encryption_message_type", json!({ "encryption_message_type": long(129) })),
         ("ciphertext", json!({ "ciphertext": "AAAA".repeat(21_846) })),
         ("ciphertext", json!({ "ciphertext": "not base64" })),
+        ("meta", json!({ "meta": { "a": long(17_000) } })),
         ("is_encrypted", json!({ "is_encrypted": "true" })),
         ("encryption_epoch", json!({ "encryption_epoch": "3" })),
         ("replied_message_id", json!({ "replied_message_id": "x" })),

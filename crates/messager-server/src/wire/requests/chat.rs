@@ -46,6 +46,7 @@ impl Input for RoomBody {
         if self.realm_id.is_some() {
             limits.wrong("realm_id", "is not for this server: it has no realms");
         }
+        limits.free("e2ee_policy", self.e2ee_policy.as_ref());
         limits.text("name", Some(&self.name), 1024);
         limits.text("description", self.description.as_deref(), 4096);
         limits.text("picture_id", self.picture_id.as_deref(), 32);

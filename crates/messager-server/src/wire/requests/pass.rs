@@ -44,6 +44,7 @@ impl Input for BundleBody {
     const CAMEL_CASE_TOO: bool = true;
 
     fn check(&mut self, limits: &mut Limits) {
+        limits.free("meta", self.meta.as_ref());
         limits.text("algorithm", Some(&self.algorithm), 32);
         limits.text("device_label", self.device_label.as_deref(), 1024);
         limits.key("identity_key", &self.identity_key, KEY);
@@ -73,6 +74,7 @@ impl Input for SessionBody {
     const CAMEL_CASE_TOO: bool = true;
 
     fn check(&mut self, limits: &mut Limits) {
+        limits.free("meta", self.meta.as_ref());
         limits.text("hint", self.hint.as_deref(), 128);
     }
 }
@@ -103,6 +105,7 @@ impl Input for EnvelopeBody {
         limits.number("type", Some(self.kind), 0, 3);
         limits.text("group_id", self.group_id.as_deref(), 256);
         limits.text("client_message_id", self.client_message_id.as_deref(), 128);
+        limits.free("meta", self.meta.as_ref());
         limits.bytes("ciphertext", Some(&self.ciphertext));
         limits.bytes("header", self.header.as_ref());
         limits.bytes("signature", self.signature.as_ref());
@@ -138,6 +141,7 @@ impl Input for DistributeBody {
         limits.count("items", self.items.len(), 1, MOST);
         for item in &self.items {
             check_sealed(limits, "items", &item.ciphertext, [&item.header, &item.signature]);
+            limits.free("items", item.meta.as_ref());
             limits.text("items", item.client_message_id.as_deref(), 128);
         }
     }
@@ -188,6 +192,7 @@ impl Input for FanoutBody {
         limits.count("payloads", self.payloads.len(), 1, MOST);
         for item in &self.payloads {
             check_sealed(limits, "payloads", &item.ciphertext, [&item.header, &item.signature]);
+            limits.free("payloads", item.meta.as_ref());
             limits.text("payloads", item.client_message_id.as_deref(), 128);
             limits.text("payloads", Some(&item.recipient_device_id), 512);
         }

@@ -78,6 +78,7 @@ impl Input for SendBody {
         limits.text("fund_id", self.fund_id.as_deref(), 36);
         limits.text("poll_id", self.poll_id.as_deref(), 36);
         let attachments = self.attachments_id.as_deref().unwrap_or_default();
+        limits.free("meta", self.meta.as_ref());
         limits.count("attachments_id", attachments.len(), 0, 100);
         for id in attachments {
             limits.text("attachments_id", Some(id), 32);
