@@ -109,6 +109,7 @@ impl Server {
         let (previews, preview_queue) = mpsc::channel(previews::QUEUE);
         let fetcher = self.settings.link_previews.then(Fetcher::new).transpose();
         let fetcher = fetcher.map_err(OpenError::Client)?;
+        let pushes = self.settings.push_webhook.is_some().then_some(pushes);
         let later = Later { pushes, previews: fetcher.is_some().then_some(previews) };
         let (store, thread) = Store::start(self.folder.connections(), hub.clone(), later)?;
         let app = App {
@@ -176,13 +177,16 @@ impl Bound {
             let pushing = push::run(webhook, queues.0, app.hub.counts());
             tokio::join!(pushing, previews::run(fetcher, queues.1, &app));
         };
-        tokio::pin!(serving, later);
-        let early = tokio::select! {
-            () = stop => None,
-            served = &mut serving => Some(served.map_err(RunError::Listen)),
-            _ = &mut ended => Some(Err(RunError::Halted)),
-            // It ends when the queues are closed, by the thread that writes.
-            () = &mut later => Some(Err(RunError::Halted)),
+        tokio::pin!(serving, later, stop);
+        // Without a webhook and without previews it is done at once.
+        let mut is_done = false;
+        let early = loop {
+            tokio::select! {
+                () = &mut stop => break None,
+                served = &mut serving => break Some(served.map_err(RunError::Listen)),
+                _ = &mut ended => break Some(Err(RunError::Halted)),
+                () = &mut later, if !is_done => is_done = true,
+            }
         };
         if let Some(outcome) = early {
             return outcome;
@@ -196,7 +200,7 @@ impl Bound {
             app.store.close();
             let joined = tokio::task::spawn_blocking(|| handle.join()).await;
             // The rest ends when the thread that writes has let go of the queues.
-            if tokio::time::timeout(LATER, &mut later).await.is_err() {
+            if !is_done && tokio::time::timeout(LATER, &mut later).await.is_err() {
                 warn!("pushes or previews were given up");
             }
             served.map_err(RunError::Listen)?;

@@ -91,6 +91,9 @@ pub(super) fn push(
     by: AccountId,
     invitee: AccountId,
 ) -> Result<(), Stop> {
+    if !work.is_pushing {
+        return Ok(());
+    }
     let mut viewer = Viewer::new(work.connection, None);
     let (inviter, name) = (viewer.account(by)?, viewer.room(room)?.name);
     let what = name.clone().unwrap_or_else(|| "a direct chat".to_owned());

@@ -147,6 +147,9 @@ fn push_all(
     sender: AccountId,
     message: &Message,
 ) -> Result<(), Stop> {
+    if !work.is_pushing {
+        return Ok(());
+    }
     let room = message.chat_room_id;
     let sql = "SELECT account_id, notify, break_until FROM members WHERE room_id = ?1 \
                AND joined_at IS NOT NULL AND leave_at IS NULL AND deleted_at IS NULL";

@@ -52,7 +52,8 @@ pub(crate) enum Effect {
 /// Where goes what is done later, and for which nobody waits.
 #[derive(Debug)]
 pub(crate) struct Later {
-    pub pushes: mpsc::Sender<Push>,
+    /// If there is a webhook.
+    pub pushes: Option<mpsc::Sender<Push>>,
     /// If links are looked at.
     pub previews: Option<mpsc::Sender<Preview>>,
 }
@@ -75,6 +76,8 @@ pub(crate) struct Work<'a> {
     pub now: Moment,
     /// Who is connected.
     pub hub: &'a Hub,
+    /// Whether anybody takes pushes: in a large room there are many of them.
+    pub is_pushing: bool,
     /// What follows when it is on the disk.
     pub effects: Vec<Effect>,
     /// The last moment that a row got.
@@ -161,7 +164,8 @@ impl Loop {
     fn write(&mut self, jobs: Vec<Job>) {
         let now = self.clock.begin(Moment::now());
         let mut finishes = Vec::with_capacity(jobs.len());
-        let written = write_all(&mut self.connection, &self.hub, now, jobs, &mut finishes);
+        let around = (&*self.hub, self.later.pushes.is_some());
+        let written = write_all(&mut self.connection, around, now, jobs, &mut finishes);
         let (newest, effects, lost) = match written {
             Ok((newest, effects)) => (newest, effects, None),
             Err(error) => (now, Vec::new(), Some(broken(&error))),
@@ -186,7 +190,8 @@ impl Loop {
             }
             // A send never waits for whoever takes pushes.
             Effect::Push(push) => {
-                if self.later.pushes.try_send(push).is_err() {
+                let pushes = self.later.pushes.as_ref();
+                if pushes.is_some_and(|pushes| pushes.try_send(push).is_err()) {
                     self.hub.counts().pushes_dropped.inc();
                 }
             }
@@ -202,13 +207,14 @@ impl Loop {
 
 fn write_all(
     connection: &mut Connection,
-    hub: &Hub,
+    (hub, is_pushing): (&Hub, bool),
     now: Moment,
     jobs: Vec<Job>,
     finishes: &mut Vec<Finish>,
 ) -> rusqlite::Result<(Moment, Vec<Effect>)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut work = Work { connection: &transaction, now, hub, effects: Vec::new(), newest: now };
+    let mut work =
+        Work { connection: &transaction, now, hub, is_pushing, effects: Vec::new(), newest: now };
     for job in jobs {
         let (kept, newest) = (work.effects.len(), work.newest);
         transaction.execute_batch("SAVEPOINT work")?;
