@@ -4,13 +4,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench install-testbed
+.PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench bench-messager install-testbed
 
 help: ## Lists the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-build: ## Builds the release binary that bin/launcher runs
-	cargo build --release --locked -p launcher-cli
+build: ## Builds the release binaries: the one that bin/launcher runs, and messager
+	cargo build --release --locked -p launcher-cli -p messager-server
 
 PREFIX ?= /usr/local
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/launcher
@@ -50,11 +50,11 @@ TEST := cargo test --workspace --exclude launcher-bench --locked
 
 test: install-testbed ## Runs every test, against a real homeserver and real clients
 	$(TEST) --doc
-	$(TEST) --lib --bins --test config --test behaviors --test testbed
+	$(TEST) --lib --bins --test config --test behaviors --test contract --test testbed
 	$(TEST) --test e2e
 
 test-fast: ## Runs the tests that need no homeserver
-	$(TEST) --lib --bins --test config --test behaviors
+	$(TEST) --lib --bins --test config --test behaviors --test contract
 
 e2e: install-testbed ## Runs only the end-to-end tests
 	$(TEST) --test e2e
@@ -72,6 +72,7 @@ docs: ## Builds the API documentation, warnings denied
 reference: ## Writes docs/reference and docs/troubleshooting anew from the code
 	UPDATE_REFERENCE=1 $(TEST) --bins reference
 	UPDATE_REFERENCE=1 cargo test -p launcher-behaviors --lib --locked protocol
+	UPDATE_REFERENCE=1 cargo test -p messager-server --lib --locked openapi
 
 ci: ## What a submission has to pass: format, lints, docs, every test
 	$(MAKE) check
@@ -82,3 +83,6 @@ bench: install-testbed ## Measures memory, handles and time against a plain matr
 	cargo build --release --locked -p launcher-cli
 	cargo build --release --locked -p launcher-bench
 	$${CARGO_TARGET_DIR:-target}/release/bench
+
+bench-messager: ## Measures how fast Messager hands messages on, against axum alone
+	cargo bench --locked -p messager-server

@@ -1,0 +1,287 @@
+//! The sockets that are open, and the lines of packets to them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    metrics::Counts,
+    values::{AccountId, DeviceId, Moment, RoomId},
+};
+
+/// Packets that wait for one socket. One that does not keep up is closed: its
+/// client connects again and syncs, and the others lose nothing.
+const LINE: usize = 1024;
+
+/// How long somebody counts as looking at a room.
+const LOOKING: Duration = Duration::from_secs(60 * 60);
+
+/// Why the server closes a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The same device has connected again.
+    Replaced,
+    /// It does not take its packets.
+    Slow,
+    /// The server stops.
+    Stopping,
+}
+
+#[derive(Debug)]
+struct Socket {
+    id: u64,
+    device: DeviceId,
+    packets: mpsc::Sender<Bytes>,
+    ending: watch::Sender<Option<Ending>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sockets: HashMap<AccountId, Vec<Socket>>,
+    looking: HashMap<(RoomId, AccountId), Moment>,
+    last: u64,
+    is_stopping: bool,
+}
+
+/// The sockets that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    counts: Arc<Counts>,
+}
+
+impl Hub {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is counted.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Registers a socket. An older one of the same device is closed.
+    pub(super) fn register(self: &Arc<Self>, account: AccountId, device: DeviceId) -> Line {
+        let (packets, line) = mpsc::channel(LINE);
+        let (ending, ended) = watch::channel(None);
+        let mut state = self.state();
+        state.last += 1;
+        let id = state.last;
+        if state.is_stopping {
+            ending.send_replace(Some(Ending::Stopping));
+        }
+        let sockets = state.sockets.entry(account).or_default();
+        for older in sockets.extract_if(.., |socket| socket.device == device) {
+            older.ending.send_replace(Some(Ending::Replaced));
+        }
+        sockets.push(Socket { id, device, packets, ending });
+        self.counts.sockets.inc();
+        Line { hub: self.clone(), account, id, packets: line, ending: ended }
+    }
+
+    fn unregister(&self, account: AccountId, id: u64) {
+        let mut state = self.state();
+        if let Some(sockets) = state.sockets.get_mut(&account) {
+            sockets.retain(|socket| socket.id != id);
+            if sockets.is_empty() {
+                state.sockets.remove(&account);
+                state.looking.retain(|(_, who), _| *who != account);
+            }
+        }
+        self.counts.sockets.dec();
+    }
+
+    /// Whether a device of an account is connected.
+    pub(crate) fn is_online(&self, account: AccountId) -> bool {
+        self.state().sockets.contains_key(&account)
+    }
+
+    /// Whether this device is connected.
+    pub(crate) fn is_connected(&self, account: AccountId, device: &str) -> bool {
+        let state = self.state();
+        let sockets = state.sockets.get(&account).map(Vec::as_slice).unwrap_or_default();
+        sockets.iter().any(|socket| socket.device.as_str() == device)
+    }
+
+    /// Puts a packet into the lines of all devices of some accounts.
+    pub(crate) fn send_to_accounts(&self, accounts: &[AccountId], packet: &Bytes) {
+        let mut state = self.state();
+        for account in accounts {
+            self.put(state.sockets.get_mut(account), packet, |_| true);
+        }
+    }
+
+    /// Puts a packet into the line of one device.
+    pub(crate) fn send_to_device(&self, account: AccountId, device: &DeviceId, packet: &Bytes) {
+        let mut state = self.state();
+        let is_it = |socket: &Socket| socket.device == *device;
+        self.put(state.sockets.get_mut(&account), packet, is_it);
+    }
+
+    fn put(
+        &self,
+        sockets: Option<&mut Vec<Socket>>,
+        packet: &Bytes,
+        wanted: impl Fn(&Socket) -> bool,
+    ) {
+        let Some(sockets) = sockets else { return };
+        for socket in sockets.iter().filter(|socket| wanted(socket)) {
+            match socket.packets.try_send(packet.clone()) {
+                Ok(()) => {
+                    self.counts.packets.inc();
+                }
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    let slow = |ending: &mut Option<Ending>| {
+                        let is_first = ending.is_none();
+                        ending.get_or_insert(Ending::Slow);
+                        is_first
+                    };
+                    if socket.ending.send_if_modified(slow) {
+                        self.counts.sockets_slow.inc();
+                    }
+                }
+                // It is closing by itself.
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+
+    /// Notes that somebody looks at a room, or not any more.
+    pub(super) fn look(&self, room: RoomId, account: AccountId, until: Option<Moment>) {
+        let mut state = self.state();
+        match until {
+            Some(until) => state.looking.insert((room, account), until),
+            None => state.looking.remove(&(room, account)),
+        };
+    }
+
+    /// Until when somebody who begins to look counts as looking.
+    pub(super) fn looking_until(now: Moment) -> Moment {
+        now.after(LOOKING)
+    }
+
+    /// Whether somebody looks at a room.
+    pub(crate) fn is_subscribed(&self, room: RoomId, account: AccountId) -> bool {
+        let until = self.state().looking.get(&(room, account)).copied();
+        until.is_some_and(|until| until > Moment::now())
+    }
+
+    /// Closes all sockets, and those that are opened from now on.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state();
+        state.is_stopping = true;
+        for socket in state.sockets.values().flatten() {
+            socket.ending.send_replace(Some(Ending::Stopping));
+        }
+    }
+}
+
+/// The packets of one socket. Dropped, the socket is no longer registered.
+#[derive(Debug)]
+pub(super) struct Line {
+    hub: Arc<Hub>,
+    account: AccountId,
+    id: u64,
+    packets: mpsc::Receiver<Bytes>,
+    ending: watch::Receiver<Option<Ending>>,
+}
+
+/// What a line has for its socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Packet(Bytes),
+    End(Ending),
+}
+
+impl Line {
+    /// Waits for a packet, or for the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Next {
+        tokio::select! {
+            biased;
+            ending = self.ending.wait_for(Option::is_some) => {
+                Next::End(ending.ok().and_then(|ending| *ending).unwrap_or(Ending::Replaced))
+            }
+            Some(packet) = self.packets.recv() => Next::Packet(packet),
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.hub.unregister(self.account, self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> AccountId {
+        AccountId::new(Moment(1)).unwrap()
+    }
+
+    fn device(name: &str) -> DeviceId {
+        DeviceId(name.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_device_that_connects_again_closes_its_older_socket() {
+        let (hub, account) = (Arc::new(Hub::default()), account());
+        let mut older = hub.register(account, device("a"));
+        let mut other = hub.register(account, device("b"));
+        let mut newer = hub.register(account, device("a"));
+        assert_eq!(older.next().await, Next::End(Ending::Replaced));
+        drop(older);
+        assert!(hub.is_connected(account, "a"));
+        hub.send_to_accounts(&[account], &Bytes::from_static(b"1"));
+        hub.send_to_device(account, &device("b"), &Bytes::from_static(b"2"));
+        assert_eq!(newer.next().await, Next::Packet(Bytes::from_static(b"1")));
+        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"1")));
+        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"2")));
+        drop((newer, other));
+        assert!(!hub.is_online(account));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_takes_nothing_is_closed_and_the_others_go_on() {
+        let (hub, [one, two]) = (Arc::new(Hub::default()), [1, 2].map(|_| account()));
+        let mut slow = hub.register(one, device("a"));
+        let mut good = hub.register(two, device("a"));
+        for _ in 0..=LINE {
+            hub.send_to_accounts(&[one, two], &Bytes::new());
+            assert_eq!(good.next().await, Next::Packet(Bytes::new()));
+        }
+        assert_eq!(slow.next().await, Next::End(Ending::Slow));
+        assert_eq!(hub.counts().sockets_slow.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_connects_to_a_server_that_stops_is_sent_away() {
+        let hub = Arc::new(Hub::default());
+        hub.stop();
+        let mut line = hub.register(account(), device("a"));
+        assert_eq!(line.next().await, Next::End(Ending::Stopping));
+    }
+
+    #[test]
+    fn nobody_looks_at_a_room_without_a_socket() {
+        let (hub, account) = (Arc::new(Hub::default()), account());
+        let room = RoomId::new(Moment(1)).unwrap();
+        let line = hub.register(account, device("a"));
+        hub.look(room, account, Some(Hub::looking_until(Moment::now())));
+        assert!(hub.is_subscribed(room, account));
+        drop(line);
+        assert!(!hub.is_subscribed(room, account));
+        hub.look(room, account, Some(Moment(1)));
+        assert!(!hub.is_subscribed(room, account), "an hour has passed");
+    }
+}

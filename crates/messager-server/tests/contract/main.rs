@@ -1,0 +1,32 @@
+//! The server against its contract, from the outside: over HTTP and the
+//! websocket. Each test is named by the rule that it sees.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests make tasks for servers and clients, and end with them"
+)]
+
+mod editing;
+mod envelopes;
+mod fuzzing;
+mod keys;
+mod limits;
+mod login;
+mod members;
+mod previews;
+mod process;
+mod pushes;
+mod reactions;
+mod reading;
+mod rooms;
+mod rotation;
+mod sending;
+mod sockets;
+mod syncing;
+mod world;

@@ -1,0 +1,220 @@
+//! The program: started, killed, stopped.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::{Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::world::PATIENCE;
+
+fn messager(arguments: &[&str], data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_messager"));
+    command.args(arguments).arg("--data").arg(data).kill_on_drop(true);
+    command
+}
+
+/// A server that runs, and what it has logged.
+struct Running {
+    child: Child,
+    url: String,
+    log: Arc<Mutex<String>>,
+    reading: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(data: &Path) -> Self {
+        let arguments = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-level",
+            "debug",
+            "--writes-per-minute",
+            "1000000",
+        ];
+        let mut child = messager(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let address = loop {
+            let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+            let line: Value =
+                serde_json::from_str(&line).expect("lines are JSON without a terminal");
+            if line["event"] == "listening" {
+                break line["address"].as_str().unwrap().to_owned();
+            }
+        };
+        let written = log.clone();
+        let reading = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut log = written.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, url: format!("http://{address}"), log, reading }
+    }
+
+    /// Ends it at once, as a loss of power would end the process.
+    async fn kill(mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+        self.reading.await.unwrap();
+    }
+
+    /// Ends it as an init system does. Gives what it has logged.
+    async fn terminate(mut self) -> String {
+        let id =
+            rustix::process::Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+        self.reading.await.unwrap();
+        self.log.lock().unwrap().clone()
+    }
+}
+
+async fn run(arguments: &[&str], data: &Path) -> Output {
+    timeout(PATIENCE, messager(arguments, data).output()).await.unwrap().unwrap()
+}
+
+async fn add(name: &str, data: &Path) -> Value {
+    let added = run(&["account", "add", name, "--device", "test", "--json"], data).await;
+    assert!(added.status.success(), "{added:?}");
+    serde_json::from_slice(&added.stdout).unwrap()
+}
+
+async fn post(http: &Client, token: &str, url: String, body: &Value) -> reqwest::Result<Value> {
+    let request = http.post(url).bearer_auth(token).json(body);
+    request
+        .header("x-dyson-client-capabilities", "chat-e2ee-v1")
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await
+}
+
+#[tokio::test]
+async fn a_kill_under_load_loses_nothing_that_was_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let alice = add("alice", data.path()).await;
+    let token = alice["token"].as_str().unwrap().to_owned();
+    let http = Client::new();
+    let running = Running::start(data.path()).await;
+    let group = json!({ "name": "a", "encryption_mode": 2 });
+    let room = post(&http, &token, format!("{}/api/chat", running.url), &group).await.unwrap();
+    let room = room["id"].as_str().unwrap().to_owned();
+    let mut acknowledged: BTreeSet<String> = BTreeSet::new();
+    let mut running = Some(running);
+    for round in 0..10 {
+        let server = match running.take() {
+            Some(server) => server,
+            None => Running::start(data.path()).await,
+        };
+        let (answers, mut answered) = tokio::sync::mpsc::unbounded_channel();
+        let mut senders = JoinSet::new();
+        for sender in 0..8 {
+            let (http, token, answers) = (http.clone(), token.clone(), answers.clone());
+            let url = format!("{}/api/chat/{room}/messages", server.url);
+            senders.spawn(async move {
+                for number in 0.. {
+                    let mut body = crate::world::sealed("content.new");
+                    body["client_message_id"] = format!("{round}-{sender}-{number}").into();
+                    let Ok(sent) = post(&http, &token, url.clone(), &body).await else { return };
+                    if answers.send(sent["id"].as_str().unwrap().to_owned()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(answers);
+        for _ in 0..40 + round * 7 {
+            acknowledged.insert(timeout(PATIENCE, answered.recv()).await.unwrap().unwrap());
+        }
+        server.kill().await;
+        while let Some(id) = answered.recv().await {
+            acknowledged.insert(id);
+        }
+        while senders.join_next().await.is_some() {}
+    }
+    let server = Running::start(data.path()).await;
+    let (mut kept, mut since) = (BTreeSet::new(), 0);
+    loop {
+        let url = format!("{}/api/chat/{room}/sync", server.url);
+        let page =
+            post(&http, &token, url, &json!({ "last_sync_timestamp": since })).await.unwrap();
+        let rows = page["messages"].as_array().unwrap();
+        let Some(last) = rows.last() else { break };
+        let last: jiff::Timestamp = last["created_at"].as_str().unwrap().parse().unwrap();
+        since = last.as_millisecond();
+        kept.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+    }
+    let lost: Vec<_> = acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), acknowledged.len());
+    assert!(acknowledged.len() > 500, "{}", acknowledged.len());
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_a_folder_ends_at_once_and_accounts_can_be_added() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::start(data.path()).await;
+    let second = run(&["serve", "--listen", "127.0.0.1:0"], data.path()).await;
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text.contains("another messager runs on the data folder"), "{text}");
+    let [one, two] = [add("alice", data.path()).await, add("alice", data.path()).await];
+    assert_eq!(one["account_id"], two["account_id"]);
+    assert_ne!(one["device_id"], two["device_id"]);
+    for added in [&one, &two] {
+        let url = format!("{}/api/accounts/me", server.url);
+        let request = Client::new().get(url).bearer_auth(added["token"].as_str().unwrap());
+        let me: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!((&me["id"], &me["device_id"]), (&added["account_id"], &added["device_id"]));
+    }
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn nothing_that_opens_an_account_is_logged() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::start(data.path()).await;
+    let token = add("alice", data.path()).await["token"].as_str().unwrap().to_owned();
+    let http = Client::new();
+    for path in ["/api/accounts/me", "/api/chat", "/nowhere", "/ws"] {
+        let url = format!("{}{path}?tk={token}", server.url);
+        http.get(url).header("x-request-id", "seen-1").send().await.unwrap();
+    }
+    let body = json!({ "name": "whispered" });
+    post(&http, &token, format!("{}/api/chat", server.url), &body).await.unwrap();
+    let log = server.terminate().await;
+    assert!(log.contains("\"request_id\":\"seen-1\""), "requests are logged: {log}");
+    assert!(log.contains("/api/accounts/me"), "{log}");
+    for secret in [token.as_str(), "tk=", "whispered"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_told_and_nothing_is_started() {
+    let data = tempfile::tempdir().unwrap();
+    let wrong = run(&["account", "add", "a b"], data.path()).await;
+    let text = String::from_utf8(wrong.stderr).unwrap();
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text.contains("`a b` cannot be the name of an account"), "{text}");
+    let wrong = run(&["serve", "--push-webhook", "nowhere"], data.path()).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    let missing = Command::new(env!("CARGO_BIN_EXE_messager")).arg("serve").output().await.unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+}

@@ -1,0 +1,94 @@
+//! A server of its own for each test, people who talk to it, and what they hear.
+
+mod person;
+mod socket;
+
+use std::{net::SocketAddr, time::Duration};
+
+use messager_server::{RunError, Server, Settings};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+pub(crate) use self::{
+    person::{Person, ask, id},
+    socket::Socket,
+};
+
+/// How long anything may take that a test waits for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in this process.
+pub(crate) struct World {
+    pub folder: TempDir,
+    pub address: SocketAddr,
+    http: reqwest::Client,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), RunError>>,
+}
+
+impl World {
+    /// Starts one that limits nobody.
+    pub(crate) async fn start() -> Self {
+        Self::with(|settings| {
+            settings.writes_per_minute = 1_000_000;
+            settings.claims_per_minute = 1_000_000;
+        })
+        .await
+    }
+
+    /// Starts one with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::in_folder(folder.path());
+        change(&mut settings);
+        let server = Server::open(settings).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let bound = server.bind(listener).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let address = bound.address();
+        let stopped = async move { drop(stopped.await) };
+        let serving = tokio::spawn(bound.run(stopped));
+        Self { folder, address, http: reqwest::Client::new(), stop, serving }
+    }
+
+    /// Stops it as a signal would.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+        self.folder
+    }
+
+    /// A device of an account, whose client can encrypt.
+    pub(crate) fn person(&self, name: &str) -> Person {
+        let added = messager_server::add_device(self.folder.path(), name, Some("test")).unwrap();
+        Person::new(self.http.clone(), self.address, &added)
+    }
+
+    /// Several people.
+    pub(crate) fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
+        names.map(|name| self.person(name))
+    }
+
+    /// Somebody without an account.
+    pub(crate) fn stranger(&self) -> Person {
+        Person::stranger(self.http.clone(), self.address)
+    }
+}
+
+/// A message of an encrypted room. Not JSON, and no key fits it.
+pub(crate) fn sealed(kind: &str) -> Value {
+    json!({
+        "is_encrypted": true, "ciphertext": "AAEC/w==", "encryption_header": "aGVhZGVy",
+        "encryption_signature": "c2ln", "encryption_scheme": "megolm.v1", "encryption_epoch": 3,
+        "encryption_message_type": kind,
+    })
+}
+
+/// The same with other fields.
+pub(crate) fn with(mut body: Value, fields: Value) -> Value {
+    if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
+        body.extend(fields);
+    }
+    body
+}
