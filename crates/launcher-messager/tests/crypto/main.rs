@@ -1,0 +1,11 @@
+//! Machines that talk over a server which is in memory and does what it likes.
+
+mod conversations;
+mod files;
+mod hostile_envelopes;
+mod hostile_rows;
+mod kills;
+mod lives;
+mod members;
+mod server;
+mod world;
