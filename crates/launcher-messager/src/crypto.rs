@@ -38,4 +38,8 @@ pub use self::{
     row::{Place, Refusal, Row, RowKind, SCHEME, SealedRow},
     safety::SafetyNumber,
 };
-pub(crate) use self::{own::Own, peers::AccountRecord, rotation::Circle};
+pub(crate) use self::{
+    own::{Own, OwnPickle},
+    peers::AccountRecord,
+    rotation::Circle,
+};

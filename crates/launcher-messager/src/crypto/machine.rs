@@ -81,7 +81,7 @@ impl Machine {
         now: u64,
     ) -> Result<Self, StoreError> {
         let store = Store::make(path, key, &Own::new(address.clone(), now))?;
-        Self::begin(store, path, address)
+        Self::begin(store, address)
     }
 
     /// Opens the store at `path`; `None` if there is none. Counts a generation,
@@ -96,22 +96,14 @@ impl Machine {
         key: &PickleKey,
         address: &Address,
     ) -> Result<Option<Self>, StoreError> {
-        match Store::open(path, key)? {
-            Some(store) => Self::begin(store, path, address).map(Some),
+        match Store::open(path, key, address)? {
+            Some(store) => Self::begin(store, address).map(Some),
             None => Ok(None),
         }
     }
 
-    fn begin(mut store: Store, path: &Path, address: &Address) -> Result<Self, StoreError> {
+    fn begin(mut store: Store, address: &Address) -> Result<Self, StoreError> {
         let own = store.read(|tx| tx.own())?;
-        let found = &own.notes.address;
-        if found != address {
-            return Err(StoreError::OtherIdentity {
-                path: path.to_owned(),
-                account: found.account.to_string(),
-                device: found.device.as_str().to_owned(),
-            });
-        }
         let me = Me { address: address.clone(), keys: own.keys() };
         let generation = store.write(|tx| {
             tx.count_generation()?;

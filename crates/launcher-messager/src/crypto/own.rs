@@ -69,6 +69,13 @@ pub(crate) struct OwnPickle {
     notes: Notes,
 }
 
+impl OwnPickle {
+    /// Whose keys they are.
+    pub(crate) fn address(&self) -> &Address {
+        &self.notes.address
+    }
+}
+
 impl Own {
     /// A new device.
     pub(crate) fn new(address: Address, now: u64) -> Self {

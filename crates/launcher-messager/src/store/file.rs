@@ -12,7 +12,7 @@ use super::{
     seal::Sealer,
     table::Tx,
 };
-use crate::crypto::Own;
+use crate::crypto::{Address, Own};
 
 /// The version of the tables.
 pub(super) const VERSION: u32 = 1;
@@ -28,23 +28,32 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path` if there is one.
+    /// Opens the store of a device at `path` if there is one.
     ///
     /// # Errors
     ///
-    /// With the wrong key, before any byte was changed.
-    pub(crate) fn open(path: &Path, key: &PickleKey) -> Result<Option<Self>, StoreError> {
+    /// With the wrong key, or for another device, before any byte was changed.
+    pub(crate) fn open(
+        path: &Path,
+        key: &PickleKey,
+        address: &Address,
+    ) -> Result<Option<Self>, StoreError> {
         let sealer = Sealer::new(key);
         match look(path, &sealer)? {
             Found::Nothing => Ok(None),
-            Found::Store => Ok(Some(Self { connection: connect(path)?, sealer })),
+            Found::Store(found) if found != *address => Err(StoreError::OtherIdentity {
+                path: path.to_owned(),
+                account: found.account.to_string(),
+                device: found.device.as_str().to_owned(),
+            }),
+            Found::Store(_) => Ok(Some(Self { connection: connect(path)?, sealer })),
         }
     }
 
     /// Makes a store with the keys of a new device, where none is.
     pub(crate) fn make(path: &Path, key: &PickleKey, own: &Own) -> Result<Self, StoreError> {
         let sealer = Sealer::new(key);
-        if look(path, &sealer)? == Found::Store {
+        if look(path, &sealer)? != Found::Nothing {
             return Err(StoreError::Exists { path: path.to_owned() });
         }
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;

@@ -12,9 +12,10 @@ use std::{
 };
 
 use fs_err as fs;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{StoreError, file::VERSION, seal::Sealer};
+use super::{StoreError, file::VERSION, seal::Sealer, table::OWN_PLACE};
+use crate::crypto::{Address, OwnPickle};
 
 /// What is sealed to find out whether a key is the right one.
 pub(super) const CHECK: &[u8] = b"launcher messager";
@@ -23,12 +24,12 @@ pub(super) const CHECK: &[u8] = b"launcher messager";
 pub(super) const CHECK_PLACE: [&[u8]; 1] = [b"value key_check"];
 
 /// What is in a store's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// No file, or one without tables: a kill came before there were any.
     Nothing,
-    /// A store that the key opens.
-    Store,
+    /// A store that the key opens, of this device.
+    Store(Address),
 }
 
 /// Looks at the file at `path`.
@@ -40,7 +41,7 @@ pub(super) fn look(path: &Path, sealer: &Sealer) -> Result<Found, StoreError> {
         Err(error) => return Err(error.into()),
     }
     let found = ask(path, path, "immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY, sealer);
-    if matches!(found, Ok(Found::Store)) {
+    if matches!(found, Ok(Found::Store(_))) {
         return found;
     }
     let mut side_files = Vec::new();
@@ -76,12 +77,17 @@ fn ask(
         return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
     }
     if found > 0 {
-        let check: Vec<u8> =
-            connection.query_row("SELECT key_check FROM value", [], |row| row.get(0))?;
-        return match sealer.open(&check, &CHECK_PLACE) {
-            Ok(check) if *check == CHECK => Ok(Found::Store),
-            _ => Err(StoreError::KeyWrong { path: path.to_owned() }),
-        };
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (check, own): (Vec<u8>, Vec<u8>) =
+            connection.query_row("SELECT key_check, record FROM value", [], read)?;
+        let is_right = sealer.open(&check, &CHECK_PLACE).is_ok_and(|check| *check == CHECK);
+        if !is_right {
+            return Err(StoreError::KeyWrong { path: path.to_owned() });
+        }
+        let own = sealer.open(&own, &OWN_PLACE)?;
+        let own: OwnPickle = serde_json::from_slice(&own)
+            .map_err(|_| StoreError::damaged("the keys of this device"))?;
+        return Ok(Found::Store(own.address().clone()));
     }
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

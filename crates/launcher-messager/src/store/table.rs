@@ -14,7 +14,7 @@ pub(crate) struct Tx<'a> {
 }
 
 /// The place of this device's keys.
-const OWN: [&[u8]; 1] = [b"value record"];
+pub(super) const OWN_PLACE: [&[u8]; 1] = [b"value record"];
 
 impl<'a> Tx<'a> {
     pub(super) fn new(transaction: &'a Transaction<'a>, sealer: &'a Sealer) -> Self {
@@ -25,11 +25,11 @@ impl<'a> Tx<'a> {
     pub(crate) fn own(&self) -> Result<Own, StoreError> {
         let sealed = self.one("SELECT record FROM value", [], |row| row.get(0))?;
         let sealed: Vec<u8> = sealed.ok_or(StoreError::damaged("the table of values"))?;
-        self.open(&sealed, &OWN).map(Own::from_pickle)
+        self.open(&sealed, &OWN_PLACE).map(Own::from_pickle)
     }
 
     pub(crate) fn put_own(&self, own: &Own) -> Result<(), StoreError> {
-        let sealed = self.seal(&own.pickle(), &OWN)?;
+        let sealed = self.seal(&own.pickle(), &OWN_PLACE)?;
         self.execute("UPDATE value SET record = ?1", [sealed]).map(drop)
     }
 

@@ -30,7 +30,9 @@ fn a_wrong_key_changes_no_byte() {
     assert!(matches!(error, StoreError::KeyWrong { .. }), "{error:?}");
     let other = Machine::open(&path, &key(), &address(1, "desk")).unwrap_err();
     assert!(matches!(other, StoreError::OtherIdentity { .. }), "{other:?}");
-    assert_eq!(std::fs::read(&path).unwrap(), *before[&world.path(&alice)]);
+    for (file, bytes) in files {
+        assert!(std::fs::read(elsewhere.path().join(file)).unwrap() == *bytes, "{file:?}");
+    }
     let machine = Machine::open(&path, &key(), &alice).unwrap().unwrap();
     assert_eq!(machine.ed25519(), world.machine(&alice).ed25519());
 }

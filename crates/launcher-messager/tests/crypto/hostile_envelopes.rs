@@ -118,7 +118,7 @@ fn any_bytes_are_an_envelope_that_leads_to_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 200, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 200, failure_persistence: None, ..Default::default() })]
 
     /// Envelopes of several sessions arrive in any order, some twice, some
     /// never; whoever lacks a key asks, and reads everything in the end.

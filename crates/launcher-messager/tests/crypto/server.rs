@@ -32,6 +32,8 @@ pub(crate) struct Server {
     /// All bytes that it was ever given.
     pub(crate) wire: Vec<u8>,
     number: u128,
+    /// It takes rows and does not answer.
+    pub(crate) is_silent: bool,
 }
 
 impl Server {

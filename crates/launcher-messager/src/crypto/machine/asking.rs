@@ -6,7 +6,7 @@
 
 use vodozemac::megolm::SessionKey;
 
-use super::{Machine, Me, delivering::MEND_PAUSE, pairing};
+use super::{Machine, Me, delivering::MEND_PAUSE, pairing, sending::LIST_AGE};
 use crate::{
     crypto::{
         AccountId, EnvelopeKind, PeerDevice, RoomId, Row, SessionId, Withheld, parcel::Goods,
@@ -201,8 +201,13 @@ pub(super) fn ask_for_missing(
             }
             Some(_) => true,
             None => {
-                look_up.push(account);
-                true
+                let record = tx.account(account)?;
+                let is_fresh =
+                    record.is_some_and(|record| now.abs_diff(record.fetched) <= LIST_AGE);
+                if !is_fresh {
+                    look_up.push(account);
+                }
+                is_fresh
             }
         };
         if is_done {

@@ -27,7 +27,7 @@ use crate::{
 
 /// How old a list of devices may be for a message to be sent, in milliseconds.
 /// The server tells nobody when one changes.
-const LIST_AGE: u64 = 60 * 1000;
+pub(super) const LIST_AGE: u64 = 60 * 1000;
 
 /// The longest name of a message in bytes, as the server has it.
 const MAX_CLIENT_ID: usize = 128;
