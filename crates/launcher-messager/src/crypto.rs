@@ -39,7 +39,7 @@ pub use self::{
     safety::SafetyNumber,
 };
 pub(crate) use self::{
-    own::{Own, OwnPickle},
+    own::{Notes, Own},
     peers::AccountRecord,
     rotation::Circle,
 };

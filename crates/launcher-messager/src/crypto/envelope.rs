@@ -109,8 +109,12 @@ pub(crate) fn unwrap(bytes: &[u8]) -> Result<Container, Malformed> {
         OLM => {
             let from = Curve25519PublicKey::from_bytes(reader.array()?);
             let kind = usize::from(reader.byte()?);
-            let message = OlmMessage::from_parts(kind, reader.rest())
+            let rest = reader.rest();
+            let message = OlmMessage::from_parts(kind, rest)
                 .map_err(|_| Malformed("it holds something that is no Olm message"))?;
+            if message.to_parts() != (kind, rest.to_vec()) {
+                return Err(Malformed("its Olm message is not in its only form"));
+            }
             if let OlmMessage::PreKey(message) = &message
                 && message.identity_key() != from
             {

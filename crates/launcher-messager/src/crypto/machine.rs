@@ -103,8 +103,8 @@ impl Machine {
     }
 
     fn begin(mut store: Store, address: &Address) -> Result<Self, StoreError> {
-        let own = store.read(|tx| tx.own())?;
-        let me = Me { address: address.clone(), keys: own.keys() };
+        let notes = store.read(|tx| tx.notes())?;
+        let me = Me { address: address.clone(), keys: notes.keys() };
         let generation = store.write(|tx| {
             tx.count_generation()?;
             tx.forget_groups_out()?;

@@ -43,6 +43,7 @@ pub(crate) struct Own {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Notes {
     pub(crate) address: Address,
+    keys: Keys,
     /// One-time keys that are not known to be used, the oldest first.
     one_time: Vec<(i32, Curve25519PublicKey)>,
     next_id: i32,
@@ -62,17 +63,53 @@ struct PreKey {
     made: u64,
 }
 
-/// How it is kept.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct OwnPickle {
-    account: AccountPickle,
-    notes: Notes,
-}
-
-impl OwnPickle {
+impl Notes {
     /// Whose keys they are.
     pub(crate) fn address(&self) -> &Address {
-        &self.notes.address
+        &self.address
+    }
+
+    pub(crate) fn keys(&self) -> Keys {
+        self.keys
+    }
+
+    /// Whether keys are to be made or forgotten.
+    fn is_due(&self, now: u64) -> bool {
+        self.is_forgetting_due(now) || self.is_pre_key_due(now) || self.wanted(now) > 0
+    }
+
+    fn is_forgetting_due(&self, now: u64) -> bool {
+        self.forget_previous.is_some_and(|due| due <= now)
+    }
+
+    /// A clock that went back makes a key early, which harms nobody.
+    fn is_pre_key_due(&self, now: u64) -> bool {
+        let is_published = self.published.is_some_and(|mark| mark.pre_key_id == self.pre_key.id);
+        let is_settled = is_published && self.forget_previous.is_none();
+        is_settled && now.abs_diff(self.pre_key.made) >= PRE_KEY_AGE
+    }
+
+    /// How many one-time keys are to be made.
+    fn wanted(&self, now: u64) -> usize {
+        match self.one_time.len() {
+            _ if self.drained && now.abs_diff(self.refilled) >= REFILL_PAUSE => WANTED,
+            there if there < FEW => WANTED - there,
+            _ => 0,
+        }
+    }
+
+    fn mark(&self, generation: u64) -> UploadMark {
+        UploadMark { generation, next_id: self.next_id, pre_key_id: self.pre_key.id }
+    }
+
+    /// Whether nothing is to be made, and the server has all.
+    pub(crate) fn is_current(&self, generation: u64, now: u64) -> bool {
+        !self.is_due(now) && self.published == Some(self.mark(generation))
+    }
+
+    /// Whether anything was uploaded in this generation.
+    pub(crate) fn has_uploaded(&self, generation: u64) -> bool {
+        self.published.is_some_and(|published| published.generation == generation)
     }
 }
 
@@ -83,6 +120,7 @@ impl Own {
         let pre_key = make_pre_key(&mut account, 1, now);
         let notes = Notes {
             address,
+            keys: Keys { curve25519: account.curve25519_key(), ed25519: account.ed25519_key() },
             one_time: Vec::new(),
             next_id: 1,
             pre_key,
@@ -96,42 +134,28 @@ impl Own {
         own
     }
 
-    pub(crate) fn from_pickle(pickle: OwnPickle) -> Self {
-        Self { account: Account::from_pickle(pickle.account), notes: pickle.notes }
-    }
-
-    pub(crate) fn pickle(&self) -> OwnPickle {
-        OwnPickle { account: self.account.pickle(), notes: self.notes.clone() }
+    pub(crate) fn from_pickle(account: AccountPickle, notes: Notes) -> Self {
+        Self { account: Account::from_pickle(account), notes }
     }
 
     pub(crate) fn keys(&self) -> Keys {
-        Keys { curve25519: self.account.curve25519_key(), ed25519: self.account.ed25519_key() }
+        self.notes.keys
     }
 
-    /// Makes the keys that are due, and forgets those that are over. Whether
-    /// anything was.
-    pub(crate) fn refresh(&mut self, now: u64) -> bool {
-        let mut is_changed = false;
-        if self.notes.forget_previous.is_some_and(|due| due <= now) {
+    /// Makes the keys that are due, and forgets those that are over.
+    pub(crate) fn refresh(&mut self, now: u64) {
+        if self.notes.is_forgetting_due(now) {
             self.account.forget_fallback_key();
             self.notes.forget_previous = None;
-            is_changed = true;
         }
-        // A clock that went back makes a key early, which harms nobody.
-        let pre_key = &self.notes.pre_key;
-        let is_settled = self.notes.forget_previous.is_none()
-            && self.notes.published.is_some_and(|published| published.pre_key_id == pre_key.id);
-        if is_settled && now.abs_diff(pre_key.made) >= PRE_KEY_AGE {
-            let id = pre_key.id.saturating_add(1);
+        if self.notes.is_pre_key_due(now) {
+            let id = self.notes.pre_key.id.saturating_add(1);
             self.notes.pre_key = make_pre_key(&mut self.account, id, now);
-            is_changed = true;
         }
-        let may_refill = now.abs_diff(self.notes.refilled) >= REFILL_PAUSE;
-        let wanted = match self.notes.one_time.len() {
-            _ if self.notes.drained && may_refill => WANTED,
-            there if there < FEW => WANTED - there,
-            _ => return is_changed,
-        };
+        let wanted = self.notes.wanted(now);
+        if wanted == 0 {
+            return;
+        }
         self.notes.drained = false;
         self.notes.refilled = now;
         for key in self.account.generate_one_time_keys(wanted).created {
@@ -140,7 +164,6 @@ impl Own {
         }
         let surplus = self.notes.one_time.len().saturating_sub(LONGEST_LIST);
         self.notes.one_time.drain(..surplus);
-        true
     }
 
     /// A session was opened with one of the keys.
@@ -152,11 +175,7 @@ impl Own {
 
     /// What has to be published, if anything has.
     pub(crate) fn upload(&self, generation: u64) -> Option<Upload> {
-        let mark = UploadMark {
-            generation,
-            next_id: self.notes.next_id,
-            pre_key_id: self.notes.pre_key.id,
-        };
+        let mark = self.notes.mark(generation);
         if self.notes.published == Some(mark) {
             return None;
         }
@@ -186,11 +205,6 @@ impl Own {
         let one_time_keys =
             one_time_keys.map(|(id, key)| OneTimeKey { id: *id, key: key.to_vec() }).collect();
         Some(Upload { bundle, one_time_keys, mark })
-    }
-
-    /// Whether anything was uploaded in this generation.
-    pub(crate) fn has_uploaded(&self, generation: u64) -> bool {
-        self.notes.published.is_some_and(|published| published.generation == generation)
     }
 
     /// The server has what was uploaded.

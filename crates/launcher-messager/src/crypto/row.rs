@@ -195,8 +195,14 @@ fn unwrap(ciphertext: &[u8]) -> Result<Taken, Malformed> {
     }
     let session = reader.session()?;
     let from = Curve25519PublicKey::from_bytes(reader.array()?);
-    let message = MegolmMessage::from_bytes(reader.rest())
+    let rest = reader.rest();
+    let message = MegolmMessage::from_bytes(rest)
         .map_err(|_| Malformed("it holds something that is no Megolm message"))?;
+    // Other bytes that mean the same would have a hash of their own, and keep
+    // those of the sender out.
+    if message.to_bytes() != rest {
+        return Err(Malformed("its Megolm message is not in its only form"));
+    }
     Ok(Taken { session, from, message, hash: hash(ciphertext) })
 }
 

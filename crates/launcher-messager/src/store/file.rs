@@ -66,7 +66,8 @@ impl Store {
         transaction.execute_batch(include_str!("schema.sql"))?;
         let check = sealer.seal(CHECK, &CHECK_PLACE)?;
         transaction.execute(
-            "INSERT INTO value (id, key_check, generation, record) VALUES (1, ?1, 0, x'')",
+            "INSERT INTO value (id, key_check, generation, account, record)
+             VALUES (1, ?1, 0, x'', x'')",
             [check],
         )?;
         Tx::new(&transaction, &sealer).put_own(own)?;

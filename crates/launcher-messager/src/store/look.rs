@@ -14,8 +14,8 @@ use std::{
 use fs_err as fs;
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{StoreError, file::VERSION, seal::Sealer, table::OWN_PLACE};
-use crate::crypto::{Address, OwnPickle};
+use super::{StoreError, file::VERSION, seal::Sealer, table::NOTES_PLACE};
+use crate::crypto::{Address, Notes};
 
 /// What is sealed to find out whether a key is the right one.
 pub(super) const CHECK: &[u8] = b"launcher messager";
@@ -78,16 +78,16 @@ fn ask(
     }
     if found > 0 {
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (check, own): (Vec<u8>, Vec<u8>) =
+        let (check, notes): (Vec<u8>, Vec<u8>) =
             connection.query_row("SELECT key_check, record FROM value", [], read)?;
         let is_right = sealer.open(&check, &CHECK_PLACE).is_ok_and(|check| *check == CHECK);
         if !is_right {
             return Err(StoreError::KeyWrong { path: path.to_owned() });
         }
-        let own = sealer.open(&own, &OWN_PLACE)?;
-        let own: OwnPickle = serde_json::from_slice(&own)
+        let notes = sealer.open(&notes, &NOTES_PLACE)?;
+        let notes: Notes = serde_json::from_slice(&notes)
             .map_err(|_| StoreError::damaged("the keys of this device"))?;
-        return Ok(Found::Store(own.address().clone()));
+        return Ok(Found::Store(notes.address().clone()));
     }
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -7,6 +7,7 @@ CREATE TABLE value (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     key_check BLOB NOT NULL,
     generation INTEGER NOT NULL,
+    account BLOB NOT NULL,
     record BLOB NOT NULL
 ) STRICT;
 

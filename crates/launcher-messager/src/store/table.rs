@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{StoreError, seal::Sealer};
-use crate::crypto::Own;
+use crate::crypto::{Notes, Own};
 
 /// A transaction under way.
 pub(crate) struct Tx<'a> {
@@ -13,24 +13,36 @@ pub(crate) struct Tx<'a> {
     sealer: &'a Sealer,
 }
 
+/// The place of what is known of this device's keys.
+pub(super) const NOTES_PLACE: [&[u8]; 1] = [b"value record"];
+
 /// The place of this device's keys.
-pub(super) const OWN_PLACE: [&[u8]; 1] = [b"value record"];
+const ACCOUNT_PLACE: [&[u8]; 1] = [b"value account"];
 
 impl<'a> Tx<'a> {
     pub(super) fn new(transaction: &'a Transaction<'a>, sealer: &'a Sealer) -> Self {
         Self { transaction, sealer }
     }
 
-    /// This device's keys.
-    pub(crate) fn own(&self) -> Result<Own, StoreError> {
+    /// What is known of this device's keys: enough for most of what is asked,
+    /// and much cheaper than the keys.
+    pub(crate) fn notes(&self) -> Result<Notes, StoreError> {
         let sealed = self.one("SELECT record FROM value", [], |row| row.get(0))?;
         let sealed: Vec<u8> = sealed.ok_or(StoreError::damaged("the table of values"))?;
-        self.open(&sealed, &OWN_PLACE).map(Own::from_pickle)
+        self.open(&sealed, &NOTES_PLACE)
+    }
+
+    /// This device's keys.
+    pub(crate) fn own(&self) -> Result<Own, StoreError> {
+        let sealed = self.one("SELECT account FROM value", [], |row| row.get(0))?;
+        let sealed: Vec<u8> = sealed.ok_or(StoreError::damaged("the table of values"))?;
+        Ok(Own::from_pickle(self.open(&sealed, &ACCOUNT_PLACE)?, self.notes()?))
     }
 
     pub(crate) fn put_own(&self, own: &Own) -> Result<(), StoreError> {
-        let sealed = self.seal(&own.pickle(), &OWN_PLACE)?;
-        self.execute("UPDATE value SET record = ?1", [sealed]).map(drop)
+        let account = self.seal(&own.account.pickle(), &ACCOUNT_PLACE)?;
+        let notes = self.seal(&own.notes, &NOTES_PLACE)?;
+        self.execute("UPDATE value SET account = ?1, record = ?2", (account, notes)).map(drop)
     }
 
     /// How often the store was opened.

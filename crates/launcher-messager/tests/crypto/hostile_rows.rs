@@ -255,6 +255,17 @@ fn each_lie_has_its_name() {
 }
 
 #[test]
+fn other_bytes_that_mean_the_same_are_not_read() {
+    let (mut world, bob, one, _) = told();
+    // The index 0 is left out: a field that is not known, with a default that is.
+    let mut other_form = one.clone();
+    assert_eq!(other_form.ciphertext[66..68], [0x08, 0]);
+    other_form.ciphertext[66] = 0x18;
+    assert_eq!(refusal(&mut world, &bob, &other_form), Refusal::Malformed);
+    world.read(&bob, &one);
+}
+
+#[test]
 fn a_row_that_was_refused_does_not_keep_the_true_one_out() {
     let (mut world, bob, one, _) = told();
     let mut false_one = one.clone();

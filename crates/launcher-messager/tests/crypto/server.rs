@@ -27,6 +27,7 @@ pub(crate) struct Server {
     pub(crate) rows: Vec<Row>,
     /// Envelopes that wait for a device.
     pub(crate) envelopes: BTreeMap<Address, Vec<Envelope>>,
+    revoked: BTreeSet<Address>,
     taken: BTreeSet<(Address, Address, String)>,
     posted: BTreeMap<(AccountId, String), RowId>,
     /// All bytes that it was ever given.
@@ -45,6 +46,9 @@ impl Server {
     pub(crate) fn upload(&mut self, upload: &Upload) {
         self.wire.extend(format!("{upload:?}").bytes());
         let bundle = upload.bundle.clone();
+        if self.revoked.contains(&bundle.address) {
+            return;
+        }
         let published = self.devices.entry(bundle.address.clone()).or_insert_with(|| Published {
             bundle: bundle.clone(),
             pool: BTreeMap::new(),
@@ -77,7 +81,10 @@ impl Server {
     pub(crate) fn replace(&mut self, address: &Address, bundle: Option<PublicBundle>) {
         match (bundle, self.devices.get_mut(address)) {
             (Some(bundle), Some(published)) => published.bundle = bundle,
-            (None, _) => drop(self.devices.remove(address)),
+            (None, _) => {
+                self.devices.remove(address);
+                self.revoked.insert(address.clone());
+            }
             (Some(_), None) => panic!("there is no such device"),
         }
     }

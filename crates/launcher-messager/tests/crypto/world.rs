@@ -355,7 +355,7 @@ pub(crate) fn draft(room: RoomId, name: &str, action: Action) -> Draft {
 }
 
 pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 /// The store's files as they are.

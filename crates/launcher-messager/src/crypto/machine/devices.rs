@@ -37,10 +37,12 @@ impl Machine {
     pub fn upload(&mut self, now: u64) -> Result<Option<Upload>, StoreError> {
         let generation = self.generation;
         self.store.write(|tx| {
-            let mut own = tx.own()?;
-            if own.refresh(now) {
-                tx.put_own(&own)?;
+            if tx.notes()?.is_current(generation, now) {
+                return Ok(None);
             }
+            let mut own = tx.own()?;
+            own.refresh(now);
+            tx.put_own(&own)?;
             Ok(own.upload(generation))
         })
     }
@@ -70,9 +72,9 @@ impl Machine {
         if checked.address != self.me.address || checked.keys != self.me.keys {
             return Ok(Published::Foreign);
         }
-        let own = self.store.read(|tx| tx.own())?;
+        let notes = self.store.read(|tx| tx.notes())?;
         // Of this generation there is nothing at the server before this life's first upload.
-        let is_ahead = match own.has_uploaded(self.generation) {
+        let is_ahead = match notes.has_uploaded(self.generation) {
             true => checked.age.0 > self.generation,
             false => checked.age.0 >= self.generation,
         };
