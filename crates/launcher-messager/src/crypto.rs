@@ -40,6 +40,6 @@ pub use self::{
 };
 pub(crate) use self::{
     own::{Notes, Own},
-    peers::AccountRecord,
+    peers::{AccountRecord, PeerKey},
     rotation::Circle,
 };

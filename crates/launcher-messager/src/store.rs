@@ -22,7 +22,7 @@ use self::seal::SealError;
 pub(crate) use self::{
     file::Store,
     groups::{GroupOut, InboundRecord, SealedKey, SentRecord},
-    outgoing::{AskRow, MissingRow, OutboxRow, OutgoingRow},
+    outgoing::{AskRow, Limits, MissingRow, OutboxRow, OutgoingRow},
     pairs::PeerState,
     places::client_hash,
     table::Tx,

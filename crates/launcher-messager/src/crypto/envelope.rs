@@ -87,7 +87,7 @@ impl EnvelopeKind {
 
 /// What a container holds.
 pub(crate) enum Container {
-    Olm { from: Curve25519PublicKey, message: OlmMessage },
+    Olm { from: Curve25519PublicKey, message: Box<OlmMessage> },
     Filler(Withheld),
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn unwrap(bytes: &[u8]) -> Result<Container, Malformed> {
             {
                 return Err(Malformed("it is from two devices at once"));
             }
-            Ok(Container::Olm { from, message })
+            Ok(Container::Olm { from, message: Box::new(message) })
         }
         FILLER => {
             let reason = Withheld::from_code(reader.byte()?)?;

@@ -33,7 +33,7 @@ pub(crate) struct End {
 /// What is in it.
 pub(crate) enum Goods {
     /// The key of a session of the sender's.
-    Key { room: RoomId, epoch: u64, key: SessionKey },
+    Key { room: RoomId, epoch: u64, key: Box<SessionKey> },
     /// The sender has rows of a session and not its key.
     KeyMissing { room: RoomId, session: SessionId },
     /// The sender does not give the key of this session.
@@ -118,7 +118,7 @@ impl Parcel {
                 let (room, epoch) = (reader.room()?, reader.long()?);
                 let key = SessionKey::from_bytes(reader.bytes()?)
                     .map_err(|_| Malformed("it has something that is no session key"))?;
-                Goods::Key { room, epoch, key }
+                Goods::Key { room, epoch, key: Box::new(key) }
             }
             2 => Goods::KeyMissing { room: reader.room()?, session: reader.session()? },
             3 => Goods::KeyWithheld {
@@ -160,7 +160,7 @@ mod tests {
     fn a_parcel_survives_its_bytes_and_none_that_is_cut_is_read() {
         let session = GroupSession::default();
         let room = RoomId::from_bytes([3; 16]);
-        let goods = Goods::Key { room, epoch: 4, key: session.session_key() };
+        let goods = Goods::Key { room, epoch: 4, key: Box::new(session.session_key()) };
         let parcel = Parcel { from: end(1), to: end(2), goods };
         let bytes = parcel.encode();
         let read = Parcel::decode(&bytes).unwrap();

@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey};
 
 use super::{
     bundle::{BundleProblem, Checked, PublicBundle, check},
+    codec::Writer,
     ids::{AccountId, Address, DeviceName},
     rotation::Keys,
 };
@@ -55,6 +57,24 @@ pub enum Finding {
     Unusable(Address, BundleProblem),
 }
 
+/// What Olm sessions are kept under: a device together with its identity key.
+/// Somebody else can publish the same identity key, and must not have a part
+/// in the sessions for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerKey([u8; 32]);
+
+impl PeerKey {
+    pub(crate) fn new(address: &Address, keys: Keys) -> Self {
+        let mut writer = Writer::default();
+        writer.address(address).raw(keys.curve25519.as_bytes()).raw(keys.ed25519.as_bytes());
+        Self(Sha256::digest(writer.finish()).into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// What the server showed of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AccountRecord {
@@ -78,6 +98,10 @@ pub(crate) struct Reconciled {
 impl PeerDevice {
     pub(crate) fn keys(&self) -> Keys {
         Keys { curve25519: self.curve25519, ed25519: self.ed25519 }
+    }
+
+    pub(crate) fn peer_key(&self) -> PeerKey {
+        PeerKey::new(&self.address, self.keys())
     }
 
     /// Whether the server shows other keys for it than it had.

@@ -43,6 +43,13 @@ pub(crate) struct MissingRow {
     pub(crate) asked: u32,
 }
 
+/// How many sessions can be missing.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) asked_of_account: u32,
+    pub(crate) remembered: u32,
+}
+
 /// A device that has asked for a session's key.
 pub(crate) struct AskRow {
     pub(crate) session: SessionId,
@@ -155,7 +162,8 @@ impl Tx<'_> {
     pub(crate) fn note_missing(
         &self,
         missing: &MissingRow,
-        limits: (u32, u32),
+        limits: Limits,
+        times: u32,
         now: u64,
         next_ask: u64,
     ) -> Result<bool, StoreError> {
@@ -165,10 +173,10 @@ impl Tx<'_> {
             return Ok(true);
         }
         let account = missing.account.as_bytes();
-        let of_account =
-            self.count("SELECT count(*) FROM missing WHERE account = ?1", [account])?;
+        let sql = "SELECT count(*) FROM missing WHERE account = ?1 AND asked < ?2";
+        let of_account = self.count(sql, (account, times))?;
         let all = self.count("SELECT count(*) FROM missing", [])?;
-        if of_account >= i64::from(limits.0) || all >= i64::from(limits.1) {
+        if of_account >= i64::from(limits.asked_of_account) || all >= i64::from(limits.remembered) {
             return Ok(false);
         }
         let sql = "INSERT INTO missing

@@ -1,16 +1,13 @@
 //! Olm sessions, and what is to be done about them.
 
 use rusqlite::Row;
-use vodozemac::{
-    Curve25519PublicKey,
-    olm::{Session, SessionPickle},
-};
+use vodozemac::olm::{Session, SessionPickle};
 
 use super::{
     StoreError,
     table::{Tx, from_moment, moment},
 };
-use crate::crypto::AccountId;
+use crate::crypto::{AccountId, PeerKey};
 
 /// As many sessions are kept with a device. Both may open one at once, and
 /// each replaces those that got stuck.
@@ -29,7 +26,7 @@ pub(crate) struct PeerState {
 
 impl Tx<'_> {
     /// The sessions with a device; the first is the one to send with.
-    pub(crate) fn pairs(&self, peer: &Curve25519PublicKey) -> Result<Vec<Session>, StoreError> {
+    pub(crate) fn pairs(&self, peer: &PeerKey) -> Result<Vec<Session>, StoreError> {
         let sql = "SELECT session, record FROM pair WHERE peer = ?1 ORDER BY used DESC";
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let rows: Vec<(Vec<u8>, Vec<u8>)> = self.all(sql, [peer.as_bytes()], read)?;
@@ -41,17 +38,13 @@ impl Tx<'_> {
         rows.into_iter().map(open).collect()
     }
 
-    pub(crate) fn has_pair(&self, peer: &Curve25519PublicKey) -> Result<bool, StoreError> {
+    pub(crate) fn has_pair(&self, peer: &PeerKey) -> Result<bool, StoreError> {
         let sql = "SELECT count(*) FROM pair WHERE peer = ?1";
         Ok(self.count(sql, [peer.as_bytes()])? > 0)
     }
 
     /// Keeps a session that was used to send; its rank stays.
-    pub(crate) fn put_pair(
-        &self,
-        peer: &Curve25519PublicKey,
-        session: &Session,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn put_pair(&self, peer: &PeerKey, session: &Session) -> Result<(), StoreError> {
         let id = session.session_id();
         let sealed = self.seal(&session.pickle(), &[b"pair", peer.as_bytes(), id.as_bytes()])?;
         let sql = "UPDATE pair SET record = ?3 WHERE peer = ?1 AND session = ?2";
@@ -60,11 +53,7 @@ impl Tx<'_> {
 
     /// Keeps a session that is new, or that a message came by, as the one to
     /// send with. The ones that nothing came by for longest make room.
-    pub(crate) fn prefer_pair(
-        &self,
-        peer: &Curve25519PublicKey,
-        session: &Session,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn prefer_pair(&self, peer: &PeerKey, session: &Session) -> Result<(), StoreError> {
         let (key, id) = (peer.as_bytes(), session.session_id());
         let sealed = self.seal(&session.pickle(), &[b"pair", key, id.as_bytes()])?;
         self.execute(
@@ -80,7 +69,7 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    pub(crate) fn peer(&self, peer: &Curve25519PublicKey) -> Result<PeerState, StoreError> {
+    pub(crate) fn peer(&self, peer: &PeerKey) -> Result<PeerState, StoreError> {
         let sql = "SELECT is_wedged, mended, unreachable FROM peer WHERE peer = ?1";
         let read = |row: &Row<'_>| {
             Ok(PeerState {
@@ -94,7 +83,7 @@ impl Tx<'_> {
 
     pub(crate) fn put_peer(
         &self,
-        peer: &Curve25519PublicKey,
+        peer: &PeerKey,
         account: AccountId,
         state: PeerState,
     ) -> Result<(), StoreError> {

@@ -43,10 +43,11 @@ impl Tx<'_> {
         let sql = "SELECT row, hash, record FROM place
                    WHERE session = ?1 AND sender = ?2 AND position = ?3";
         let key = (place.session.as_bytes(), sender.as_bytes(), place.index);
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Option<(Option<[u8; 16]>, [u8; 32], Option<Vec<u8>>)> =
-            self.one(sql, key, read)?;
-        let Some((row, hash, sealed)) = found else { return Ok(None) };
+        let read = |row: &Row<'_>| {
+            let id: Option<[u8; 16]> = row.get(0)?;
+            Ok((id, row.get(1)?, row.get::<_, Option<Vec<u8>>>(2)?))
+        };
+        let Some((row, hash, sealed)) = self.one(sql, key, read)? else { return Ok(None) };
         let open = |sealed: Vec<u8>| {
             let plain = self.sealer().open(&sealed, &Name::new(place).parts(sender))?;
             Content::decode(&plain).map_err(|_| StoreError::damaged("a message"))

@@ -24,8 +24,8 @@ CREATE TABLE device (
     PRIMARY KEY (account, device)
 ) STRICT, WITHOUT ROWID;
 
--- Olm sessions with the device of an identity key. The highest `used` is the
--- one that a message came by last.
+-- Olm sessions; `peer` is a hash of the device's name and keys. The highest
+-- `used` is the one that a message came by last.
 CREATE TABLE pair (
     peer BLOB NOT NULL,
     session BLOB NOT NULL,

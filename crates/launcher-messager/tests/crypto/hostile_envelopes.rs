@@ -1,7 +1,8 @@
 //! The server shows envelopes as it likes.
 
-use launcher_messager::crypto::{EnvelopeRefusal, Opened, Received};
+use launcher_messager::crypto::{EnvelopeRefusal, Opened, PublicBundle, Received};
 use proptest::prelude::*;
+use vodozemac::Ed25519Keypair;
 
 use crate::world::{World, account, address, room};
 
@@ -52,6 +53,48 @@ fn a_key_under_another_rooms_label_is_refused() {
         let row = world.row(row);
         assert!(matches!(world.open(&bob, &row), Opened::Locked { .. }));
     }
+}
+
+#[test]
+fn who_publishes_the_identity_key_of_another_does_not_disturb_them() {
+    let (alice, bob, mallory) = (address(1, "phone"), address(2, "phone"), address(3, "phone"));
+    let mut world = World::of(&[&alice, &bob, &mallory]);
+    // Mallory signs a bundle that has Bob's identity key, and is talked to first.
+    let identity = world.machine(&bob).curve25519();
+    let (mut bundle, key) = (world.server.show(mallory.account).remove(0), Ed25519Keypair::new());
+    bundle.identity_key = vodozemac::base64_decode(identity).unwrap();
+    forge(&mut bundle, &key);
+    world.server.replace(&mallory, Some(bundle));
+    world.look_up(&alice, mallory.account).unwrap();
+    world.say(&alice, room(1), "to all three");
+    world.server.members.get_mut(&room(1)).unwrap().remove(&mallory.account);
+    let row = world.say(&alice, room(1), "to bob");
+    world.settle();
+    let row = world.row(row);
+    world.read(&bob, &row);
+    assert_eq!(world.texts(&bob).len(), 2);
+}
+
+/// Signs a bundle anew with another key, as the server or its owner could.
+fn forge(bundle: &mut PublicBundle, key: &Ed25519Keypair) {
+    bundle.meta["ed25519"] = key.public_key().to_base64().into();
+    let mut bytes = Vec::new();
+    let text = |bytes: &mut Vec<u8>, part: &[u8]| {
+        bytes.extend(u32::try_from(part.len()).unwrap().to_be_bytes());
+        bytes.extend(part);
+    };
+    text(&mut bytes, b"launcher bundle v1");
+    text(&mut bytes, bundle.algorithm.as_bytes());
+    bytes.extend(bundle.address.account.as_bytes());
+    text(&mut bytes, bundle.address.device.as_str().as_bytes());
+    bytes.extend(&bundle.identity_key);
+    bytes.extend(key.public_key().as_bytes());
+    bytes.extend(bundle.meta["generation"].as_u64().unwrap().to_be_bytes());
+    bytes.extend(bundle.signed_pre_key.id.to_be_bytes());
+    bytes.extend(&bundle.signed_pre_key.key);
+    let list = bundle.meta["one_time_keys"].as_str().unwrap();
+    text(&mut bytes, &vodozemac::base64_decode(list).unwrap());
+    bundle.signed_pre_key.signature = key.sign(&bytes).to_bytes().to_vec();
 }
 
 #[test]

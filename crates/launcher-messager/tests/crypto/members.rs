@@ -1,6 +1,6 @@
 //! Who can read what, as people come and go.
 
-use launcher_messager::crypto::Opened;
+use launcher_messager::crypto::{Audience, Opened, SendError};
 
 use crate::world::{World, address, room};
 
@@ -93,6 +93,18 @@ fn a_message_that_was_ready_when_somebody_left_is_encrypted_anew() {
     let late = world.row(late);
     world.read(&bob, &late);
     assert!(matches!(world.open(&carol, &late), Opened::Locked { .. }));
+}
+
+#[test]
+fn a_third_member_of_a_room_for_two_gets_nothing() {
+    let (alice, bob, ghost) = (address(1, "phone"), address(2, "phone"), address(3, "ghost"));
+    let mut world = World::of(&[&alice, &bob, &ghost]);
+    let members = world.server.members[&room(1)].clone();
+    let audience = Audience { members, is_direct: true, ..Default::default() };
+    let draft = crate::world::draft(room(1), "hi", launcher_messager::crypto::Action::New);
+    let now = world.now;
+    let error = world.machine(&alice).send(&draft, &audience, now).unwrap_err();
+    assert!(matches!(error, SendError::NotForTwo { members: 3, .. }), "{error}");
 }
 
 #[test]

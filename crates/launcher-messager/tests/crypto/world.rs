@@ -272,7 +272,7 @@ impl World {
         draft: &Draft,
     ) -> Result<Option<RowId>, Killed> {
         let members = self.server.members[&draft.room].clone();
-        let audience = Audience { members, withheld: self.withheld.clone() };
+        let audience = Audience { members, withheld: self.withheld.clone(), is_direct: false };
         let step = self.call(who, |machine, now| machine.send(draft, &audience, now).unwrap())?;
         match step {
             Step::LookUp(accounts) => {

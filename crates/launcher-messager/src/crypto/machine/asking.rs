@@ -12,7 +12,7 @@ use crate::{
         AccountId, EnvelopeKind, PeerDevice, RoomId, Row, SessionId, Withheld, parcel::Goods,
         row::Taken,
     },
-    store::{AskRow, MissingRow, OutgoingRow, StoreError, Tx},
+    store::{AskRow, Limits, MissingRow, OutgoingRow, StoreError, Tx},
 };
 
 /// Keys usually arrive within this time, in milliseconds; only then is asked.
@@ -24,9 +24,9 @@ const PAUSES: [u64; 3] = [5 * 60 * 1000, 60 * 60 * 1000, 60 * 60 * 1000];
 /// How often a session is asked for.
 const TIMES: u32 = 3;
 
-/// As many sessions can be missing of one account, and of all. A server can
-/// invent rows without end.
-const LIMITS: (u32, u32) = (20, 200);
+/// As many sessions are asked for of one account at a time, and as many are
+/// remembered in all. A server can invent rows without end.
+const LIMITS: Limits = Limits { asked_of_account: 20, remembered: 2000 };
 
 /// A device that asks for the key of a session that was made for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn reply(tx: &Tx<'_>, me: &Me, ask: &Ask, answer: Answer) -> Result<(), StoreErr
         .map_err(|_| StoreError::damaged("the table of sessions"))?;
     let (kind, goods) = match answer {
         Answer::Share if is_entitled => {
-            (EnvelopeKind::SenderKey, Goods::Key { room, epoch: sent.epoch, key })
+            (EnvelopeKind::SenderKey, Goods::Key { room, epoch: sent.epoch, key: Box::new(key) })
         }
         Answer::Share => {
             let reason = Withheld::NotEntitled;
@@ -134,7 +134,7 @@ pub(super) fn note_missing(
         account: row.sender,
         asked: 0,
     };
-    tx.note_missing(&missing, LIMITS, now, now.saturating_add(GRACE))
+    tx.note_missing(&missing, LIMITS, TIMES, now, now.saturating_add(GRACE))
 }
 
 /// A device asks for a session. Whether it waits for an answer now.
@@ -192,7 +192,7 @@ pub(super) fn ask_for_missing(
                 let goods = Goods::KeyMissing { room, session };
                 let is_asked =
                     pairing::control(tx, me, device, goods, format!("m:{session}:{asked}"))?;
-                let unreachable = tx.peer(&device.curve25519)?.unreachable;
+                let unreachable = tx.peer(&device.peer_key())?.unreachable;
                 let is_given_up = unreachable != 0 && now.abs_diff(unreachable) < MEND_PAUSE;
                 if !is_asked && !is_given_up {
                     claim.push(account);

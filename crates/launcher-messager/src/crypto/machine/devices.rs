@@ -5,7 +5,8 @@ use vodozemac::{Ed25519PublicKey, olm::SessionConfig};
 use super::{Machine, Me, pairing};
 use crate::{
     crypto::{
-        AccountId, Address, BundleProblem, Finding, PeerDevice, PublicBundle, Upload, UploadMark,
+        AccountId, Address, BundleProblem, Finding, PeerDevice, PeerKey, PublicBundle, Upload,
+        UploadMark,
         bundle::{Checked, check},
         parcel::Goods,
         peers::{Reconciled, reconcile},
@@ -120,7 +121,7 @@ impl Machine {
             }
             // Whatever could not be done now is not tried again at once.
             for device in seen.devices.values() {
-                let peer = &device.curve25519;
+                let peer = &device.peer_key();
                 let before = tx.peer(peer)?;
                 let mut state = before;
                 if !tx.has_pair(peer)? {
@@ -202,14 +203,15 @@ fn pair_with(
     checked: &Checked,
     now: u64,
 ) -> Result<bool, StoreError> {
-    let peer = &checked.keys.curve25519;
+    let peer = &PeerKey::new(&checked.address, checked.keys);
+    let identity = checked.keys.curve25519;
     let state = tx.peer(peer)?;
     if tx.has_pair(peer)? && !state.is_wedged {
         return Ok(true);
     }
     let own = tx.own()?;
     let opened =
-        own.account.create_outbound_session(SessionConfig::version_1(), *peer, checked.opening);
+        own.account.create_outbound_session(SessionConfig::version_1(), identity, checked.opening);
     let Ok(session) = opened else { return Ok(false) };
     tx.prefer_pair(peer, &session)?;
     let settled = PeerState { is_wedged: false, mended: now, unreachable: 0 };

@@ -1,9 +1,6 @@
 //! Olm: packing parcels into envelopes, and out of them.
 
-use vodozemac::{
-    Curve25519PublicKey,
-    olm::{OlmMessage, SessionConfig},
-};
+use vodozemac::olm::{OlmMessage, SessionConfig};
 use zeroize::Zeroizing;
 
 use super::Me;
@@ -23,14 +20,14 @@ pub(super) fn pack(
     to: &PeerDevice,
     goods: Goods,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(mut session) = tx.pairs(&to.curve25519)?.into_iter().next() else {
+    let Some(mut session) = tx.pairs(&to.peer_key())?.into_iter().next() else {
         return Ok(None);
     };
     let to_end = End { address: to.address.clone(), ed25519: to.ed25519 };
     let parcel = Parcel { from: me.end(), to: to_end, goods };
     // It fails for keys only with which no session was made.
     let Ok(message) = session.encrypt(&*parcel.encode()) else { return Ok(None) };
-    tx.put_pair(&to.curve25519, &session)?;
+    tx.put_pair(&to.peer_key(), &session)?;
     Ok(Some(envelope::wrap(&me.keys.curve25519, &message)))
 }
 
@@ -49,20 +46,21 @@ pub(super) fn control(
     Ok(true)
 }
 
-/// Decrypts a message of the device with the identity key `from`, and keeps
-/// what that changes; `None` if no session and no key of ours opens it.
+/// Decrypts a message of a device, and keeps what that changes; `None` if no
+/// session and no key of ours opens it.
 pub(super) fn unpack(
     tx: &Tx<'_>,
-    from: &Curve25519PublicKey,
+    from: &PeerDevice,
     message: &OlmMessage,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-    for mut session in tx.pairs(from)? {
+    let peer = &from.peer_key();
+    for mut session in tx.pairs(peer)? {
         let is_candidate = match message {
             OlmMessage::Normal(_) => true,
             OlmMessage::PreKey(message) => session.session_id() == message.session_id(),
         };
         if is_candidate && let Ok(plain) = session.decrypt(message) {
-            tx.prefer_pair(from, &session)?;
+            tx.prefer_pair(peer, &session)?;
             return Ok(Some(Zeroizing::new(plain)));
         }
         if is_candidate && matches!(message, OlmMessage::PreKey(_)) {
@@ -71,10 +69,11 @@ pub(super) fn unpack(
     }
     let OlmMessage::PreKey(message) = message else { return Ok(None) };
     let mut own = tx.own()?;
-    let made = own.account.create_inbound_session(SessionConfig::version_1(), *from, message);
+    let identity = from.curve25519;
+    let made = own.account.create_inbound_session(SessionConfig::version_1(), identity, message);
     let Ok(made) = made else { return Ok(None) };
     own.used(&message.one_time_key());
     tx.put_own(&own)?;
-    tx.prefer_pair(from, &made.session)?;
+    tx.prefer_pair(peer, &made.session)?;
     Ok(Some(Zeroizing::new(made.plaintext)))
 }

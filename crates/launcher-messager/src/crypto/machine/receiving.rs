@@ -149,11 +149,12 @@ fn take_in(
     if device.address.device != envelope.sender.device {
         return Ok(Received::Refused(EnvelopeRefusal::OtherDevice));
     }
-    let Some(plain) = pairing::unpack(tx, &from, &message)? else {
+    let Some(plain) = pairing::unpack(tx, &device, &message)? else {
         // Not noted as known: what is wrong with it may be that an earlier one is still to come.
-        let mut state = tx.peer(&from)?;
+        let peer = device.peer_key();
+        let mut state = tx.peer(&peer)?;
         state.is_wedged |= device.is_present();
-        tx.put_peer(&from, device.address.account, state)?;
+        tx.put_peer(&peer, device.address.account, state)?;
         return Ok(Received::Undecryptable { from: device.address });
     };
     tx.note_envelope(&hash, now)?;
