@@ -13,6 +13,8 @@ mod pairing;
 mod reading;
 mod receiving;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -266,6 +266,21 @@ fn other_bytes_that_mean_the_same_are_not_read() {
 }
 
 #[test]
+fn an_own_row_is_compared_like_any_other() {
+    let alice = address(1, "phone");
+    let mut world = World::of(&[&alice]);
+    let row = world.say(&alice, room(1), "hi");
+    let row = world.row(row);
+    let mut elsewhere = row.clone();
+    elsewhere.room = room(2);
+    assert_eq!(refusal(&mut world, &alice, &elsewhere), Refusal::OtherRoom);
+    let mut of_another = row.clone();
+    of_another.sender = account(2);
+    assert_eq!(refusal(&mut world, &alice, &of_another), Refusal::OtherSender);
+    assert!(world.read(&alice, &row).is_own);
+}
+
+#[test]
 fn a_row_that_was_refused_does_not_keep_the_true_one_out() {
     let (mut world, bob, one, _) = told();
     let mut false_one = one.clone();
