@@ -30,7 +30,7 @@ pub use self::{
 };
 use super::{
     ids::{AccountId, Address},
-    own::Own,
+    own::{Notes, Own},
     parcel::End,
     rotation::Keys,
     safety::{SafetyNumber, Side},
@@ -82,8 +82,8 @@ impl Machine {
         address: &Address,
         now: u64,
     ) -> Result<Self, StoreError> {
-        let store = Store::make(path, key, &Own::new(address.clone(), now))?;
-        Self::begin(store, address)
+        let own = Own::new(address.clone(), now);
+        Self::begin(Store::make(path, key, &own)?, &own.notes)
     }
 
     /// Opens the store at `path`; `None` if there is none. Counts a generation,
@@ -99,14 +99,13 @@ impl Machine {
         address: &Address,
     ) -> Result<Option<Self>, StoreError> {
         match Store::open(path, key, address)? {
-            Some(store) => Self::begin(store, address).map(Some),
+            Some((store, notes)) => Self::begin(store, &notes).map(Some),
             None => Ok(None),
         }
     }
 
-    fn begin(mut store: Store, address: &Address) -> Result<Self, StoreError> {
-        let notes = store.read(|tx| tx.notes())?;
-        let me = Me { address: address.clone(), keys: notes.keys() };
+    fn begin(mut store: Store, notes: &Notes) -> Result<Self, StoreError> {
+        let me = Me { address: notes.address().clone(), keys: notes.keys() };
         let generation = store.write(|tx| {
             tx.count_generation()?;
             tx.forget_groups_out()?;

@@ -12,7 +12,7 @@ use super::{
     seal::Sealer,
     table::Tx,
 };
-use crate::crypto::{Address, Own};
+use crate::crypto::{Address, Notes, Own};
 
 /// The version of the tables.
 pub(super) const VERSION: u32 = 1;
@@ -37,23 +37,23 @@ impl Store {
         path: &Path,
         key: &PickleKey,
         address: &Address,
-    ) -> Result<Option<Self>, StoreError> {
+    ) -> Result<Option<(Self, Notes)>, StoreError> {
         let sealer = Sealer::new(key);
         match look(path, &sealer)? {
             Found::Nothing => Ok(None),
-            Found::Store(found) if found != *address => Err(StoreError::OtherIdentity {
+            Found::Store(notes) if notes.address() != address => Err(StoreError::OtherIdentity {
                 path: path.to_owned(),
-                account: found.account.to_string(),
-                device: found.device.as_str().to_owned(),
+                account: notes.address().account.to_string(),
+                device: notes.address().device.as_str().to_owned(),
             }),
-            Found::Store(_) => Ok(Some(Self { connection: connect(path)?, sealer })),
+            Found::Store(notes) => Ok(Some((Self { connection: connect(path)?, sealer }, *notes))),
         }
     }
 
     /// Makes a store with the keys of a new device, where none is.
     pub(crate) fn make(path: &Path, key: &PickleKey, own: &Own) -> Result<Self, StoreError> {
         let sealer = Sealer::new(key);
-        if look(path, &sealer)? != Found::Nothing {
+        if !matches!(look(path, &sealer)?, Found::Nothing) {
             return Err(StoreError::Exists { path: path.to_owned() });
         }
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;

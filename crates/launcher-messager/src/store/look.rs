@@ -15,7 +15,7 @@ use fs_err as fs;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{StoreError, file::VERSION, seal::Sealer, table::NOTES_PLACE};
-use crate::crypto::{Address, Notes};
+use crate::crypto::Notes;
 
 /// What is sealed to find out whether a key is the right one.
 pub(super) const CHECK: &[u8] = b"launcher messager";
@@ -24,12 +24,11 @@ pub(super) const CHECK: &[u8] = b"launcher messager";
 pub(super) const CHECK_PLACE: [&[u8]; 1] = [b"value key_check"];
 
 /// What is in a store's place.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// No file, or one without tables: a kill came before there were any.
     Nothing,
-    /// A store that the key opens, of this device.
-    Store(Address),
+    /// A store that the key opens, with what it says about its device's keys.
+    Store(Box<Notes>),
 }
 
 /// Looks at the file at `path`.
@@ -87,7 +86,7 @@ fn ask(
         let notes = sealer.open(&notes, &NOTES_PLACE)?;
         let notes: Notes = serde_json::from_slice(&notes)
             .map_err(|_| StoreError::damaged("the keys of this device"))?;
-        return Ok(Found::Store(notes.address().clone()));
+        return Ok(Found::Store(Box::new(notes)));
     }
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

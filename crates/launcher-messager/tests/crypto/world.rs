@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) kill: Option<Kill>,
     pub(crate) calls: usize,
+    /// Calls that changed something on the disk, if that is looked at.
+    pub(crate) changes: Option<Vec<usize>>,
     /// What machines said about devices.
     pub(crate) findings: Vec<(Address, Finding)>,
     /// What machines say to devices that ask for a key.
@@ -80,6 +82,7 @@ impl World {
             now: 1_763_800_000_000,
             kill: None,
             calls: 0,
+            changes: None,
             findings: Vec::new(),
             answer: Answer::Share,
             withheld: BTreeMap::new(),
@@ -138,9 +141,15 @@ impl World {
         let (now, path) = (self.now, self.path(who));
         let before = match self.kill {
             Some(Kill::Before(number)) if number == self.calls => Some(copy_store(&path)),
+            _ if self.changes.is_some() => Some(copy_store(&path)),
             _ => None,
         };
         let done = call(self.machine(who), now);
+        if let Some(changes) = &mut self.changes
+            && before.as_ref() != Some(&copy_store(&path))
+        {
+            changes.push(self.calls);
+        }
         match self.kill {
             Some(Kill::Before(number) | Kill::After(number)) if number == self.calls => {
                 drop(self.machines.remove(who));
