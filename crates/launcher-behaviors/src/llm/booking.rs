@@ -111,20 +111,24 @@ async fn hear(
         Err(fault) => return (Err(Failed::Fault(fault, String::new())), 0),
     };
     let mut next = Instant::now();
+    let mut is_shown = true;
     loop {
-        let heard = match timeout_at(until, answering.next()).await {
-            Ok(Ok(Piece::Text)) => {
-                let now = Instant::now();
-                if now >= next {
-                    show(answering.so_far());
-                    next = now + STAYS;
-                }
+        // A model that pauses has what it said so far shown all the same.
+        let wait = if is_shown { until } else { until.min(next) };
+        let heard = match timeout_at(wait, answering.next()).await {
+            Ok(Ok(Piece::Text)) if Instant::now() < next => {
+                is_shown = false;
+                continue;
+            }
+            Ok(Ok(Piece::Text)) | Err(_) if Instant::now() < until => {
+                show(answering.so_far());
+                (next, is_shown) = (Instant::now() + STAYS, true);
                 continue;
             }
             Ok(Ok(Piece::Done(reply))) => Ok(*reply),
             Ok(Err(fault)) => Err(Failed::Fault(fault, answering.so_far().to_owned())),
             // Dropping it hangs up.
-            Err(_) => Err(Failed::Late(answering.so_far().to_owned())),
+            Ok(Ok(Piece::Text)) | Err(_) => Err(Failed::Late(answering.so_far().to_owned())),
         };
         return (heard, answering.written());
     }

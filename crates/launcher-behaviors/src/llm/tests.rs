@@ -14,7 +14,10 @@ use launcher_core::{
     spec::HistorySpec,
 };
 use launcher_runtime::ports::Action;
-use launcher_testbed::models::{Format, ModelCall, ModelServer, Reply as Scripted};
+use launcher_testbed::{
+    models::{Format, ModelCall, ModelServer, Reply as Scripted},
+    tap::Gate,
+};
 use url::Url;
 
 use super::*;
@@ -145,6 +148,26 @@ async fn an_answer_is_shown_while_it_is_written() {
     let drafts = props.drafts.lock().unwrap().clone();
     assert!(!drafts.is_empty());
     assert!(drafts.iter().all(|draft| "one two three four".starts_with(draft)), "{drafts:?}");
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_pause_is_shown_during_it() {
+    let server = ModelServer::start().unwrap();
+    let (llm, props, gate) = (llm(spec(&server)), Props::default(), Gate::new());
+    server.push(Scripted::text("one two three four").hold(3, &gate));
+    let shown = async {
+        // The first piece is shown at once, the next one comes right after it.
+        while !props.drafts.lock().unwrap().iter().any(|draft| draft.starts_with("one two")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let until_shown = async {
+        tokio::time::timeout(Duration::from_secs(30), shown).await.expect("it is not shown");
+        gate.open();
+    };
+    let asked = message(1, "count");
+    let (said, ()) = tokio::join!(say(&llm, &asked, &props), until_shown);
+    assert_eq!(said, "one two three four");
 }
 
 #[tokio::test]
