@@ -259,7 +259,6 @@ async fn voice_is_refused_in_encrypted_rooms_with_its_own_code_and_heard_in_othe
         let ((name, value), body) = form();
         crate::world::ask(who.request(reqwest::Method::POST, &path).header(name, value).body(body))
     };
-    carol.unable();
     speak(&carol, &room).await.is(403);
     let sent = speak(&bob, &room).await.good();
     assert_eq!((&sent["type"], &sent["meta"]["duration_ms"]), (&json!("voice"), &json!(1200)));
