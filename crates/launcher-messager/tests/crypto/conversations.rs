@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use launcher_messager::crypto::{
-    Action, Answer, Finding, Opened, Received, Refusal, Step, Withheld,
+    Action, Answer, Audience, EnvelopeKind, Finding, Machine, Opened, Received, Refusal, Step,
+    Withheld,
 };
 
 use crate::world::{
@@ -180,6 +181,50 @@ fn a_policy_that_has_changed_keeps_a_key_from_who_asks_for_it() {
 }
 
 #[test]
+fn a_device_that_asks_and_then_shows_other_keys_does_not_get_the_key() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    let row = world.say(&alice, room(1), "hi");
+    world.server.envelopes.clear();
+    let row = world.row(row);
+    world.look_up(&bob, alice.account).unwrap();
+    assert!(matches!(world.open(&bob, &row), Opened::Locked { .. }));
+    world.wait(11 * 1000);
+    for _ in 0..3 {
+        world.settle_once(&bob).unwrap();
+    }
+    let envelope = world.server.envelopes[&alice][0].clone();
+    assert_eq!(world.receive(&alice, &envelope).unwrap(), Received::Asked);
+    let elsewhere = folder();
+    let path = elsewhere.path().join("swapped.db");
+    let mut swapped = Machine::create(&path, &key(), &bob, world.now).unwrap();
+    let bundle = swapped.upload(world.now).unwrap().unwrap().bundle;
+    world.server.replace(&bob, Some(bundle));
+    world.look_up(&alice, bob.account).unwrap();
+    let (asks, now) = (world.machine(&alice).asks().unwrap(), world.now);
+    world.machine(&alice).answer(&asks[0], Answer::Share).unwrap();
+    let work = world.machine(&alice).work(now).unwrap();
+    assert!(work.deliver.iter().all(|fanout| fanout.kind == EnvelopeKind::Control));
+}
+
+#[test]
+fn no_row_is_ready_before_the_server_has_its_keys() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    let said = draft(room(1), "hi", Action::New);
+    for _ in 0..2 {
+        world.send_once(&alice, &said).unwrap();
+    }
+    let members = world.server.members[&room(1)].clone();
+    let (audience, now) = (Audience { members, ..Default::default() }, world.now);
+    for _ in 0..3 {
+        let step = world.machine(&alice).send(&said, &audience, now).unwrap();
+        assert!(matches!(step, Step::Deliver(_)), "{step:?}");
+        world.restart(&alice);
+    }
+}
+
+#[test]
 fn a_device_that_is_left_out_is_told_and_reads_nothing() {
     let (alice, bob, desk) = (address(1, "phone"), address(2, "phone"), address(2, "desk"));
     let mut world = World::of(&[&alice, &bob, &desk]);
@@ -238,10 +283,8 @@ fn a_name_stands_for_one_message_only() {
     world.say(&alice, room(1), "hi");
     let mut other = draft(room(1), "hi", Action::New);
     other.body.text.push('!');
-    let audience = launcher_messager::crypto::Audience {
-        members: world.server.members[&room(1)].clone(),
-        ..Default::default()
-    };
+    let audience =
+        Audience { members: world.server.members[&room(1)].clone(), ..Default::default() };
     let now = world.now;
     let error = world.machine(&alice).send(&other, &audience, now).unwrap_err();
     assert_eq!(error.to_string(), "name hi is the name of another message");
@@ -260,8 +303,7 @@ fn swapped_devices_are_announced_and_get_nothing() {
     // signed for that name, so it makes one.
     let elsewhere = folder();
     let path = elsewhere.path().join("swapped.db");
-    let mut swapped =
-        launcher_messager::crypto::Machine::create(&path, &key(), &bob, world.now).unwrap();
+    let mut swapped = Machine::create(&path, &key(), &bob, world.now).unwrap();
     let bundle = swapped.upload(world.now).unwrap().unwrap().bundle;
     world.server.replace(&bob, Some(bundle));
     world.wait(61 * 1000);

@@ -221,7 +221,8 @@ impl World {
         self.call(who, take_in(Freshness::JustLookedUp))
     }
 
-    fn settle_once(&mut self, who: &Address) -> Result<bool, Killed> {
+    /// Has one device do what there is to do. Whether there was anything.
+    pub(crate) fn settle_once(&mut self, who: &Address) -> Result<bool, Killed> {
         self.publish(who)?;
         let mut is_busy = false;
         while let Some(envelope) =
