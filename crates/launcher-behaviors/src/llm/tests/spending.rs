@@ -95,7 +95,7 @@ async fn what_a_kill_cuts_off_stays_booked() {
     let server = ModelServer::start().unwrap();
     let limits = || limited(&server, Some(1100), None);
     let (cut_off, props) = (llm(limits()), Props::default());
-    let gate = launcher_testbed::tap::Gate::new();
+    let gate = Gate::new();
     server.push(Scripted::text("never").hold(1, &gate));
     let hi = message(1, "hi");
     tokio::select! {
