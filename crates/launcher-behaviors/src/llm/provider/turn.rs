@@ -45,7 +45,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// What providers read; not each of them all, see [`Model::sees`].
+    /// What providers read; not each of them all, see [`Model::sees`](super::Model::sees).
     pub(crate) const TYPES: [&'static str; 4] =
         ["image/png", "image/jpeg", "image/gif", "image/webp"];
 }
