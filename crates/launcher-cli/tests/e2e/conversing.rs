@@ -1,10 +1,10 @@
 //! A command of the launcher that asks and is answered while it runs.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     time::{Duration, Instant},
 };
 
@@ -52,9 +52,10 @@ impl Verifying {
         let end = Instant::now() + DEFAULT_TIMEOUT * 2;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).map_err(|_| {
-                format!("the verification never was {stage}; it was {:?}", self.seen)
-            })?;
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(why) => return Err(self.never(stage, why).into()),
+            };
             let shown: Value = serde_json::from_str(&line)
                 .map_err(|error| format!("not JSON: {line}: {error}"))?;
             let at = shown["stage"].clone();
@@ -66,6 +67,20 @@ impl Verifying {
                 return Ok(content.clone());
             }
         }
+    }
+
+    fn never(&mut self, stage: &str, why: RecvTimeoutError) -> String {
+        let seen = &self.seen;
+        if why == RecvTimeoutError::Timeout {
+            return format!("the verification was not {stage} in time; it was {seen:?}");
+        }
+        // It ends when its output does, so this does not wait.
+        let ended = self.child.wait();
+        let mut said = String::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            errors.read_to_string(&mut said).ok();
+        }
+        format!("the command ended, {ended:?}, and never was {stage}; it was {seen:?}: {said}")
     }
 
     /// The seven emojis, once they are shown.

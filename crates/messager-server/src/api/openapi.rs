@@ -31,7 +31,7 @@ pub fn document() -> Value {
     }
     let mut schemas = reading.take_definitions(true);
     schemas.extend(sending.take_definitions(true));
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Messager and Pass",
@@ -47,7 +47,10 @@ pub fn document() -> Value {
                 "cookie": { "type": "apiKey", "in": "cookie", "name": "AuthToken" },
             },
         },
-    })
+    });
+    // Another crate of the build may have objects keep the order of their making.
+    document.sort_all_objects();
+    document
 }
 
 fn full_path(area: &Area, path: &str) -> String {

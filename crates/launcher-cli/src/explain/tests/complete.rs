@@ -23,13 +23,17 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Crates of which nothing is in the launcher.
+const OTHERS: [&str; 4] =
+    ["launcher-testbed", "launcher-bench", "launcher-messager", "messager-server"];
+
 /// The code of the launcher that runs, file by file.
 fn sources() -> Vec<String> {
     let mut found = Vec::new();
     for krate in fs_err::read_dir(repository().join("crates")).unwrap() {
         let krate = krate.unwrap();
         let name = krate.file_name().into_string().unwrap();
-        if !["launcher-testbed", "launcher-bench", "messager-server"].contains(&name.as_str()) {
+        if !OTHERS.contains(&name.as_str()) {
             read(&krate.path().join("src"), &mut found);
         }
     }
