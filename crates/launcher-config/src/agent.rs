@@ -25,7 +25,7 @@ use launcher_core::{
     agent::AgentId,
     secret::{PickleKey, Secret},
     spec::{
-        AgentSpec, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+        Account, AgentSpec, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network,
         SettingsPolicy, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
 };
@@ -211,7 +211,8 @@ impl Draft {
         store_path: PathBuf,
         homeserver: Option<&Url>,
     ) -> Option<AgentSpec> {
-        let account = MatrixAccount {
+        let account = Account {
+            network: Network::Matrix,
             homeserver: self.homeserver.or_else(|| homeserver.cloned())?,
             user_id: self.user_id?.value,
             password: self.password,

@@ -141,17 +141,18 @@ impl Message {
     }
 }
 
-/// Whether an agent does anything with `message` at any time.
+/// Whether an agent, whose own user id is `own`, does anything with `message` at
+/// any time.
 ///
 /// # Errors
 ///
 /// Why not: [`Ignored::Own`], [`Ignored::NotText`] or [`Ignored::Automated`].
-pub fn concerns(spec: &AgentSpec, message: &Message) -> Result<(), Ignored> {
+pub fn concerns(spec: &AgentSpec, own: &UserId, message: &Message) -> Result<(), Ignored> {
     let kind = message.kind;
     if kind == MessageKind::Task {
         return Ok(());
     }
-    if message.sender.as_str() == spec.account.user_id {
+    if message.sender == *own {
         return Err(Ignored::Own);
     }
     let is_bot = message.automated || kind == MessageKind::Notice;
@@ -362,6 +363,10 @@ mod tests {
         spec
     }
 
+    fn own() -> UserId {
+        UserId::new("@bot:hs")
+    }
+
     fn judge(talk: &mut Conversations, message: &Message, now: Moment) -> Result<(), Ignored> {
         talk.judge(message, message.age, now)
     }
@@ -378,8 +383,8 @@ mod tests {
     #[test]
     fn own_messages_notices_edits_and_marked_messages_are_not_answered() {
         let spec = spec(&[]);
-        assert_eq!(concerns(&spec, &message("@alice:hs", "hi")), Ok(()));
-        assert_eq!(concerns(&spec, &message("@bot:hs", "hi")), Err(Ignored::Own));
+        assert_eq!(concerns(&spec, &own(), &message("@alice:hs", "hi")), Ok(()));
+        assert_eq!(concerns(&spec, &own(), &message("@bot:hs", "hi")), Err(Ignored::Own));
         for (kind, why) in [
             (MessageKind::Notice, Ignored::Automated),
             (MessageKind::Edit, Ignored::NotText),
@@ -387,19 +392,19 @@ mod tests {
             (MessageKind::Other, Ignored::NotText),
         ] {
             let message = Message { kind, ..message("@alice:hs", "hi") };
-            assert_eq!(concerns(&spec, &message), Err(why));
+            assert_eq!(concerns(&spec, &own(), &message), Err(why));
         }
         let marked = Message { automated: true, ..message("@alice:hs", "hi") };
-        assert_eq!(concerns(&spec, &marked), Err(Ignored::Automated));
-        assert_eq!(concerns(&spec, &message("@alice:hs", " \n")), Err(Ignored::NotText));
+        assert_eq!(concerns(&spec, &own(), &marked), Err(Ignored::Automated));
+        assert_eq!(concerns(&spec, &own(), &message("@alice:hs", " \n")), Err(Ignored::NotText));
     }
 
     #[test]
     fn a_bot_that_is_named_is_answered_until_it_is_enough_for_lack_of_people() {
         let marked = Message { automated: true, ..message("@robot:hs", "hi") };
-        assert_eq!(concerns(&spec(&["@robot:hs"]), &marked), Ok(()));
+        assert_eq!(concerns(&spec(&["@robot:hs"]), &own(), &marked), Ok(()));
         let notice = Message { kind: MessageKind::Notice, ..marked.clone() };
-        assert_eq!(concerns(&spec(&["@robot:hs"]), &notice), Err(Ignored::Automated));
+        assert_eq!(concerns(&spec(&["@robot:hs"]), &own(), &notice), Err(Ignored::Automated));
         let mut talk = conversations();
         for round in 0..3 {
             assert_eq!(judge(&mut talk, &marked, at(round)), Ok(()));

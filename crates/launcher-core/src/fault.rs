@@ -96,6 +96,14 @@ pub enum Fault {
         /// Why it is not replaced.
         why: &'static str,
     },
+    /// A fault on a network where something else helps than on most.
+    #[error("{fault}")]
+    Advised {
+        /// What happened.
+        fault: Box<Fault>,
+        /// What helps there.
+        action: &'static str,
+    },
     /// The homeserver could not be reached, or gave an answer of no use.
     #[error("{homeserver}: {detail}")]
     ServerUnavailable {
@@ -160,7 +168,7 @@ impl Fault {
             Self::NoDevice { .. } => "no_device",
             Self::LoginRefused { .. } => "login_refused",
             Self::AccountUnusable { .. } => "account_unusable",
-            Self::NotReset { fault, .. } => fault.code(),
+            Self::NotReset { fault, .. } | Self::Advised { fault, .. } => fault.code(),
             Self::ServerUnavailable { .. } => "server_unavailable",
             Self::StoreFailed { .. } => "store_failed",
             Self::Stuck { .. } => "stuck",
@@ -181,6 +189,7 @@ impl Fault {
             | Self::LoginRefused { .. }
             | Self::AccountUnusable { .. }
             | Self::NotReset { .. } => true,
+            Self::Advised { fault, .. } => fault.is_permanent(),
             // The next start finds out whether the device is gone, and becomes a new one.
             Self::TokenInvalid { password: true, .. }
             | Self::StoreUnusable { .. }
@@ -195,6 +204,7 @@ impl Fault {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::ServerUnavailable { retry_after, .. } => *retry_after,
+            Self::Advised { fault, .. } => fault.retry_after(),
             Self::ConfigInvalid { .. }
             | Self::StoreKeyWrong { .. }
             | Self::StoreLocked { .. }
@@ -243,6 +253,7 @@ impl Fault {
                     .to_owned()
             }
             Self::NotReset { fault, .. } => fault.action(),
+            Self::Advised { action, .. } => (*action).to_owned(),
             Self::NoDevice { .. } => {
                 "set matrix.access_token to a token from a login, or set matrix.password".to_owned()
             }
@@ -310,8 +321,11 @@ mod tests {
                 Fault::Stuck { what: String::new(), limit: Duration::ZERO }
             }
             Fault::Stuck { .. } => Fault::Panicked { detail },
-            // These two have the code of what is in them.
-            Fault::Panicked { .. } | Fault::Mismatched { .. } | Fault::NotReset { .. } => {
+            // These have the code of what is in them.
+            Fault::Panicked { .. }
+            | Fault::Mismatched { .. }
+            | Fault::NotReset { .. }
+            | Fault::Advised { .. } => {
                 return None;
             }
         })

@@ -67,7 +67,7 @@ pub(crate) mod tests {
         preflight::Mismatch,
         secret::Secret,
         spec::{
-            AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+            Account, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network,
             SettingsPolicy, UndecryptablePolicy, VerificationPolicy,
         },
     };
@@ -77,7 +77,8 @@ pub(crate) mod tests {
             id: "bot".parse().unwrap(),
             enabled: true,
             folder: "/bot".into(),
-            account: MatrixAccount {
+            account: Account {
+                network: Network::Matrix,
                 homeserver: "http://hs".parse().unwrap(),
                 user_id: "@bot:hs".into(),
                 password: password.then(|| Secret::new("password".into())),

@@ -116,6 +116,7 @@ impl Situation {
             | Fault::ServerUnavailable { .. }
             | Fault::StoreFailed { .. }
             | Fault::NotReset { .. }
+            | Fault::Advised { .. }
             | Fault::Stuck { .. }
             | Fault::Panicked { .. } => None,
         }

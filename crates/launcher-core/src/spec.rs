@@ -40,7 +40,7 @@ pub struct AgentSpec {
     /// The agent's folder, absolute.
     pub folder: PathBuf,
     /// The account it speaks as.
-    pub account: MatrixAccount,
+    pub account: Account,
     /// Where its keys are kept and who may have them.
     pub encryption: Encryption,
     /// Which invitations it accepts.
@@ -68,18 +68,31 @@ impl AgentSpec {
         self.behaviors.iter().any(|behavior| behavior.hears(kind))
     }
 
+    /// What the agent is called where a person reads it: its user id, or its own
+    /// id where only the server knows that.
+    pub fn name(&self) -> &str {
+        match self.account.network {
+            Network::Matrix => &self.account.user_id,
+            Network::Messager => self.id.as_str(),
+        }
+    }
+
     /// Where the launcher keeps what it writes for this agent.
     pub fn data_folder(&self) -> PathBuf {
         self.folder.join("data")
     }
 }
 
-/// An account on a Matrix homeserver. At least one of password and token is there.
+/// An account on a server of one of the networks. In Matrix at least one of
+/// password and token is there; in Messager it is always the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MatrixAccount {
-    /// The client-server API's base, `http` or `https`.
+pub struct Account {
+    /// Which network it is on.
+    pub network: Network,
+    /// The server: the base of its API, `http` or `https`.
     pub homeserver: Url,
-    /// The full user id, `@localpart:server`.
+    /// In Matrix the full user id, `@localpart:server`. In Messager empty: the
+    /// server says whose token it is.
     pub user_id: String,
     /// Lets the agent log in by itself and prove who it is (UIA).
     pub password: Option<Secret<String>>,
@@ -87,10 +100,27 @@ pub struct MatrixAccount {
     pub access_token: Option<Secret<String>>,
 }
 
-impl MatrixAccount {
+/// A chat network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// A Matrix homeserver.
+    Matrix,
+    /// A server that speaks the contract of Messager and Pass.
+    Messager,
+}
+
+impl Account {
     /// The server's name: what follows the first colon of the user id.
     pub fn server_name(&self) -> &str {
         self.user_id.split_once(':').map_or("", |(_, server)| server)
+    }
+
+    /// A glob that matches everybody with an account on the same server.
+    pub fn everyone(&self) -> String {
+        match self.network {
+            Network::Matrix => format!("@*:{}", self.server_name()),
+            Network::Messager => "*".to_owned(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use launcher_core::{fault::Fault, spec::MatrixAccount};
+use launcher_core::{fault::Fault, spec::Account};
 use launcher_runtime::ports::SendFault;
 use matrix_sdk::{
     Error, HttpError,
@@ -11,7 +11,7 @@ use matrix_sdk::{
 use matrix_sdk_base::crypto::{MegolmError, OlmError};
 
 /// What an error during syncing or set-up means.
-pub(crate) fn fault(account: &MatrixAccount, error: &Error) -> Fault {
+pub(crate) fn fault(account: &Account, error: &Error) -> Fault {
     match error {
         Error::Http(http) => http_fault(account, http),
         Error::CryptoStoreError(_)
@@ -25,7 +25,7 @@ pub(crate) fn fault(account: &MatrixAccount, error: &Error) -> Fault {
     }
 }
 
-fn http_fault(account: &MatrixAccount, error: &HttpError) -> Fault {
+fn http_fault(account: &Account, error: &HttpError) -> Fault {
     let homeserver = account.homeserver.to_string();
     let user = account.user_id.clone();
     match error.client_api_error_kind() {
@@ -39,13 +39,13 @@ fn http_fault(account: &MatrixAccount, error: &HttpError) -> Fault {
     }
 }
 
-fn unavailable(account: &MatrixAccount, detail: String, retry_after: Option<Duration>) -> Fault {
+fn unavailable(account: &Account, detail: String, retry_after: Option<Duration>) -> Fault {
     Fault::ServerUnavailable { homeserver: account.homeserver.to_string(), detail, retry_after }
 }
 
 /// The fault that an error while sending shows the session itself to have, if
 /// it does: then no other send will succeed either, until it begins anew.
-pub(crate) fn session_fault(account: &MatrixAccount, error: &Error) -> Option<Fault> {
+pub(crate) fn session_fault(account: &Account, error: &Error) -> Option<Fault> {
     let is_of_store = match error {
         Error::CryptoStoreError(_) | Error::StateStore(_) | Error::BadCryptoStoreState => true,
         Error::OlmError(error) => matches!(**error, OlmError::Store(_)),

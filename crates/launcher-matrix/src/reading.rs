@@ -607,9 +607,13 @@ impl Reader<'_> {
         Ok(Tried::Opened(heard.map(Box::new)))
     }
 
+    fn own(&self) -> UserId {
+        UserId::new(self.spec.account.user_id.clone())
+    }
+
     /// Whether the agent does anything with a message.
     fn is_wanted(&self, message: &Message) -> bool {
-        concerns(self.spec, message).is_ok()
+        concerns(self.spec, &self.own(), message).is_ok()
     }
 
     /// Finds the rooms that are encrypted, so that nothing is ever sent there in the clear.

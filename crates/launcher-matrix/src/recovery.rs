@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use launcher_core::{fault::Fault, spec::MatrixAccount};
+use launcher_core::{fault::Fault, spec};
 use matrix_sdk::ruma::events::{
     EventContentFromType, GlobalAccountDataEventType, secret::request::SecretName,
     secret_storage::key::SecretStorageKeyEventContent,
@@ -82,7 +82,7 @@ impl fmt::Display for Layer {
 /// An account, asked by hand.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
-    pub(crate) account: &'a MatrixAccount,
+    pub(crate) account: &'a spec::Account,
     pub(crate) rest: &'a Rest,
     pub(crate) token: &'a str,
 }

@@ -7,7 +7,7 @@ mod rooms;
 
 use std::time::{Duration, SystemTime};
 
-use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::MatrixAccount};
+use launcher_core::{fault::Fault, preflight::IdentityKeys, secret::Secret, spec::Account};
 use launcher_runtime::ports::journal::Stamp;
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
@@ -505,7 +505,7 @@ impl Rest {
     }
 
     /// What an error means for the agent.
-    pub(crate) fn fault(&self, account: &MatrixAccount, error: RestError) -> Fault {
+    pub(crate) fn fault(&self, account: &Account, error: RestError) -> Fault {
         let homeserver = self.homeserver();
         let user = account.user_id.clone();
         let (detail, retry_after) = match error {

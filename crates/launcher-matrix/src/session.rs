@@ -751,6 +751,10 @@ fn somebody_left(update: &JoinedRoomUpdate, own: &str) -> bool {
 
 #[async_trait]
 impl Session for MatrixSession {
+    fn own(&self) -> UserId {
+        UserId::new(self.parts.spec.account.user_id.clone())
+    }
+
     async fn wait(&self) -> Result<(), Fault> {
         self.check_broken()?;
         tokio::select! {

@@ -16,7 +16,11 @@ mod target;
 
 use std::io;
 
-use launcher_core::{fault::Fault, secret::Secret, spec::MatrixAccount};
+use launcher_core::{
+    fault::Fault,
+    secret::Secret,
+    spec::{self, Network},
+};
 use launcher_runtime::ports::maintenance::MaintenanceError;
 use matrix_sdk_base::crypto::{
     secret_storage::SecretStorageKey, store::types::CrossSigningKeyExport,
@@ -99,7 +103,8 @@ pub async fn sign(
     stop: impl Future<Output = ()>,
 ) -> Result<Signed, MaintenanceError> {
     let rest = Rest::new(connector.http(), signing.homeserver.clone());
-    let account = MatrixAccount {
+    let account = spec::Account {
+        network: Network::Matrix,
         homeserver: signing.homeserver.clone(),
         user_id: signing.user.clone(),
         password: signing.password.clone(),
@@ -123,7 +128,7 @@ pub async fn sign(
 const AGAIN: &str = "do it again; what was done already is taken up";
 
 /// Logs in as a device without keys, for as long as this takes.
-async fn log_in(rest: &Rest, account: &MatrixAccount) -> Result<Secret<String>, MaintenanceError> {
+async fn log_in(rest: &Rest, account: &spec::Account) -> Result<Secret<String>, MaintenanceError> {
     let Some(password) = &account.password else {
         return Err(refused("neither a token nor a password is given", "give one of them"));
     };
@@ -160,7 +165,7 @@ fn trouble(fault: Fault) -> MaintenanceError {
 
 struct Work<'a> {
     rest: &'a Rest,
-    account: MatrixAccount,
+    account: spec::Account,
     token: &'a Secret<String>,
     signing: &'a Signing,
     operator: &'a mut dyn Operator,

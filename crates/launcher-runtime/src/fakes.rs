@@ -22,8 +22,8 @@ use launcher_core::{
 };
 
 use launcher_core::spec::{
-    BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode, UndecryptablePolicy,
-    VerificationPolicy,
+    Account, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network, TrustMode,
+    UndecryptablePolicy, VerificationPolicy,
 };
 
 use crate::ports::{
@@ -387,7 +387,8 @@ pub(crate) fn spec(name: &str, folder: &std::path::Path) -> AgentSpec {
         id: name.parse().unwrap(),
         enabled: true,
         folder: folder.join(name),
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "http://hs".parse().unwrap(),
             user_id: format!("@{name}:hs"),
             password: None,

@@ -61,6 +61,9 @@ pub trait Connector: Send + Sync + fmt::Debug {
 /// A connected account.
 #[async_trait]
 pub trait Session: Send + Sync {
+    /// The user id of the account.
+    fn own(&self) -> UserId;
+
     /// Waits until there may be something to read.
     ///
     /// # Errors

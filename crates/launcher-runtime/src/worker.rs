@@ -12,7 +12,7 @@ use launcher_core::{
     conversation::{Conversations, concerns},
     fault::Fault,
     fleet::Degradation,
-    names::{EventId, UserId},
+    names::EventId,
     spec::AgentSpec,
 };
 use tokio::{
@@ -185,7 +185,7 @@ enum Event {
 impl<'a> Running<'a> {
     async fn new(worker: &'a Worker, session: Arc<dyn Session>) -> Result<Self, Fault> {
         let spec = worker.spec.clone();
-        let own = UserId::new(spec.account.user_id.clone());
+        let own = session.own();
         let talk = Conversations::new(spec.catch_up.max_age, &spec.answer.bots);
         let crew = Arc::new(Crew {
             own: own.clone(),
@@ -299,7 +299,7 @@ impl<'a> Running<'a> {
             if !heard.wanted {
                 continue;
             }
-            if let Err(why) = concerns(&self.crew.spec, message) {
+            if let Err(why) = concerns(&self.crew.spec, &self.crew.own, message) {
                 debug!(room = %message.room, event_id = %message.event, ?why, "not answered");
                 heard.wanted = false;
                 continue;

@@ -7,7 +7,7 @@ use launcher_core::{
     names::{EventId, RoomId, UserId},
     secret::Secret,
     spec::{
-        AgentSpec, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+        Account, AgentSpec, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network,
         SettingsPolicy, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
     trust::Assurance,
@@ -19,7 +19,8 @@ pub(crate) fn agent(folder: &Path, behavior: BehaviorSpec) -> AgentSpec {
         id: "tested".parse().unwrap(),
         enabled: true,
         folder: folder.to_owned(),
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "https://hs.test".parse().unwrap(),
             user_id: "@tested:hs".into(),
             password: None,

@@ -11,9 +11,9 @@ use std::{
 use launcher_control::{desk::Desk, server::ControlSocket, wire::Grade};
 use launcher_core::{
     fleet::Wanted,
-    names::EventId,
+    names::{EventId, UserId},
     spec::{
-        BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        Account, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network, TrustMode,
         UndecryptablePolicy, VerificationPolicy,
     },
 };
@@ -72,6 +72,10 @@ impl Connector for Ready {
 
 #[async_trait]
 impl Session for Connected {
+    fn own(&self) -> UserId {
+        UserId::new("@echo:hs")
+    }
+
     async fn wait(&self) -> Result<(), Fault> {
         self.0.lock().unwrap().push("wait");
         std::future::pending().await
@@ -123,7 +127,8 @@ pub(crate) fn spec(folder: &TempDir) -> AgentSpec {
     AgentSpec {
         id: "a".parse().unwrap(),
         enabled: true,
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "http://127.0.0.1:9".parse().unwrap(),
             user_id: "@a:hs.test".to_owned(),
             password: None,

@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use launcher_core::{
     conversation::Message,
     fault::Fault,
-    names::EventId,
+    names::{EventId, UserId},
     secret::{PickleKey, Secret},
     spec::{
-        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        Account, AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network, TrustMode,
         UndecryptablePolicy, VerificationPolicy,
     },
 };
@@ -42,7 +42,8 @@ pub(super) fn spec(id: &str, folder: &Path) -> AgentSpec {
         id: id.parse().unwrap(),
         enabled: true,
         folder: folder.join(id),
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "http://hs.test".parse().unwrap(),
             user_id: format!("@{id}:hs.test"),
             password: None,
@@ -100,6 +101,10 @@ pub(super) struct Connected {
 
 #[async_trait]
 impl Session for Connected {
+    fn own(&self) -> UserId {
+        UserId::new("@echo:hs")
+    }
+
     async fn wait(&self) -> Result<(), Fault> {
         pending().await
     }

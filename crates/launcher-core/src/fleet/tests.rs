@@ -7,7 +7,7 @@ use crate::{
     preflight::Mismatch,
     secret::Secret,
     spec::{
-        AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount,
+        Account, AnswerPolicy, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network,
         SettingsPolicy, TrustMode, UndecryptablePolicy, VerificationPolicy,
     },
     status::AgentState,
@@ -22,7 +22,8 @@ fn spec(name: &str, prefix: &str) -> Box<AgentSpec> {
         id: id(name),
         enabled: true,
         folder: format!("/agents/{name}").into(),
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "https://hs".parse().unwrap(),
             user_id: format!("@{name}:hs"),
             password: None,

@@ -6,7 +6,7 @@ use launcher_core::{
     fault::Fault,
     secret::Secret,
     spec::{
-        AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, MatrixAccount, TrustMode,
+        Account, AgentSpec, BehaviorSpec, CatchUp, Encryption, InvitePolicy, Network, TrustMode,
         UndecryptablePolicy, VerificationPolicy,
     },
 };
@@ -26,7 +26,8 @@ async fn each_agent_has_a_private_file_in_its_data_folder() {
         id: "echo".parse::<AgentId>().unwrap(),
         enabled: true,
         folder: folder.path().join("echo"),
-        account: MatrixAccount {
+        account: Account {
+            network: Network::Matrix,
             homeserver: "https://hs".parse().unwrap(),
             user_id: "@bot:hs".to_owned(),
             password: None,

@@ -83,6 +83,10 @@ impl Room {
 
 #[async_trait]
 impl Session for Room {
+    fn own(&self) -> UserId {
+        UserId::new("@echo:hs")
+    }
+
     async fn wait(&self) -> Result<(), Fault> {
         std::future::pending().await
     }

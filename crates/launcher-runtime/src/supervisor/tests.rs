@@ -64,6 +64,10 @@ struct Scripted {
 
 #[async_trait]
 impl Session for Scripted {
+    fn own(&self) -> UserId {
+        UserId::new(format!("@{}:hs", self.name))
+    }
+
     async fn wait(&self) -> Result<(), Fault> {
         let is_first = self.waits.fetch_add(1, Ordering::Relaxed) == 0;
         match self.name.as_str() {
