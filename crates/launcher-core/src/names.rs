@@ -64,8 +64,11 @@ impl EventId {
 
 impl UserId {
     /// A user id that somebody typed; `None` if it does not look like one,
-    /// `@localpart:server`.
+    /// `@localpart:server` or, in Messager, a UUID.
     pub fn typed(text: &str) -> Option<Self> {
+        if is_uuid(text) {
+            return Some(Self::new(text));
+        }
         // The longest that there can be (spec, appendix 4.2.1).
         const LONGEST: usize = 255;
         let (localpart, server) = text.strip_prefix('@')?.split_once(':')?;
@@ -77,8 +80,11 @@ impl UserId {
 
 impl RoomId {
     /// A room id that somebody typed; `None` if it does not look like one,
-    /// `!opaque:server`, or `!opaque` from room version 12 on.
+    /// `!opaque:server`, or `!opaque` from room version 12 on; in Messager a UUID.
     pub fn typed(text: &str) -> Option<Self> {
+        if is_uuid(text) {
+            return Some(Self::new(text));
+        }
         // The longest that there can be (spec, appendix 4.2.1).
         const LONGEST: usize = 255;
         let opaque = text.strip_prefix('!')?;
@@ -86,6 +92,17 @@ impl RoomId {
         let fits = text.len() <= LONGEST && !text.contains(is_odd);
         (fits && !opaque.is_empty() && !opaque.starts_with(':')).then(|| Self::new(text))
     }
+}
+
+/// Whether a text is a UUID as Messager writes them: 32 lower-case hex digits
+/// with four hyphens.
+fn is_uuid(text: &str) -> bool {
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    text.len() == 36
+        && text.bytes().enumerate().all(|(position, byte)| match HYPHENS.contains(&position) {
+            true => byte == b'-',
+            false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
 }
 
 #[cfg(test)]
