@@ -1,8 +1,11 @@
 //! Messager accounts, encrypted end to end.
 //!
 //! [`crypto`] decides and encrypts; it knows no network. [`store`] is the
-//! agent's `crypto.db`. Whoever talks to a server gives the
-//! [`Machine`](crypto::Machine) what the server said, and does what it answers.
+//! agent's `crypto.db`. [`client`] and [`socket`] speak to a server: what it
+//! says goes into the [`Machine`](crypto::Machine), and what that answers is
+//! done.
 
+pub mod client;
 pub mod crypto;
+pub mod socket;
 pub mod store;
