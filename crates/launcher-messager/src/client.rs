@@ -24,7 +24,7 @@ pub use self::{
     http::Connections,
     keys::{Delivery, Pending},
     rooms::{Direct, Group, Invite, Member, MemberState, Mode, Room, RoomKind},
-    timeline::{Notice, Page, TimelineKind, TimelineRow},
+    timeline::{Notice, Page, Said, TimelineKind, TimelineRow},
 };
 pub(crate) use self::{
     http::{described, refusal},

@@ -1,5 +1,7 @@
 //! Rows of timelines.
 
+use std::fmt;
+
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -39,6 +41,8 @@ pub enum TimelineKind {
     Plain {
         /// What it says.
         text: String,
+        /// Whether it says of itself that no person wrote it.
+        is_automated: bool,
     },
     /// Something else: a reaction, a voice clip, what is left of a message that
     /// was deleted, an edit in the clear.
@@ -72,6 +76,29 @@ pub enum Notice {
         /// Its `type`.
         name: String,
     },
+}
+
+/// What marks a message in the clear that no person wrote, in its `meta`.
+const AUTOMATED: &str = "automated";
+
+/// A message in the clear that is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What it says.
+    pub text: String,
+    /// What it is called; the same for every attempt. 1 to 128 bytes.
+    pub client_message_id: String,
+    /// The row that it answers.
+    pub reply_to: Option<RowId>,
+    /// Whether it says of itself that no person wrote it.
+    pub is_automated: bool,
+}
+
+impl fmt::Debug for Said {
+    /// Leaves out the text, so that it cannot reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Said").field("reply_to", &self.reply_to).finish_non_exhaustive()
+    }
 }
 
 /// Rows that are newer than a moment.
@@ -141,7 +168,11 @@ pub(crate) fn as_row(value: &Value) -> Option<TimelineRow> {
         "text" if wire.is_encrypted => Sort::Sealed(RowKind::Message),
         "messages.update" if wire.is_encrypted => Sort::Sealed(RowKind::Update { of: target()? }),
         "messages.delete" if wire.is_encrypted => Sort::Sealed(RowKind::Delete { of: target()? }),
-        "text" => Sort::Done(TimelineKind::Plain { text: wire.content.unwrap_or_default() }),
+        "text" => {
+            let automated = wire.meta.as_ref().and_then(|meta| meta.get(AUTOMATED));
+            let is_automated = automated.and_then(Value::as_bool).unwrap_or_default();
+            Sort::Done(TimelineKind::Plain { text: wire.content.unwrap_or_default(), is_automated })
+        }
         "system.member.joined" => {
             Sort::Done(TimelineKind::System(Notice::Joined { account: account("account_id")? }))
         }
@@ -220,6 +251,24 @@ impl Client {
         Ok(Page { rows, skipped, position: position.max(since), is_last })
     }
 
+    /// Sends a message in the clear; refused in a room that is encrypted. Sent
+    /// again, it is the same.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn say(&self, room: RoomId, said: &Said) -> Result<RowId, ClientError> {
+        let body = json!({
+            "content": said.text,
+            "client_message_id": said.client_message_id,
+            "replied_message_id": said.reply_to,
+            "meta": { AUTOMATED: said.is_automated },
+        });
+        let path = ["api", "chat", &room.to_string(), "messages"];
+        let new: IdWire = self.send(Method::POST, &path, &body).await?;
+        Ok(new.id)
+    }
+
     /// Sends a row: a message, an edit or a deletion, by its action. Gives the
     /// row of the message that it is, or is about. Sent again, it is the same.
     ///
@@ -294,7 +343,7 @@ mod tests {
             assert_eq!((row.kind, row.epoch, row.ciphertext), (wanted, 3, vec![1, 2]));
         }
         let plain = kind("text", json!({ "content": "hi" }));
-        assert!(matches!(plain, Some(TimelineKind::Plain { text }) if text == "hi"));
+        assert!(matches!(plain, Some(TimelineKind::Plain { text, .. }) if text == "hi"));
         let left = json!({ "meta": { "account_id": ID, "operator_account_id": ID } });
         let Some(TimelineKind::System(notice)) = kind("system.member.left", left) else { panic!() };
         let account = AccountId::parse(ID).unwrap();

@@ -33,8 +33,9 @@ mod tag {
     pub(super) const REPLY_TO: u8 = 1;
     pub(super) const THREAD: u8 = 2;
     pub(super) const MENTION: u8 = 3;
-    pub(super) const OPTIONAL: u8 = 128;
     pub(super) const AUTOMATED: u8 = 128;
+    /// Those from here on are not known yet.
+    pub(super) const OPTIONAL: u8 = 129;
 }
 
 /// The content of a row.

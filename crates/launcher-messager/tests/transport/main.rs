@@ -6,7 +6,12 @@
     reason = "tests make tasks for servers and clients, and end with them"
 )]
 
+mod agents;
+mod bot;
 mod client;
 mod hostile;
+mod lives;
+mod person;
 mod socket;
+mod trust;
 mod world;
