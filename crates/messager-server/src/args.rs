@@ -71,6 +71,10 @@ pub(crate) enum LogFormat {
 pub(crate) enum Account {
     /// Makes an account, or adds a device to one, and prints its token once.
     Add(Add),
+    /// Lists accounts with their devices; never tokens.
+    List(List),
+    /// Takes its token from a device for good, and its keys out of use.
+    Revoke(Revoke),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +90,28 @@ pub(crate) struct Add {
     /// Prints one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The folder of the server, which may be running.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Prints one JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The account's name.
+    pub name: String,
+    /// The folder of the server, which may be running.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The device, by its id: `account list` has them.
+    #[arg(long, value_name = "ID")]
+    pub device: String,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! `messager`: runs the server, and makes accounts.
+//! `messager`: runs the server, and makes and revokes accounts.
 
 mod args;
+mod commands;
 mod log;
 
 use std::{
@@ -10,20 +11,22 @@ use std::{
 };
 
 use clap::Parser;
-use messager_server::{Server, Settings, add_device};
+use messager_server::{Server, Settings};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-use self::args::{Account, Add, Arguments, Command, Serve};
+use self::args::{Account, Arguments, Command, Serve};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve(arguments),
-        Command::Account(Account::Add(arguments)) => add(&arguments),
+        Command::Account(Account::Add(arguments)) => commands::add(&arguments),
+        Command::Account(Account::List(arguments)) => commands::list(&arguments),
+        Command::Account(Account::Revoke(arguments)) => commands::revoke(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,20 +71,4 @@ fn serve(arguments: Serve) -> Outcome {
         bound.run(stop).await?;
         Ok(())
     })
-}
-
-fn add(arguments: &Add) -> Outcome {
-    let added = add_device(&arguments.data, &arguments.name, arguments.device.as_deref())?;
-    let (account, device, token) = (added.account_id, added.device_id, added.token.expose());
-    let mut stdout = io::stdout().lock();
-    if arguments.json {
-        let added = serde_json::json!({
-            "account_id": account, "device_id": device, "token": token,
-        });
-        writeln!(stdout, "{added}")?;
-    } else {
-        writeln!(stdout, "account_id  {account}\ndevice_id   {device}\ntoken       {token}")?;
-        writeln!(stdout, "\nThe token is shown only now.")?;
-    }
-    Ok(())
 }

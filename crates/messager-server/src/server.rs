@@ -1,5 +1,7 @@
 //! A server: opened, bound, run.
 
+mod upkeep;
+
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use fs_err::File;
@@ -177,7 +179,8 @@ impl Bound {
             let pushing = push::run(webhook, queues.0, app.hub.counts());
             tokio::join!(pushing, previews::run(fetcher, queues.1, &app));
         };
-        tokio::pin!(serving, later, stop);
+        let upkeep = upkeep::run(&app.store);
+        tokio::pin!(serving, later, stop, upkeep);
         // Without a webhook and without previews it is done at once.
         let mut is_done = false;
         let early = loop {
@@ -186,6 +189,7 @@ impl Bound {
                 served = &mut serving => break Some(served.map_err(RunError::Listen)),
                 _ = &mut ended => break Some(Err(RunError::Halted)),
                 () = &mut later, if !is_done => is_done = true,
+                never = &mut upkeep => match never {},
             }
         };
         if let Some(outcome) = early {

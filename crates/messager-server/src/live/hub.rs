@@ -1,7 +1,7 @@
 //! The sockets that are open, and the lines of packets to them.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,6 +28,8 @@ pub(super) enum Ending {
     Replaced,
     /// It does not take its packets.
     Slow,
+    /// Its device has no token any more.
+    Revoked,
     /// The server stops.
     Stopping,
 }
@@ -36,6 +38,8 @@ pub(super) enum Ending {
 struct Socket {
     id: u64,
     device: DeviceId,
+    /// The device that has the token: the same, or the one that a watch belongs to.
+    login: DeviceId,
     packets: mpsc::Sender<Bytes>,
     ending: watch::Sender<Option<Ending>>,
 }
@@ -65,8 +69,13 @@ impl Hub {
         &self.counts
     }
 
-    /// Registers a socket. An older one of the same device is closed.
-    pub(super) fn register(self: &Arc<Self>, account: AccountId, device: DeviceId) -> Line {
+    /// Registers a socket of a login, as a device. An older one of the same device
+    /// is closed.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        (account, login): (AccountId, DeviceId),
+        device: DeviceId,
+    ) -> Line {
         let (packets, line) = mpsc::channel(LINE);
         let (ending, ended) = watch::channel(None);
         let mut state = self.state();
@@ -79,7 +88,7 @@ impl Hub {
         for older in sockets.extract_if(.., |socket| socket.device == device) {
             older.ending.send_replace(Some(Ending::Replaced));
         }
-        sockets.push(Socket { id, device, packets, ending });
+        sockets.push(Socket { id, device, login, packets, ending });
         self.counts.sockets.inc();
         Line { hub: self.clone(), account, id, packets: line, ending: ended }
     }
@@ -94,6 +103,25 @@ impl Hub {
             }
         }
         self.counts.sockets.dec();
+    }
+
+    /// The logins of the sockets that are open.
+    pub(crate) fn logins(&self) -> BTreeSet<(AccountId, DeviceId)> {
+        let state = self.state();
+        let of = |(account, sockets): (&AccountId, &Vec<Socket>)| {
+            let account = *account;
+            sockets.iter().map(move |socket| (account, socket.login.clone())).collect::<Vec<_>>()
+        };
+        state.sockets.iter().flat_map(of).collect()
+    }
+
+    /// Closes the sockets of a login. Nothing that is sent from now on reaches them.
+    pub(crate) fn revoke(&self, account: AccountId, login: &DeviceId) {
+        let mut state = self.state();
+        let Some(sockets) = state.sockets.get_mut(&account) else { return };
+        for socket in sockets.extract_if(.., |socket| socket.login == *login) {
+            socket.ending.send_replace(Some(Ending::Revoked));
+        }
     }
 
     /// Whether a device of an account is connected.
@@ -233,12 +261,16 @@ mod tests {
         DeviceId(name.to_owned())
     }
 
+    fn register(hub: &Arc<Hub>, account: AccountId, name: &str) -> Line {
+        hub.register((account, device(name)), device(name))
+    }
+
     #[tokio::test]
     async fn a_device_that_connects_again_closes_its_older_socket() {
         let (hub, account) = (Arc::new(Hub::default()), account());
-        let mut older = hub.register(account, device("a"));
-        let mut other = hub.register(account, device("b"));
-        let mut newer = hub.register(account, device("a"));
+        let mut older = register(&hub, account, "a");
+        let mut other = register(&hub, account, "b");
+        let mut newer = register(&hub, account, "a");
         assert_eq!(older.next().await, Next::End(Ending::Replaced));
         drop(older);
         assert!(hub.is_connected(account, "a"));
@@ -254,8 +286,8 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_takes_nothing_is_closed_and_the_others_go_on() {
         let (hub, [one, two]) = (Arc::new(Hub::default()), [1, 2].map(|_| account()));
-        let mut slow = hub.register(one, device("a"));
-        let mut good = hub.register(two, device("a"));
+        let mut slow = register(&hub, one, "a");
+        let mut good = register(&hub, two, "a");
         for _ in 0..=LINE {
             hub.send_to_accounts(&[one, two], &Bytes::new());
             assert_eq!(good.next().await, Next::Packet(Bytes::new()));
@@ -265,10 +297,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nothing_reaches_a_login_that_was_revoked() {
+        let (hub, account) = (Arc::new(Hub::default()), account());
+        let mut watch = hub.register((account, device("a")), device("a+watch"));
+        let mut other = register(&hub, account, "b");
+        assert_eq!(hub.logins(), BTreeSet::from(["a", "b"].map(|name| (account, device(name)))));
+        hub.revoke(account, &device("a"));
+        hub.send_to_accounts(&[account], &Bytes::from_static(b"1"));
+        assert_eq!(watch.next().await, Next::End(Ending::Revoked));
+        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"1")));
+        assert_eq!(hub.logins(), BTreeSet::from([(account, device("b"))]));
+    }
+
+    #[tokio::test]
     async fn whoever_connects_to_a_server_that_stops_is_sent_away() {
         let hub = Arc::new(Hub::default());
         hub.stop();
-        let mut line = hub.register(account(), device("a"));
+        let mut line = register(&hub, account(), "a");
         assert_eq!(line.next().await, Next::End(Ending::Stopping));
     }
 
@@ -276,7 +321,7 @@ mod tests {
     fn nobody_looks_at_a_room_without_a_socket() {
         let (hub, account) = (Arc::new(Hub::default()), account());
         let room = RoomId::new(Moment(1)).unwrap();
-        let line = hub.register(account, device("a"));
+        let line = register(&hub, account, "a");
         hub.look(room, account, Some(Hub::looking_until(Moment::now())));
         assert!(hub.is_subscribed(room, account));
         drop(line);

@@ -67,7 +67,10 @@ pub(crate) async fn connect(
     let token = app.sockets.token();
     let upgrade = upgrade.max_message_size(READ).max_frame_size(READ);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let line = app.hub.register(client.login.account, device);
+        let Login { account, device: login } = client.login.clone();
+        let line = app.hub.register((account, login), device);
+        // It may have been revoked while nobody knew of this socket.
+        client.close_unless_let_in().await;
         serve(socket, line, &client).await;
         drop(token);
     }))
@@ -128,6 +131,7 @@ fn farewell(why: Ending) -> CloseFrame {
     let (code, reason) = match why {
         Ending::Replaced => (1000, "this device has connected again"),
         Ending::Slow => (1013, "packets were not taken in time: connect again and sync"),
+        Ending::Revoked => (1008, "this device was revoked"),
         Ending::Stopping => (1001, "the server stops"),
     };
     CloseFrame { code, reason: reason.into() }

@@ -24,6 +24,7 @@ mod process;
 mod pushes;
 mod reactions;
 mod reading;
+mod revoking;
 mod rooms;
 mod rotation;
 mod sending;

@@ -1,7 +1,7 @@
 //! The program: started, killed, stopped.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     process::{Output, Stdio},
     sync::{Arc, Mutex},
@@ -184,6 +184,44 @@ async fn a_second_server_on_a_folder_ends_at_once_and_accounts_can_be_added() {
         assert_eq!((&me["id"], &me["device_id"]), (&added["account_id"], &added["device_id"]));
     }
     server.terminate().await;
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_revoked_while_a_server_runs() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::start(data.path()).await;
+    let [one, two] = [add("alice", data.path()).await, add("alice", data.path()).await];
+    let device = two["device_id"].as_str().unwrap();
+    let wrong = run(&["account", "revoke", "alice", "--device", "nothing"], data.path()).await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("there is no such device"));
+    let revoked = run(&["account", "revoke", "alice", "--device", device], data.path()).await;
+    assert!(revoked.status.success(), "{revoked:?}");
+    let mut statuses = Vec::new();
+    for added in [&one, &two] {
+        let token = added["token"].as_str().unwrap();
+        let request = Client::new().get(format!("{}/api/accounts/me", server.url));
+        statuses.push(request.bearer_auth(token).send().await.unwrap().status().as_u16());
+    }
+    assert_eq!(statuses, [200, 401]);
+    let listed = run(&["account", "list", "--json"], data.path()).await.stdout;
+    let accounts: Value = serde_json::from_slice(&listed).unwrap();
+    assert_eq!(accounts[0]["account_id"], one["account_id"]);
+    let states: BTreeMap<&str, bool> = accounts[0]["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|device| (device["device_id"].as_str().unwrap(), device["revoked_at"].is_null()))
+        .collect();
+    let expected = [(one["device_id"].as_str().unwrap(), true), (device, false)];
+    assert_eq!(states, BTreeMap::from(expected));
+    let told = String::from_utf8(run(&["account", "list"], data.path()).await.stdout).unwrap();
+    assert!(told.contains(&format!("{device}  revoked           test")), "{told}");
+    for text in [&told, &String::from_utf8(listed).unwrap(), &server.terminate().await] {
+        for added in [&one, &two] {
+            assert!(!text.contains(added["token"].as_str().unwrap()), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -92,3 +92,22 @@ pub(crate) fn with(mut body: Value, fields: Value) -> Value {
     }
     body
 }
+
+/// Gives a device keys.
+pub(crate) async fn enroll(who: &Person) {
+    let key = "A".repeat(42) + "A=";
+    let signature = "A".repeat(84) + "AA==";
+    let body = json!({
+        "identity_key": key, "signed_pre_key": key, "signed_pre_key_signature": signature,
+    });
+    who.put("/api/e2ee/devices/me/bundle", body).await.good();
+}
+
+/// An envelope for each of these devices.
+pub(crate) fn fanout(recipient: &Person, devices: &[&str]) -> Value {
+    let payloads: Vec<Value> = devices
+        .iter()
+        .map(|device| json!({ "recipient_device_id": device, "ciphertext": "AAEC/w==" }))
+        .collect();
+    json!({ "recipient_account_id": recipient.id, "type": 1, "group_id": "g", "payloads": payloads })
+}

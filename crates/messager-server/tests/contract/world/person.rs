@@ -6,7 +6,7 @@ use messager_server::NewDevice;
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Socket};
+use super::{PATIENCE, Socket, World};
 
 /// Somebody with a client.
 #[derive(Clone, Debug)]
@@ -114,6 +114,11 @@ impl Person {
 
     pub(crate) async fn delete_with(&self, path: &str, body: Value) -> Answer {
         ask(self.request(Method::DELETE, path).json(&body)).await
+    }
+
+    /// Revokes the device, as whoever runs the server does.
+    pub(crate) fn revoke(&self, world: &World, name: &str) {
+        messager_server::revoke_device(world.folder.path(), name, &self.device).unwrap();
     }
 
     /// Opens a websocket.
