@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// How often an account may take one-time keys of another in a minute.
     #[arg(long, value_name = "N", default_value = "300")]
     pub claims_per_minute: NonZeroU32,
+    /// How many connections there are at once; three quarters can be websockets.
+    #[arg(long, value_name = "N", default_value = "4096")]
+    pub connections: NonZeroU32,
     /// What log lines look like; pretty on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

@@ -52,6 +52,7 @@ fn serve(arguments: Serve) -> Outcome {
         link_previews: arguments.link_previews,
         writes_per_minute: arguments.writes_per_minute.get(),
         claims_per_minute: arguments.claims_per_minute.get(),
+        connections: usize::try_from(arguments.connections.get())?,
         ..Settings::in_folder(arguments.data)
     };
     let server = Server::open(settings)?;

@@ -73,7 +73,9 @@ fn operation_of(
     });
     if let Some((schema, is_required)) = operation.body {
         let content = json!({ "application/json": { "schema": schema(reading) } });
-        described["requestBody"] = json!({ "required": is_required, "content": content });
+        let most = format!("At most {} KiB", operation.most / 1024);
+        described["requestBody"] =
+            json!({ "description": most, "required": is_required, "content": content });
     }
     let token = [json!({ "token": [] }), json!({ "tk": [] }), json!({ "cookie": [] })];
     match operation.access {
@@ -92,8 +94,13 @@ fn operation_of(
     let login = (operation.access == Access::Token).then_some(401);
     let form = (operation.body.is_some() || !operation.query.is_empty()).then_some(400);
     let writes = (method != Method::Get && operation.access == Access::Token).then_some(429);
-    for status in
-        login.into_iter().chain(form).chain(writes).chain(operation.refusals.iter().copied())
+    let large = operation.body.map(|_| 413);
+    for status in login
+        .into_iter()
+        .chain(form)
+        .chain(large)
+        .chain(writes)
+        .chain(operation.refusals.iter().copied())
     {
         responses.insert(status.to_string(), json!({ "description": meaning(status) }));
     }

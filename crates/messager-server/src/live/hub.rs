@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,14 @@ use crate::{
 /// client connects again and syncs, and the others lose nothing.
 const LINE: usize = 1024;
 
+/// Sockets of one account. More than anybody has devices: one more is a client that
+/// makes them without end, and closes its own oldest.
+const MOST: usize = 32;
+
+/// Bytes that wait for one socket: a client that takes nothing while large messages
+/// come costs no more than this.
+const LINE_BYTES: usize = 8 * 1024 * 1024;
+
 /// How long somebody counts as looking at a room.
 const LOOKING: Duration = Duration::from_secs(60 * 60);
 
@@ -26,6 +37,8 @@ const LOOKING: Duration = Duration::from_secs(60 * 60);
 pub(super) enum Ending {
     /// The same device has connected again.
     Replaced,
+    /// Its account has opened too many others since.
+    Crowded,
     /// It does not take its packets.
     Slow,
     /// Its device has no token any more.
@@ -41,6 +54,8 @@ struct Socket {
     /// The device that has the token: the same, or the one that a watch belongs to.
     login: DeviceId,
     packets: mpsc::Sender<Bytes>,
+    /// How many bytes wait in the line.
+    waiting: Arc<AtomicUsize>,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -88,9 +103,13 @@ impl Hub {
         for older in sockets.extract_if(.., |socket| socket.device == device) {
             older.ending.send_replace(Some(Ending::Replaced));
         }
-        sockets.push(Socket { id, device, login, packets, ending });
+        let waiting = Arc::<AtomicUsize>::default();
+        sockets.push(Socket { id, device, login, packets, waiting: waiting.clone(), ending });
+        if sockets.len() > MOST {
+            sockets.remove(0).ending.send_replace(Some(Ending::Crowded));
+        }
         self.counts.sockets.inc();
-        Line { hub: self.clone(), account, id, packets: line, ending: ended }
+        Line { hub: self.clone(), account, id, packets: line, waiting, ending: ended }
     }
 
     fn unregister(&self, account: AccountId, id: u64) {
@@ -159,7 +178,13 @@ impl Hub {
     ) {
         let Some(sockets) = sockets else { return };
         for socket in sockets.iter().filter(|socket| wanted(socket)) {
-            match socket.packets.try_send(packet.clone()) {
+            let waiting = socket.waiting.fetch_add(packet.len(), Relaxed);
+            let is_heavy = waiting > 0 && waiting.saturating_add(packet.len()) > LINE_BYTES;
+            let put = match is_heavy {
+                true => Err(mpsc::error::TrySendError::Full(packet.clone())),
+                false => socket.packets.try_send(packet.clone()),
+            };
+            match put {
                 Ok(()) => {
                     self.counts.packets.inc();
                 }
@@ -216,6 +241,7 @@ pub(super) struct Line {
     account: AccountId,
     id: u64,
     packets: mpsc::Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
     ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -238,7 +264,10 @@ impl Line {
             ending = self.ending.wait_for(Option::is_some) => {
                 Next::End(ending.ok().and_then(|ending| *ending).unwrap_or(Ending::Replaced))
             }
-            Some(packet) = self.packets.recv() => Next::Packet(packet),
+            Some(packet) = self.packets.recv() => {
+                self.waiting.fetch_sub(packet.len(), Relaxed);
+                Next::Packet(packet)
+            }
         }
     }
 }
@@ -250,83 +279,4 @@ impl Drop for Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account() -> AccountId {
-        AccountId::new(Moment(1)).unwrap()
-    }
-
-    fn device(name: &str) -> DeviceId {
-        DeviceId(name.to_owned())
-    }
-
-    fn register(hub: &Arc<Hub>, account: AccountId, name: &str) -> Line {
-        hub.register((account, device(name)), device(name))
-    }
-
-    #[tokio::test]
-    async fn a_device_that_connects_again_closes_its_older_socket() {
-        let (hub, account) = (Arc::new(Hub::default()), account());
-        let mut older = register(&hub, account, "a");
-        let mut other = register(&hub, account, "b");
-        let mut newer = register(&hub, account, "a");
-        assert_eq!(older.next().await, Next::End(Ending::Replaced));
-        drop(older);
-        assert!(hub.is_connected(account, "a"));
-        hub.send_to_accounts(&[account], &Bytes::from_static(b"1"));
-        hub.send_to_device(account, &device("b"), &Bytes::from_static(b"2"));
-        assert_eq!(newer.next().await, Next::Packet(Bytes::from_static(b"1")));
-        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"1")));
-        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"2")));
-        drop((newer, other));
-        assert!(!hub.is_online(account));
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_takes_nothing_is_closed_and_the_others_go_on() {
-        let (hub, [one, two]) = (Arc::new(Hub::default()), [1, 2].map(|_| account()));
-        let mut slow = register(&hub, one, "a");
-        let mut good = register(&hub, two, "a");
-        for _ in 0..=LINE {
-            hub.send_to_accounts(&[one, two], &Bytes::new());
-            assert_eq!(good.next().await, Next::Packet(Bytes::new()));
-        }
-        assert_eq!(slow.next().await, Next::End(Ending::Slow));
-        assert_eq!(hub.counts().sockets_slow.get(), 1);
-    }
-
-    #[tokio::test]
-    async fn nothing_reaches_a_login_that_was_revoked() {
-        let (hub, account) = (Arc::new(Hub::default()), account());
-        let mut watch = hub.register((account, device("a")), device("a+watch"));
-        let mut other = register(&hub, account, "b");
-        assert_eq!(hub.logins(), BTreeSet::from(["a", "b"].map(|name| (account, device(name)))));
-        hub.revoke(account, &device("a"));
-        hub.send_to_accounts(&[account], &Bytes::from_static(b"1"));
-        assert_eq!(watch.next().await, Next::End(Ending::Revoked));
-        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"1")));
-        assert_eq!(hub.logins(), BTreeSet::from([(account, device("b"))]));
-    }
-
-    #[tokio::test]
-    async fn whoever_connects_to_a_server_that_stops_is_sent_away() {
-        let hub = Arc::new(Hub::default());
-        hub.stop();
-        let mut line = register(&hub, account(), "a");
-        assert_eq!(line.next().await, Next::End(Ending::Stopping));
-    }
-
-    #[test]
-    fn nobody_looks_at_a_room_without_a_socket() {
-        let (hub, account) = (Arc::new(Hub::default()), account());
-        let room = RoomId::new(Moment(1)).unwrap();
-        let line = register(&hub, account, "a");
-        hub.look(room, account, Some(Hub::looking_until(Moment::now())));
-        assert!(hub.is_subscribed(room, account));
-        drop(line);
-        assert!(!hub.is_subscribed(room, account));
-        hub.look(room, account, Some(Moment(1)));
-        assert!(!hub.is_subscribed(room, account), "an hour has passed");
-    }
-}
+mod tests;

@@ -8,7 +8,12 @@ use std::{net::SocketAddr, time::Duration};
 use messager_server::{RunError, Server, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 
 pub(crate) use self::{
     person::{Person, ask, id},
@@ -55,7 +60,7 @@ impl World {
     /// Stops it as a signal would.
     pub(crate) async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
-        tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
         self.folder
     }
 
@@ -68,6 +73,33 @@ impl World {
     /// Several people.
     pub(crate) fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
         names.map(|name| self.person(name))
+    }
+
+    /// A connection of which the test says each byte.
+    pub(crate) async fn dial(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// One into which little fits that the test has not read.
+    pub(crate) async fn dial_narrow(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// Waits until the server counts so many of something: connections, sockets.
+    pub(crate) async fn counts(&self, what: &str, wanted: i64) {
+        let line = format!("messager_{what} {wanted}");
+        let counted = async {
+            loop {
+                let text = self.stranger().get("/metrics").await.text;
+                if text.lines().any(|found| found == line) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("never: {line}"));
     }
 
     /// Somebody without an account.
