@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// How often an account may take one-time keys of another in a minute.
     #[arg(long, value_name = "N", default_value = "300")]
     pub claims_per_minute: NonZeroU32,
+    /// How many days envelopes and one-time keys stay that are done with.
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    pub keep_days: u16,
     /// How many connections there are at once; three quarters can be websockets.
     #[arg(long, value_name = "N", default_value = "4096")]
     pub connections: NonZeroU32,

@@ -8,6 +8,7 @@ use std::{
     error::Error,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -52,6 +53,7 @@ fn serve(arguments: Serve) -> Outcome {
         link_previews: arguments.link_previews,
         writes_per_minute: arguments.writes_per_minute.get(),
         claims_per_minute: arguments.claims_per_minute.get(),
+        keep: Duration::from_secs(u64::from(arguments.keep_days) * 24 * 60 * 60),
         connections: usize::try_from(arguments.connections.get())?,
         ..Settings::in_folder(arguments.data)
     };

@@ -43,6 +43,9 @@ pub struct Settings {
     pub writes_per_minute: u32,
     /// How often an account may take one-time keys of another in a minute.
     pub claims_per_minute: u32,
+    /// How long envelopes stay that were acknowledged, have expired, or are for a
+    /// device that was revoked for good; and one-time keys that were claimed.
+    pub keep: Duration,
     /// Connections at once; three quarters of them can be websockets. Whoever finds
     /// no place waits for one. At least 4.
     pub connections: usize,
@@ -55,8 +58,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 6,000 writes and 300 claims a minute, no pushes and no previews; 4,096
-    /// connections, 30 s of patience, and 60 s for a websocket.
+    /// 6,000 writes and 300 claims a minute, no pushes and no previews; what is done
+    /// with is kept for 30 days; 4,096 connections, 30 s of patience, and 60 s for a
+    /// websocket.
     pub fn in_folder(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
@@ -64,6 +68,7 @@ impl Settings {
             link_previews: false,
             writes_per_minute: 6_000,
             claims_per_minute: 300,
+            keep: Duration::from_secs(30 * 24 * 60 * 60),
             connections: 4096,
             patience: Duration::from_secs(30),
             keepalive: Duration::from_secs(60),
@@ -195,7 +200,7 @@ impl Bound {
             let pushing = push::run(webhook, queues.0, app.hub.counts());
             tokio::join!(pushing, previews::run(fetcher, queues.1, &app));
         };
-        let upkeep = upkeep::run(&app.store);
+        let upkeep = upkeep::run(&app.store, server.settings.keep);
         tokio::pin!(serving, later, stop, upkeep);
         // Without a webhook and without previews it is done at once.
         let mut is_done = false;

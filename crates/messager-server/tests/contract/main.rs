@@ -31,5 +31,6 @@ mod rotation;
 mod sending;
 mod slow;
 mod sockets;
+mod sweeping;
 mod syncing;
 mod world;

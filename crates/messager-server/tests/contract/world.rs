@@ -44,7 +44,11 @@ impl World {
 
     /// Starts one with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// Starts one on a folder that is there.
+    pub(crate) async fn on(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::in_folder(folder.path());
         change(&mut settings);
         let server = Server::open(settings).unwrap();
@@ -70,9 +74,29 @@ impl World {
         Person::new(self.http.clone(), self.address, &added)
     }
 
+    /// The tables, from the outside.
+    pub(crate) fn tables(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("messager.db")).unwrap()
+    }
+
     /// Several people.
     pub(crate) fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
         names.map(|name| self.person(name))
+    }
+
+    /// Waits until a query on the tables gives a number.
+    pub(crate) async fn holds(&self, sql: &str, wanted: i64) {
+        let tables = self.tables();
+        let held = async {
+            loop {
+                let found: i64 = tables.query_row(sql, [], |row| row.get(0)).unwrap();
+                if found == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("never {wanted}: {sql}"));
     }
 
     /// A connection of which the test says each byte.

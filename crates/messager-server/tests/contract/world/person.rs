@@ -69,6 +69,11 @@ impl Person {
         Self { http, address, id, device, token, is_able: true }
     }
 
+    /// The same device, on another server of the same folder.
+    pub(crate) fn on(&self, world: &World) -> Self {
+        Self { address: world.address, ..self.clone() }
+    }
+
     /// The same with a client that cannot encrypt.
     pub(crate) fn unable(&self) -> Self {
         Self { is_able: false, ..self.clone() }
