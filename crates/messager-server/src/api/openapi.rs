@@ -36,7 +36,9 @@ pub fn document() -> Value {
         "info": {
             "title": "Messager and Pass",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Chats whose server carries ciphertext only. See docs/guide/messager.md.",
+            "description": "Chats whose server carries ciphertext only. See docs/guide/messager.md. \
+                The packets of `/ws` are described there; `invites.chats` brings an invitation to \
+                whom it is for, as it stands in the list of `GET /api/chat/invites`.",
         },
         "paths": paths,
         "components": {
