@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 /// A chat service whose server carries ciphertext.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(name = "messager", version, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -21,6 +21,18 @@ pub(crate) enum Command {
     /// Accounts.
     #[command(subcommand)]
     Account(Account),
+    /// Prints what makes a shell complete these commands.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes those of all commands.
+    Man {
+        /// Writes a page for each command into this folder.
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

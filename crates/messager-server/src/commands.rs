@@ -1,12 +1,16 @@
 //! Commands that end by themselves: they print to standard output.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
+use clap::CommandFactory;
 use messager_server::{KnownDevice, accounts, add_device, revoke_device};
 
 use crate::{
     Outcome,
-    args::{Add, List, Revoke},
+    args::{Add, Arguments, List, Revoke},
 };
 
 pub(crate) fn add(arguments: &Add) -> Outcome {
@@ -54,4 +58,17 @@ fn state(device: &KnownDevice) -> &'static str {
 pub(crate) fn revoke(arguments: &Revoke) -> Outcome {
     revoke_device(&arguments.data, &arguments.name, &arguments.device)?;
     Ok(())
+}
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "messager", &mut script);
+    Ok(io::stdout().lock().write_all(&script)?)
+}
+
+pub(crate) fn manual(folder: Option<&Path>) -> Outcome {
+    if let Some(folder) = folder {
+        return Ok(clap_mangen::generate_to(Arguments::command(), folder)?);
+    }
+    Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout().lock())?)
 }

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve(arguments),
         Command::Account(Account::Add(arguments)) => commands::add(&arguments),
         Command::Account(Account::List(arguments)) => commands::list(&arguments),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man { output } => commands::manual(output.as_deref()),
         Command::Account(Account::Revoke(arguments)) => commands::revoke(&arguments),
     };
     match outcome {

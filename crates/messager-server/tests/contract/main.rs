@@ -29,6 +29,7 @@ mod revoking;
 mod rooms;
 mod rotation;
 mod sending;
+mod service;
 mod slow;
 mod sockets;
 mod sweeping;

@@ -18,16 +18,16 @@ use tokio::{
 
 use crate::world::PATIENCE;
 
-fn messager(arguments: &[&str], data: &Path) -> Command {
+pub(crate) fn messager(arguments: &[&str], data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_messager"));
     command.args(arguments).arg("--data").arg(data).kill_on_drop(true);
     command
 }
 
 /// A server that runs, and what it has logged.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    url: String,
+    pub url: String,
     log: Arc<Mutex<String>>,
     reading: tokio::task::JoinHandle<()>,
 }
@@ -43,7 +43,12 @@ impl Running {
             "--writes-per-minute",
             "1000000",
         ];
-        let mut child = messager(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(messager(&arguments, data)).await
+    }
+
+    /// Starts one, and waits until it listens.
+    pub(crate) async fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let address = loop {
@@ -73,7 +78,7 @@ impl Running {
     }
 
     /// Ends it as an init system does. Gives what it has logged.
-    async fn terminate(mut self) -> String {
+    pub(crate) async fn terminate(mut self) -> String {
         let id =
             rustix::process::Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
