@@ -12,10 +12,12 @@
     reason = "tests make tasks for servers and clients, and end with them"
 )]
 
+mod chance;
 mod editing;
 mod envelopes;
 mod fuzzing;
 mod keys;
+mod kills;
 mod large;
 mod limits;
 mod login;
