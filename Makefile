@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench bench-messager install-testbed
+.PHONY: help build install uninstall demo check test test-fast e2e soak docs reference ci bench bench-messager install-messager install-testbed
 
 help: ## Lists the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -14,11 +14,13 @@ build: ## Builds the release binaries: the one that bin/launcher runs, and messa
 
 PREFIX ?= /usr/local
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/launcher
+MESSAGER = $${CARGO_TARGET_DIR:-target}/release/messager
 PLACE = $(DESTDIR)$(PREFIX)
 
 # Builds nothing: whoever may install need not have a compiler. Modes are said,
-# so that everybody may read what root installs under a umask of 077.
-install: ## Installs binary, manual pages, completions and unit below PREFIX (/usr/local)
+# so that everybody may read what root installs under a umask of 077. Whoever built
+# the launcher alone gets the launcher alone.
+install: ## Installs binaries, manual pages, completions and units below PREFIX (/usr/local)
 	@test -x $(RELEASE) || { echo "$(RELEASE) is not there: run \`make build\` first" >&2; exit 1; }
 	@commit=$$(git rev-parse --short=12 HEAD 2>/dev/null || true); \
 	case "$$($(RELEASE) --version)" in *"$$commit"*) ;; \
@@ -31,11 +33,25 @@ install: ## Installs binary, manual pages, completions and unit below PREFIX (/u
 	$(RELEASE) completions zsh | install -Dm644 /dev/stdin "$(PLACE)/share/zsh/site-functions/_launcher"
 	$(RELEASE) completions fish | install -Dm644 /dev/stdin "$(PLACE)/share/fish/vendor_completions.d/launcher.fish"
 	sed 's#/usr/local/bin/#$(PREFIX)/bin/#' docs/operations/launcher.service | install -Dm644 /dev/stdin "$(PLACE)/lib/systemd/system/launcher.service"
+	@if test -x $(MESSAGER); then $(MAKE) --no-print-directory install-messager; fi
+
+install-messager:
+	install -Dm755 $(MESSAGER) "$(PLACE)/bin/messager"
+	install -dm755 "$(PLACE)/share/man/man1"
+	$(MESSAGER) man --output "$(PLACE)/share/man/man1"
+	chmod 644 "$(PLACE)"/share/man/man1/messager.1 "$(PLACE)"/share/man/man1/messager-*.1
+	$(MESSAGER) completions bash | install -Dm644 /dev/stdin "$(PLACE)/share/bash-completion/completions/messager"
+	$(MESSAGER) completions zsh | install -Dm644 /dev/stdin "$(PLACE)/share/zsh/site-functions/_messager"
+	$(MESSAGER) completions fish | install -Dm644 /dev/stdin "$(PLACE)/share/fish/vendor_completions.d/messager.fish"
+	sed 's#/usr/local/bin/#$(PREFIX)/bin/#' docs/operations/messager.service | install -Dm644 /dev/stdin "$(PLACE)/lib/systemd/system/messager.service"
 
 uninstall: ## Removes what install put below PREFIX; agents and settings stay
 	rm -f "$(PLACE)/bin/launcher" "$(PLACE)"/share/man/man1/launcher.1 "$(PLACE)"/share/man/man1/launcher-*.1
 	rm -f "$(PLACE)/share/bash-completion/completions/launcher" "$(PLACE)/share/zsh/site-functions/_launcher"
 	rm -f "$(PLACE)/share/fish/vendor_completions.d/launcher.fish" "$(PLACE)/lib/systemd/system/launcher.service"
+	rm -f "$(PLACE)/bin/messager" "$(PLACE)"/share/man/man1/messager.1 "$(PLACE)"/share/man/man1/messager-*.1
+	rm -f "$(PLACE)/share/bash-completion/completions/messager" "$(PLACE)/share/zsh/site-functions/_messager"
+	rm -f "$(PLACE)/share/fish/vendor_completions.d/messager.fish" "$(PLACE)/lib/systemd/system/messager.service"
 
 demo: ## Starts a homeserver and two agents, and opens a chat with one of them
 	bin/demo

@@ -1,8 +1,24 @@
 //! Messager accounts, encrypted end to end.
 //!
 //! [`crypto`] decides and encrypts; it knows no network. [`store`] is the
-//! agent's `crypto.db`. Whoever talks to a server gives the
-//! [`Machine`](crypto::Machine) what the server said, and does what it answers.
+//! agent's `crypto.db`. [`client`] and [`socket`] speak to a server: what it
+//! says goes into the [`Machine`](crypto::Machine), and what that answers is
+//! done. [`MessagerConnector`] makes agents of it.
 
+mod book;
+pub mod client;
+mod connector;
 pub mod crypto;
+mod engine;
+mod faults;
+mod kept;
+mod ledger;
+mod locked;
+mod message;
+mod names;
+mod place;
+mod session;
+pub mod socket;
 pub mod store;
+
+pub use self::connector::MessagerConnector;

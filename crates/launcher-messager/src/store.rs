@@ -20,7 +20,7 @@ use std::{io, path::PathBuf};
 use self::seal::SealError;
 
 pub(crate) use self::{
-    file::Store,
+    file::{Store, fold},
     groups::{GroupOut, InboundRecord, SealedKey, SentRecord},
     outgoing::{AskRow, Limits, MissingRow, OutboxRow, OutgoingRow},
     pairs::PeerState,

@@ -1,4 +1,8 @@
-//! New accounts and devices.
+//! Accounts and devices, as whoever runs the server makes, lists and revokes them.
+
+mod known;
+
+pub use self::known::{KnownAccount, KnownDevice, RevokeError, accounts, revoke_device};
 
 use std::{fmt, path::Path};
 

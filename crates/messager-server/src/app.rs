@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -12,9 +12,29 @@ use crate::{
     values::{AccountId, Moment},
 };
 
+/// How much of the server clients may use, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once, websockets among them.
+    pub connections: usize,
+    /// How long a client may take for headers, for a request as a whole, and for
+    /// taking the next part of what is sent to it.
+    pub patience: Duration,
+    /// How long a websocket may say nothing before it is asked, and then again.
+    pub keepalive: Duration,
+}
+
+impl Limits {
+    /// Websockets at once: there is always a place left for those who only ask.
+    pub(crate) fn sockets(&self) -> usize {
+        (self.connections - self.connections / 4).max(1)
+    }
+}
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
+    pub limits: Limits,
     pub store: Store,
     pub hub: Arc<Hub>,
     pub sends: Rates<AccountId>,

@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 /// A chat service whose server carries ciphertext.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(name = "messager", version, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -21,6 +21,18 @@ pub(crate) enum Command {
     /// Accounts.
     #[command(subcommand)]
     Account(Account),
+    /// Prints what makes a shell complete these commands.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes those of all commands.
+    Man {
+        /// Writes a page for each command into this folder.
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +55,12 @@ pub(crate) struct Serve {
     /// How often an account may take one-time keys of another in a minute.
     #[arg(long, value_name = "N", default_value = "300")]
     pub claims_per_minute: NonZeroU32,
+    /// How many days envelopes and one-time keys stay that are done with.
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    pub keep_days: u16,
+    /// How many connections there are at once; three quarters can be websockets.
+    #[arg(long, value_name = "N", default_value = "4096")]
+    pub connections: NonZeroU32,
     /// What log lines look like; pretty on a terminal, JSON elsewhere.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -71,6 +89,10 @@ pub(crate) enum LogFormat {
 pub(crate) enum Account {
     /// Makes an account, or adds a device to one, and prints its token once.
     Add(Add),
+    /// Lists accounts with their devices; never tokens.
+    List(List),
+    /// Takes its token from a device for good, and its keys out of use.
+    Revoke(Revoke),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +108,28 @@ pub(crate) struct Add {
     /// Prints one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The folder of the server, which may be running.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Prints one JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The account's name.
+    pub name: String,
+    /// The folder of the server, which may be running.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The device, by its id: `account list` has them.
+    #[arg(long, value_name = "ID")]
+    pub device: String,
 }
 
 #[cfg(test)]

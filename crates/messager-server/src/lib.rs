@@ -33,7 +33,10 @@ mod values;
 mod wire;
 
 pub use self::{
-    account::{AddError, NewDevice, Token, add_device},
+    account::{
+        AddError, KnownAccount, KnownDevice, NewDevice, RevokeError, Token, accounts, add_device,
+        revoke_device,
+    },
     api::document as openapi,
     server::{Bound, RunError, Server, Settings},
     store::OpenError,

@@ -1,29 +1,35 @@
-//! `messager`: runs the server, and makes accounts.
+//! `messager`: runs the server, and makes and revokes accounts.
 
 mod args;
+mod commands;
 mod log;
 
 use std::{
     error::Error,
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
-use messager_server::{Server, Settings, add_device};
+use messager_server::{Server, Settings};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-use self::args::{Account, Add, Arguments, Command, Serve};
+use self::args::{Account, Arguments, Command, Serve};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(arguments) => serve(arguments),
-        Command::Account(Account::Add(arguments)) => add(&arguments),
+        Command::Account(Account::Add(arguments)) => commands::add(&arguments),
+        Command::Account(Account::List(arguments)) => commands::list(&arguments),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man { output } => commands::manual(output.as_deref()),
+        Command::Account(Account::Revoke(arguments)) => commands::revoke(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,6 +55,8 @@ fn serve(arguments: Serve) -> Outcome {
         link_previews: arguments.link_previews,
         writes_per_minute: arguments.writes_per_minute.get(),
         claims_per_minute: arguments.claims_per_minute.get(),
+        keep: Duration::from_secs(u64::from(arguments.keep_days) * 24 * 60 * 60),
+        connections: usize::try_from(arguments.connections.get())?,
         ..Settings::in_folder(arguments.data)
     };
     let server = Server::open(settings)?;
@@ -68,20 +76,4 @@ fn serve(arguments: Serve) -> Outcome {
         bound.run(stop).await?;
         Ok(())
     })
-}
-
-fn add(arguments: &Add) -> Outcome {
-    let added = add_device(&arguments.data, &arguments.name, arguments.device.as_deref())?;
-    let (account, device, token) = (added.account_id, added.device_id, added.token.expose());
-    let mut stdout = io::stdout().lock();
-    if arguments.json {
-        let added = serde_json::json!({
-            "account_id": account, "device_id": device, "token": token,
-        });
-        writeln!(stdout, "{added}")?;
-    } else {
-        writeln!(stdout, "account_id  {account}\ndevice_id   {device}\ntoken       {token}")?;
-        writeln!(stdout, "\nThe token is shown only now.")?;
-    }
-    Ok(())
 }

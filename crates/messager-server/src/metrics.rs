@@ -30,6 +30,8 @@ pub(crate) struct Counts {
     pub rows: Counter,
     /// Packets that were put into the lines of sockets.
     pub packets: Counter,
+    /// Connections that are open, websockets among them.
+    pub connections: Gauge,
     /// Sockets that are open.
     pub sockets: Gauge,
     /// Sockets that were closed because they did not keep up.
@@ -52,6 +54,7 @@ impl Default for Counts {
             seconds: Histogram::new(BOUNDS),
             rows: Counter::default(),
             packets: Counter::default(),
+            connections: Gauge::default(),
             sockets: Gauge::default(),
             sockets_slow: Counter::default(),
             pushes_sent: Counter::default(),
@@ -66,6 +69,8 @@ impl Default for Counts {
         registry.register("rows", "Rows written to timelines", counts.rows.clone());
         let help = "Packets handed to websockets";
         registry.register("packets", help, counts.packets.clone());
+        let help = "Connections that are open, websockets among them";
+        registry.register("connections", help, counts.connections.clone());
         registry.register("sockets", "Websockets that are open", counts.sockets.clone());
         let help = "Websockets closed because they did not keep up";
         registry.register("sockets_slow", help, counts.sockets_slow.clone());
@@ -82,6 +87,9 @@ impl Default for Counts {
 impl Counts {
     /// Counts a request.
     pub(crate) fn request(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        // A client may make up methods without end.
+        let known = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+        let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
         let labels = Request { method: method.to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
         self.seconds.observe(seconds);

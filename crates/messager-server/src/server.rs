@@ -1,6 +1,10 @@
 //! A server: opened, bound, run.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+mod listening;
+mod patient;
+mod upkeep;
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use fs_err::File;
 use reqwest::Url;
@@ -11,7 +15,7 @@ use tracing::{info, warn};
 use crate::{
     account::{self, AddError, NewDevice},
     api,
-    app::App,
+    app::{App, Limits},
     live::Hub,
     previews::{self, Fetcher, Preview},
     push::{self, Push},
@@ -39,10 +43,24 @@ pub struct Settings {
     pub writes_per_minute: u32,
     /// How often an account may take one-time keys of another in a minute.
     pub claims_per_minute: u32,
+    /// How long envelopes stay that were acknowledged, have expired, or are for a
+    /// device that was revoked for good; and one-time keys that were claimed.
+    pub keep: Duration,
+    /// Connections at once; three quarters of them can be websockets. Whoever finds
+    /// no place waits for one. At least 4.
+    pub connections: usize,
+    /// How long a client may take for the headers of a request, for a request as a
+    /// whole, and for taking the next part of what is sent to it.
+    pub patience: Duration,
+    /// How long a websocket may say nothing before it is asked whether it is still
+    /// there, and then again before it is closed.
+    pub keepalive: Duration,
 }
 
 impl Settings {
-    /// 6,000 writes and 300 claims a minute, no pushes and no previews.
+    /// 6,000 writes and 300 claims a minute, no pushes and no previews; what is done
+    /// with is kept for 30 days; 4,096 connections, 30 s of patience, and 60 s for a
+    /// websocket.
     pub fn in_folder(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
@@ -50,6 +68,10 @@ impl Settings {
             link_previews: false,
             writes_per_minute: 6_000,
             claims_per_minute: 300,
+            keep: Duration::from_secs(30 * 24 * 60 * 60),
+            connections: 4096,
+            patience: Duration::from_secs(30),
+            keepalive: Duration::from_secs(60),
         }
     }
 }
@@ -58,9 +80,6 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The address can no longer be listened on.
-    #[error("cannot listen any more")]
-    Listen(#[source] io::Error),
     /// The thread that writes is gone: see the log for the panic.
     #[error("the thread that writes has ended")]
     Halted,
@@ -112,7 +131,13 @@ impl Server {
         let pushes = self.settings.push_webhook.is_some().then_some(pushes);
         let later = Later { pushes, previews: fetcher.is_some().then_some(previews) };
         let (store, thread) = Store::start(self.folder.connections(), hub.clone(), later)?;
+        let limits = Limits {
+            connections: self.settings.connections.max(4),
+            patience: self.settings.patience,
+            keepalive: self.settings.keepalive,
+        };
         let app = App {
+            limits,
             store,
             hub,
             sends: Rates::new(self.settings.writes_per_minute),
@@ -168,42 +193,39 @@ impl Bound {
         info!(event = "listening", %address, "messager serves");
         let Thread { handle, mut ended } = thread;
         let stopping = CancellationToken::new();
-        let router = api::router(app.clone());
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(stopping.clone().cancelled_owned())
-            .into_future();
+        let serves = (api::router(app.clone()), app.hub.clone());
+        let serving = listening::serve(listener, serves, app.limits, stopping.clone());
         let webhook = server.settings.push_webhook.clone();
         let later = async {
             let pushing = push::run(webhook, queues.0, app.hub.counts());
             tokio::join!(pushing, previews::run(fetcher, queues.1, &app));
         };
-        tokio::pin!(serving, later, stop);
+        let upkeep = upkeep::run(&app.store, server.settings.keep);
+        tokio::pin!(serving, later, stop, upkeep);
         // Without a webhook and without previews it is done at once.
         let mut is_done = false;
-        let early = loop {
+        loop {
             tokio::select! {
-                () = &mut stop => break None,
-                served = &mut serving => break Some(served.map_err(RunError::Listen)),
-                _ = &mut ended => break Some(Err(RunError::Halted)),
+                () = &mut stop => break,
+                // It ends when it is told to.
+                () = &mut serving => break,
+                _ = &mut ended => return Err(RunError::Halted),
                 () = &mut later, if !is_done => is_done = true,
+                never = &mut upkeep => match never {},
             }
-        };
-        if let Some(outcome) = early {
-            return outcome;
         }
         info!("messager stops");
         stopping.cancel();
         app.hub.stop();
         app.sockets.close();
         let ending = async {
-            let (served, ()) = tokio::join!(&mut serving, app.sockets.wait());
+            tokio::join!(&mut serving, app.sockets.wait());
             app.store.close();
             let joined = tokio::task::spawn_blocking(|| handle.join()).await;
             // The rest ends when the thread that writes has let go of the queues.
             if !is_done && tokio::time::timeout(LATER, &mut later).await.is_err() {
                 warn!("pushes or previews were given up");
             }
-            served.map_err(RunError::Listen)?;
             joined.ok().and_then(Result::ok).ok_or(RunError::Halted)
         };
         let outcome = tokio::time::timeout(GRACE + LATER, ending).await;

@@ -22,6 +22,7 @@ pub(crate) mod rooms;
 pub(crate) mod sending;
 pub(crate) mod sessions;
 mod stop;
+pub(crate) mod sweeping;
 pub(crate) mod timeline;
 pub(crate) mod view;
 pub(crate) mod voices;

@@ -33,7 +33,9 @@ mod tag {
     pub(super) const REPLY_TO: u8 = 1;
     pub(super) const THREAD: u8 = 2;
     pub(super) const MENTION: u8 = 3;
-    pub(super) const OPTIONAL: u8 = 128;
+    pub(super) const AUTOMATED: u8 = 128;
+    /// Those from here on are not known yet.
+    pub(super) const OPTIONAL: u8 = 129;
 }
 
 /// The content of a row.
@@ -83,6 +85,9 @@ pub struct Body {
     pub thread: Option<RowId>,
     /// Whom it mentions, in ascending order, each once; at most 64.
     pub mentions: Vec<AccountId>,
+    /// Whether it says of itself that no person wrote it. Agents do not answer
+    /// each other because of this.
+    pub automated: bool,
 }
 
 impl Action {
@@ -149,6 +154,9 @@ impl Content {
         for account in &self.body.mentions {
             writer.byte(tag::MENTION).bytes(account.as_bytes());
         }
+        if self.body.automated {
+            writer.byte(tag::AUTOMATED).bytes(&[]);
+        }
         // Zero is no tag: what follows it is padding.
         let mut bytes = Zeroizing::new(writer.finish());
         let size = padded(bytes.len().saturating_add(1));
@@ -203,6 +211,8 @@ fn read_extras(reader: &mut Reader<'_>, body: &mut Body) -> Result<(), Malformed
                 }
                 body.mentions.push(account);
             }
+            tag::AUTOMATED if !body.automated => body.automated = true,
+            tag::AUTOMATED => return twice,
             tag::OPTIONAL.. => continue,
             _ => return Err(Malformed("it has a part that has to be known and is not")),
         }
@@ -236,6 +246,7 @@ mod tests {
                 reply_to: Some(RowId::from_bytes([3; 16])),
                 thread: None,
                 mentions: vec![AccountId::from_bytes([4; 16]), AccountId::from_bytes([5; 16])],
+                automated: true,
             },
         }
     }

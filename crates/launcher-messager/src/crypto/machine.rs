@@ -104,6 +104,15 @@ impl Machine {
         }
     }
 
+    /// Whose store is at `path`; `None` if there is none. Changes no byte.
+    ///
+    /// # Errors
+    ///
+    /// If the key is wrong, or the file is not a store.
+    pub fn owner(path: &Path, key: &PickleKey) -> Result<Option<Address>, StoreError> {
+        Store::owner(path, key)
+    }
+
     fn begin(mut store: Store, notes: &Notes) -> Result<Self, StoreError> {
         let me = Me { address: notes.address().clone(), keys: notes.keys() };
         let generation = store.write(|tx| {

@@ -51,6 +51,9 @@ pub(crate) struct Notes {
     /// When the pre-key before this one is forgotten.
     forget_previous: Option<u64>,
     published: Option<UploadMark>,
+    /// The latest generation of which something may be at the server.
+    #[serde(default)]
+    offered: u64,
     /// Somebody had to use the pre-key, so the server has no one-time keys.
     drained: bool,
     refilled: u64,
@@ -107,9 +110,9 @@ impl Notes {
         !self.is_due(now) && self.published == Some(self.mark(generation))
     }
 
-    /// Whether anything was uploaded in this generation.
-    pub(crate) fn has_uploaded(&self, generation: u64) -> bool {
-        self.published.is_some_and(|published| published.generation == generation)
+    /// The latest generation of which something may be at the server.
+    pub(crate) fn offered(&self) -> u64 {
+        self.offered
     }
 }
 
@@ -126,6 +129,7 @@ impl Own {
             pre_key,
             forget_previous: None,
             published: None,
+            offered: 0,
             drained: false,
             refilled: now,
         };
@@ -205,6 +209,11 @@ impl Own {
         let one_time_keys =
             one_time_keys.map(|(id, key)| OneTimeKey { id: *id, key: key.to_vec() }).collect();
         Some(Upload { bundle, one_time_keys, mark })
+    }
+
+    /// Something of this generation is about to be uploaded.
+    pub(crate) fn offer(&mut self, generation: u64) {
+        self.notes.offered = self.notes.offered.max(generation);
     }
 
     /// The server has what was uploaded.

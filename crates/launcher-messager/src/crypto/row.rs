@@ -62,6 +62,13 @@ pub enum RowKind {
     },
 }
 
+impl Row {
+    /// The session that it says it is from; `None` if it is none of ours.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        take(self).ok().map(|taken| taken.session)
+    }
+}
+
 /// A row that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedRow {

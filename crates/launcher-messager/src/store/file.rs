@@ -50,6 +50,18 @@ impl Store {
         }
     }
 
+    /// Whose store is at `path`; `None` if there is none. Changes no byte.
+    ///
+    /// # Errors
+    ///
+    /// If the key is wrong, or the file is not a store.
+    pub(crate) fn owner(path: &Path, key: &PickleKey) -> Result<Option<Address>, StoreError> {
+        Ok(match look(path, &Sealer::new(key))? {
+            Found::Nothing => None,
+            Found::Store(notes) => Some(notes.address().clone()),
+        })
+    }
+
     /// Makes a store with the keys of a new device, where none is.
     pub(crate) fn make(path: &Path, key: &PickleKey, own: &Own) -> Result<Self, StoreError> {
         let sealer = Sealer::new(key);
@@ -100,6 +112,16 @@ impl Store {
         let transaction = self.connection.transaction()?;
         work(&Tx::new(&transaction, &self.sealer))
     }
+}
+
+/// Brings everything of a store that nobody has open into its one file.
+///
+/// # Errors
+///
+/// If it cannot be used.
+pub(crate) fn fold(path: &Path) -> Result<(), StoreError> {
+    let connection = connect(path)?;
+    Ok(connection.pragma_update(None, "journal_mode", "DELETE")?)
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

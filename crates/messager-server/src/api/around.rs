@@ -1,11 +1,7 @@
 //! What is done around each request: its id, the time that it may take, what is
 //! logged and counted of it.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -20,9 +16,6 @@ use crate::{app::App, refusal::Refusal, values::random};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long a request may take, with its body.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub(super) async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, headers) = (request.method().clone(), request.headers().clone());
@@ -31,7 +24,7 @@ pub(super) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     let route = route.unwrap_or_default();
     let id = request_id(&headers);
     let running = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(PATIENCE, running).await {
+    let mut response = match tokio::time::timeout(app.limits.patience, running).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => Refusal::Broken.into_response(),
         Err(_) => Refusal::Unavailable.into_response(),

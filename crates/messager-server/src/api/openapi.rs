@@ -36,7 +36,9 @@ pub fn document() -> Value {
         "info": {
             "title": "Messager and Pass",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Chats whose server carries ciphertext only. See docs/guide/messager.md.",
+            "description": "Chats whose server carries ciphertext only. See docs/guide/messager.md. \
+                The packets of `/ws` are described there; `invites.chats` brings an invitation to \
+                whom it is for, as it stands in the list of `GET /api/chat/invites`.",
         },
         "paths": paths,
         "components": {
@@ -73,7 +75,9 @@ fn operation_of(
     });
     if let Some((schema, is_required)) = operation.body {
         let content = json!({ "application/json": { "schema": schema(reading) } });
-        described["requestBody"] = json!({ "required": is_required, "content": content });
+        let most = format!("At most {} KiB", operation.most / 1024);
+        described["requestBody"] =
+            json!({ "description": most, "required": is_required, "content": content });
     }
     let token = [json!({ "token": [] }), json!({ "tk": [] }), json!({ "cookie": [] })];
     match operation.access {
@@ -92,8 +96,13 @@ fn operation_of(
     let login = (operation.access == Access::Token).then_some(401);
     let form = (operation.body.is_some() || !operation.query.is_empty()).then_some(400);
     let writes = (method != Method::Get && operation.access == Access::Token).then_some(429);
-    for status in
-        login.into_iter().chain(form).chain(writes).chain(operation.refusals.iter().copied())
+    let large = operation.body.map(|_| 413);
+    for status in login
+        .into_iter()
+        .chain(form)
+        .chain(large)
+        .chain(writes)
+        .chain(operation.refusals.iter().copied())
     {
         responses.insert(status.to_string(), json!({ "description": meaning(status) }));
     }

@@ -3,10 +3,21 @@
 
 use std::sync::Arc;
 
-use axum::{Router, routing::MethodRouter};
+use axum::{Router, extract::DefaultBodyLimit, routing::MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{app::App, wire::Input};
+
+/// The most bytes of a body, unless told: the longest texts of a room, as JSON may
+/// write them, and what clients put into a field of their own.
+const MOST: usize = 64 * 1024;
+
+/// The most bytes of a message or an envelope: a ciphertext, its header and its
+/// signature.
+pub(super) const SEALED: usize = 512 * 1024;
+
+/// The most bytes of a body at all: a fan-out to hundreds of devices, or a voice clip.
+pub(super) const LARGE: usize = 2 * 1024 * 1024;
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -32,6 +43,8 @@ pub(super) struct Operation {
     pub is_gated: bool,
     pub query: &'static [(&'static str, &'static str)],
     pub body: Option<(SchemaOf, bool)>,
+    /// The most bytes of its body.
+    pub most: usize,
     pub status: u16,
     pub answer: Option<SchemaOf>,
     pub refusals: &'static [u16],
@@ -46,6 +59,7 @@ pub(super) fn op(id: &'static str, summary: &'static str) -> Operation {
         is_gated: false,
         query: &[],
         body: None,
+        most: MOST,
         status: 200,
         answer: None,
         refusals: &[],
@@ -71,6 +85,11 @@ impl Operation {
 
     pub(super) fn may_take<T: Input>(self) -> Self {
         Self { body: Some((|generator| generator.subschema_for::<T>(), false)), ..self }
+    }
+
+    /// Takes a body of more bytes than others do.
+    pub(super) fn up_to(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     pub(super) fn gives<T: JsonSchema>(self) -> Self {
@@ -141,7 +160,9 @@ impl Area {
             // The list itself is found with a slash behind it and without.
             paths.extend(full.strip_suffix('/'));
             for full in paths {
-                self.router = self.router.route(full, routed(method, handler.clone()));
+                let limit = DefaultBodyLimit::max(operation.most);
+                let routed = routed(method, handler.clone()).layer(limit);
+                self.router = self.router.route(full, routed);
             }
         }
         self.routes.push((method, path, operation));

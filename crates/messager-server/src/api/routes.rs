@@ -7,13 +7,10 @@ mod service;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn_with_state};
 
 use super::operations::Area;
 use crate::{app::App, refusal::Refusal};
-
-/// The most bytes of a body: a fan-out to hundreds of devices, or a voice clip.
-const MOST: usize = 2 * 1024 * 1024;
 
 /// Everything that is served.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -21,7 +18,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     areas
         .fold(Router::new(), Router::merge)
         .fallback(async || Refusal::NotFound("route"))
-        .layer(DefaultBodyLimit::max(MOST))
         .layer(from_fn_with_state(app.clone(), super::around::around))
         .with_state(app)
 }

@@ -1,8 +1,11 @@
 //! The sockets that are open, and the lines of packets to them.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,14 @@ use crate::{
 /// client connects again and syncs, and the others lose nothing.
 const LINE: usize = 1024;
 
+/// Sockets of one account. More than anybody has devices: one more is a client that
+/// makes them without end, and closes its own oldest.
+const MOST: usize = 32;
+
+/// Bytes that wait for one socket: a client that takes nothing while large messages
+/// come costs no more than this.
+const LINE_BYTES: usize = 8 * 1024 * 1024;
+
 /// How long somebody counts as looking at a room.
 const LOOKING: Duration = Duration::from_secs(60 * 60);
 
@@ -26,8 +37,12 @@ const LOOKING: Duration = Duration::from_secs(60 * 60);
 pub(super) enum Ending {
     /// The same device has connected again.
     Replaced,
+    /// Its account has opened too many others since.
+    Crowded,
     /// It does not take its packets.
     Slow,
+    /// Its device has no token any more.
+    Revoked,
     /// The server stops.
     Stopping,
 }
@@ -36,7 +51,11 @@ pub(super) enum Ending {
 struct Socket {
     id: u64,
     device: DeviceId,
+    /// The device that has the token: the same, or the one that a watch belongs to.
+    login: DeviceId,
     packets: mpsc::Sender<Bytes>,
+    /// How many bytes wait in the line.
+    waiting: Arc<AtomicUsize>,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -65,8 +84,13 @@ impl Hub {
         &self.counts
     }
 
-    /// Registers a socket. An older one of the same device is closed.
-    pub(super) fn register(self: &Arc<Self>, account: AccountId, device: DeviceId) -> Line {
+    /// Registers a socket of a login, as a device. An older one of the same device
+    /// is closed.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        (account, login): (AccountId, DeviceId),
+        device: DeviceId,
+    ) -> Line {
         let (packets, line) = mpsc::channel(LINE);
         let (ending, ended) = watch::channel(None);
         let mut state = self.state();
@@ -79,9 +103,13 @@ impl Hub {
         for older in sockets.extract_if(.., |socket| socket.device == device) {
             older.ending.send_replace(Some(Ending::Replaced));
         }
-        sockets.push(Socket { id, device, packets, ending });
+        let waiting = Arc::<AtomicUsize>::default();
+        sockets.push(Socket { id, device, login, packets, waiting: waiting.clone(), ending });
+        if sockets.len() > MOST {
+            sockets.remove(0).ending.send_replace(Some(Ending::Crowded));
+        }
         self.counts.sockets.inc();
-        Line { hub: self.clone(), account, id, packets: line, ending: ended }
+        Line { hub: self.clone(), account, id, packets: line, waiting, ending: ended }
     }
 
     fn unregister(&self, account: AccountId, id: u64) {
@@ -94,6 +122,25 @@ impl Hub {
             }
         }
         self.counts.sockets.dec();
+    }
+
+    /// The logins of the sockets that are open.
+    pub(crate) fn logins(&self) -> BTreeSet<(AccountId, DeviceId)> {
+        let state = self.state();
+        let of = |(account, sockets): (&AccountId, &Vec<Socket>)| {
+            let account = *account;
+            sockets.iter().map(move |socket| (account, socket.login.clone())).collect::<Vec<_>>()
+        };
+        state.sockets.iter().flat_map(of).collect()
+    }
+
+    /// Closes the sockets of a login. Nothing that is sent from now on reaches them.
+    pub(crate) fn revoke(&self, account: AccountId, login: &DeviceId) {
+        let mut state = self.state();
+        let Some(sockets) = state.sockets.get_mut(&account) else { return };
+        for socket in sockets.extract_if(.., |socket| socket.login == *login) {
+            socket.ending.send_replace(Some(Ending::Revoked));
+        }
     }
 
     /// Whether a device of an account is connected.
@@ -131,7 +178,13 @@ impl Hub {
     ) {
         let Some(sockets) = sockets else { return };
         for socket in sockets.iter().filter(|socket| wanted(socket)) {
-            match socket.packets.try_send(packet.clone()) {
+            let waiting = socket.waiting.fetch_add(packet.len(), Relaxed);
+            let is_heavy = waiting > 0 && waiting.saturating_add(packet.len()) > LINE_BYTES;
+            let put = match is_heavy {
+                true => Err(mpsc::error::TrySendError::Full(packet.clone())),
+                false => socket.packets.try_send(packet.clone()),
+            };
+            match put {
                 Ok(()) => {
                     self.counts.packets.inc();
                 }
@@ -188,6 +241,7 @@ pub(super) struct Line {
     account: AccountId,
     id: u64,
     packets: mpsc::Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
     ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -210,7 +264,10 @@ impl Line {
             ending = self.ending.wait_for(Option::is_some) => {
                 Next::End(ending.ok().and_then(|ending| *ending).unwrap_or(Ending::Replaced))
             }
-            Some(packet) = self.packets.recv() => Next::Packet(packet),
+            Some(packet) = self.packets.recv() => {
+                self.waiting.fetch_sub(packet.len(), Relaxed);
+                Next::Packet(packet)
+            }
         }
     }
 }
@@ -222,66 +279,4 @@ impl Drop for Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account() -> AccountId {
-        AccountId::new(Moment(1)).unwrap()
-    }
-
-    fn device(name: &str) -> DeviceId {
-        DeviceId(name.to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_device_that_connects_again_closes_its_older_socket() {
-        let (hub, account) = (Arc::new(Hub::default()), account());
-        let mut older = hub.register(account, device("a"));
-        let mut other = hub.register(account, device("b"));
-        let mut newer = hub.register(account, device("a"));
-        assert_eq!(older.next().await, Next::End(Ending::Replaced));
-        drop(older);
-        assert!(hub.is_connected(account, "a"));
-        hub.send_to_accounts(&[account], &Bytes::from_static(b"1"));
-        hub.send_to_device(account, &device("b"), &Bytes::from_static(b"2"));
-        assert_eq!(newer.next().await, Next::Packet(Bytes::from_static(b"1")));
-        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"1")));
-        assert_eq!(other.next().await, Next::Packet(Bytes::from_static(b"2")));
-        drop((newer, other));
-        assert!(!hub.is_online(account));
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_takes_nothing_is_closed_and_the_others_go_on() {
-        let (hub, [one, two]) = (Arc::new(Hub::default()), [1, 2].map(|_| account()));
-        let mut slow = hub.register(one, device("a"));
-        let mut good = hub.register(two, device("a"));
-        for _ in 0..=LINE {
-            hub.send_to_accounts(&[one, two], &Bytes::new());
-            assert_eq!(good.next().await, Next::Packet(Bytes::new()));
-        }
-        assert_eq!(slow.next().await, Next::End(Ending::Slow));
-        assert_eq!(hub.counts().sockets_slow.get(), 1);
-    }
-
-    #[tokio::test]
-    async fn whoever_connects_to_a_server_that_stops_is_sent_away() {
-        let hub = Arc::new(Hub::default());
-        hub.stop();
-        let mut line = hub.register(account(), device("a"));
-        assert_eq!(line.next().await, Next::End(Ending::Stopping));
-    }
-
-    #[test]
-    fn nobody_looks_at_a_room_without_a_socket() {
-        let (hub, account) = (Arc::new(Hub::default()), account());
-        let room = RoomId::new(Moment(1)).unwrap();
-        let line = hub.register(account, device("a"));
-        hub.look(room, account, Some(Hub::looking_until(Moment::now())));
-        assert!(hub.is_subscribed(room, account));
-        drop(line);
-        assert!(!hub.is_subscribed(room, account));
-        hub.look(room, account, Some(Moment(1)));
-        assert!(!hub.is_subscribed(room, account), "an hour has passed");
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     refusal::Refusal,
     rules::Ability,
-    store::{Stop, members, sending, timeline, view::Viewer},
+    store::{Stop, accounts, members, sending, timeline, view::Viewer},
     values::{AccountId, Moment, RoomId},
     wire::{Packet, SendBody, Typing},
 };
@@ -29,6 +29,27 @@ pub(super) struct Client {
     pub ability: Ability,
 }
 
+impl Client {
+    /// Closes the sockets of the login, unless it still has a token. Gives whether
+    /// it has.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it was done or not.
+    pub(super) async fn close_unless_let_in(&self) -> bool {
+        let Login { account, device } = self.login.clone();
+        let look = move |connection: &rusqlite::Connection| {
+            Ok(accounts::is_let_in(connection, account, &device)?)
+        };
+        // Whoever cannot be looked at is not let in, and connects again.
+        let is_let_in = self.app.store.read(look).await.unwrap_or(false);
+        if !is_let_in {
+            self.app.hub.revoke(account, &self.login.device);
+        }
+        is_let_in
+    }
+}
+
 /// What a packet is answered with, if it is.
 pub(super) async fn answer(client: &Client, bytes: &[u8]) -> Option<Bytes> {
     let Ok(packet) = serde_json::from_slice::<Packet<Value>>(bytes) else {
@@ -36,6 +57,9 @@ pub(super) async fn answer(client: &Client, bytes: &[u8]) -> Option<Bytes> {
     };
     let data = packet.data.unwrap_or_default();
     let is_ours = packet.endpoint.as_deref() == Some(ENDPOINT);
+    if is_ours && !client.close_unless_let_in().await {
+        return None;
+    }
     let done = match (packet.kind.as_str(), is_ours) {
         ("ping", _) => return Packet::bare("pong").bytes().ok(),
         ("messages.read", true) => read(client, &data).await,

@@ -51,8 +51,9 @@ pub(crate) fn upload(
     ])?;
     let bundle = stored(connection, account, device)?;
     // An id that was used before, claimed or not, is passed over.
-    let sql = "INSERT INTO one_time_keys (bundle_id, key_id, public_key) VALUES (?1, ?2, ?3) \
-               ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO one_time_keys (bundle_id, key_id, public_key) SELECT ?1, ?2, ?3 \
+               WHERE NOT EXISTS (SELECT 1 FROM used_key_ids WHERE bundle_id = ?1 \
+               AND first <= ?2 AND last >= ?2) ON CONFLICT DO NOTHING";
     let mut insert = connection.prepare_cached(sql)?;
     for key in body.one_time_pre_keys.as_deref().unwrap_or_default() {
         insert.execute((bundle.id, key.key_id, &key.public_key))?;

@@ -80,6 +80,18 @@ impl Folder {
         Ok(folder)
     }
 
+    /// As [`Folder::prepare`], of a folder that a server has made.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]; also when there is none.
+    pub(crate) fn existing(path: &Path) -> Result<Self, OpenError> {
+        let folder = Self { path: path.to_owned() };
+        let there = fs_err::metadata(path.join(FILE));
+        there.map_err(|source| folder.trouble(source))?;
+        Self::prepare(path)
+    }
+
     fn make(&self) -> io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         fs_err::set_permissions(&self.path, Permissions::from_mode(0o700))?;

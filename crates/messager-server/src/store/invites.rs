@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::{
-    Effect, Stop, Work,
+    Effect, Recipients, Stop, Work,
     members::{insert, joined, membership, present},
     rooms::known,
     timeline::{Change, tell_change},
@@ -15,7 +15,7 @@ use crate::{
     refusal::Refusal,
     rules::{may_accept, may_invite},
     values::{AccountId, MemberId, RoomId},
-    wire::Member,
+    wire::{Member, Packet},
 };
 
 /// Invites somebody, again if need be.
@@ -34,7 +34,7 @@ pub(crate) fn invite(
         return Err(Refusal::NotFound("user").into());
     }
     let member = insert(work, room, invitee, None, Some(account))?;
-    push(work, room, account, invitee)?;
+    tell_invitee(work, room, account, (member, invitee))?;
     Viewer::new(work.connection, Some(account)).member(member)
 }
 
@@ -47,11 +47,13 @@ pub(crate) fn list(connection: &Connection, account: AccountId) -> Result<Vec<Me
     let rows = statement.query_map([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let rows: Vec<(MemberId, RoomId)> = rows.collect::<Result<_, _>>()?;
     let mut viewer = Viewer::new(connection, Some(account));
-    let with_room = |(member, room)| -> Result<Member, Stop> {
-        let room = viewer.room_with_members(room)?;
-        Ok(Member { chat_room: Some(Box::new(room)), ..viewer.member(member)? })
-    };
-    rows.into_iter().map(with_room).collect()
+    rows.into_iter().map(|row| with_room(&mut viewer, row)).collect()
+}
+
+/// An invitation as the one who is invited sees it.
+fn with_room(viewer: &mut Viewer<'_>, (member, room): (MemberId, RoomId)) -> Result<Member, Stop> {
+    let room = viewer.room_with_members(room)?;
+    Ok(Member { chat_room: Some(Box::new(room)), ..viewer.member(member)? })
 }
 
 /// Accepts one.
@@ -84,22 +86,28 @@ pub(super) fn withdraw(work: &mut Work<'_>, member: MemberId) -> Result<(), Stop
     Ok(())
 }
 
-/// Tells somebody that they are invited.
-pub(super) fn push(
+/// What invitations are called, as packets and as pushes.
+const TOPIC: &str = "invites.chats";
+
+/// Tells somebody that they are invited: whoever is connected by a packet, and a
+/// webhook, if there is one.
+pub(super) fn tell_invitee(
     work: &mut Work<'_>,
     room: RoomId,
     by: AccountId,
-    invitee: AccountId,
+    (member, invitee): (MemberId, AccountId),
 ) -> Result<(), Stop> {
+    let mut viewer = Viewer::new(work.connection, Some(invitee));
+    let bytes = Packet::new(TOPIC, with_room(&mut viewer, (member, room))?).bytes()?;
+    work.effects.push(Effect::Packet(Recipients::Accounts(vec![invitee]), bytes));
     if !work.is_pushing {
         return Ok(());
     }
-    let mut viewer = Viewer::new(work.connection, None);
     let (inviter, name) = (viewer.account(by)?, viewer.room(room)?.name);
     let what = name.clone().unwrap_or_else(|| "a direct chat".to_owned());
     work.effects.push(Effect::Push(Push {
         account_id: invitee,
-        topic: "invites.chats",
+        topic: TOPIC,
         title: "New chat invitation".to_owned(),
         body: format!("{} invites you to {what}.", inviter.nick),
         meta: json!({ "room_id": room, "room_name": name, "user_id": by }),

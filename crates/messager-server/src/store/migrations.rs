@@ -5,7 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step leads to the version that is its place in the list, counted from one.
-const STEPS: [&str; 1] = [include_str!("../../migrations/0001.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../migrations/0001.sql"),
+    include_str!("../../migrations/0002.sql"),
+    include_str!("../../migrations/0003.sql"),
+];
 
 /// Makes the tables those of the latest version, in one transaction.
 ///

@@ -143,8 +143,8 @@ pub(crate) fn make_direct(
     let room = RoomId::new(work.now)?;
     insert_room(work, room, (RoomKind::Direct, mode, account), &Settings::default())?;
     insert(work, room, account, Some(work.now), None)?;
-    insert(work, room, peer, None, Some(account))?;
-    super::invites::push(work, room, account, peer)?;
+    let invited = insert(work, room, peer, None, Some(account))?;
+    super::invites::tell_invitee(work, room, account, (invited, peer))?;
     show(work.connection, room, Some(account))
 }
 

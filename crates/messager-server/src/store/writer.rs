@@ -102,7 +102,7 @@ impl Writer {
     ) -> Result<(Self, Thread), OpenError> {
         let (alive, ended) = oneshot::channel::<()>();
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let mut loops = Loop { connection, hub, later, clock };
+        let mut loops = Loop { connection, hub, later, clock, seen: None };
         let run = move || {
             let _alive = alive;
             loops.run(queue);
@@ -142,6 +142,8 @@ struct Loop {
     hub: Arc<Hub>,
     later: Later,
     clock: Arc<Clock>,
+    /// What the file's version was when devices were last looked at.
+    seen: Option<i64>,
 }
 
 impl Loop {
@@ -165,7 +167,8 @@ impl Loop {
         let now = self.clock.begin(Moment::now());
         let mut finishes = Vec::with_capacity(jobs.len());
         let around = (&*self.hub, self.later.pushes.is_some());
-        let written = write_all(&mut self.connection, around, now, jobs, &mut finishes);
+        let written =
+            write_all(&mut self.connection, around, now, (jobs, &mut self.seen), &mut finishes);
         let (newest, effects, lost) = match written {
             Ok((newest, effects)) => (newest, effects, None),
             Err(error) => (now, Vec::new(), Some(broken(&error))),
@@ -205,14 +208,37 @@ impl Loop {
     }
 }
 
+/// Closes the sockets of devices that another process has revoked, such as
+/// `account revoke`. Inside the transaction, so that no row that is written from
+/// now on reaches them.
+fn close_revoked(
+    connection: &Connection,
+    hub: &Hub,
+    seen: &mut Option<i64>,
+) -> rusqlite::Result<()> {
+    // It changes when another connection commits, and none of this process does.
+    let version = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+    if *seen == Some(version) {
+        return Ok(());
+    }
+    for (account, login) in hub.logins() {
+        if !super::accounts::is_let_in(connection, account, &login)? {
+            hub.revoke(account, &login);
+        }
+    }
+    *seen = Some(version);
+    Ok(())
+}
+
 fn write_all(
     connection: &mut Connection,
     (hub, is_pushing): (&Hub, bool),
     now: Moment,
-    jobs: Vec<Job>,
+    (jobs, seen): (Vec<Job>, &mut Option<i64>),
     finishes: &mut Vec<Finish>,
 ) -> rusqlite::Result<(Moment, Vec<Effect>)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    close_revoked(&transaction, hub, seen)?;
     let mut work =
         Work { connection: &transaction, now, hub, is_pushing, effects: Vec::new(), newest: now };
     for job in jobs {

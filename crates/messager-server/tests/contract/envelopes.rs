@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Person, World, id, with};
+use crate::world::{Person, World, enroll, fanout, id, with};
 
 const SEND: &str = "/api/e2ee/messages";
 const PENDING: &str = "/api/e2ee/messages/pending";
@@ -15,24 +15,6 @@ fn envelope(recipient: &Person, fields: Value) -> Value {
 
 async fn list(who: &Person, path: &str) -> Vec<Value> {
     who.get(path).await.good().as_array().unwrap().clone()
-}
-
-/// Gives a device keys.
-async fn enroll(who: &Person) {
-    let key = "A".repeat(42) + "A=";
-    let signature = "A".repeat(84) + "AA==";
-    let body = json!({
-        "identity_key": key, "signed_pre_key": key, "signed_pre_key_signature": signature,
-    });
-    who.put("/api/e2ee/devices/me/bundle", body).await.good();
-}
-
-fn fanout(recipient: &Person, devices: &[&str]) -> Value {
-    let payloads: Vec<Value> = devices
-        .iter()
-        .map(|device| json!({ "recipient_device_id": device, "ciphertext": "AAEC/w==" }))
-        .collect();
-    json!({ "recipient_account_id": recipient.id, "type": 1, "group_id": "g", "payloads": payloads })
 }
 
 #[tokio::test]

@@ -72,6 +72,20 @@ async fn the_document_of_the_api_is_served() {
 }
 
 #[tokio::test]
+async fn methods_that_clients_make_up_are_counted_as_one() {
+    let world = World::start().await;
+    let stranger = world.stranger();
+    for method in ["BREW", "WHEN"] {
+        let method = method.parse().unwrap();
+        crate::world::ask(stranger.request(method, "/healthz")).await.is(405);
+    }
+    let text = stranger.get("/metrics").await.is(200);
+    let line = "messager_requests_total{method=\"other\",route=\"/healthz\",status=\"405\"} 2";
+    assert!(text.lines().any(|found| found == line), "{text}");
+    assert!(!text.contains("BREW"), "{text}");
+}
+
+#[tokio::test]
 async fn a_method_that_a_route_does_not_have_is_refused() {
     let world = World::start().await;
     let alice = world.person("alice");

@@ -12,10 +12,13 @@
     reason = "tests make tasks for servers and clients, and end with them"
 )]
 
+mod chance;
 mod editing;
 mod envelopes;
 mod fuzzing;
 mod keys;
+mod kills;
+mod large;
 mod limits;
 mod login;
 mod members;
@@ -24,9 +27,13 @@ mod process;
 mod pushes;
 mod reactions;
 mod reading;
+mod revoking;
 mod rooms;
 mod rotation;
 mod sending;
+mod service;
+mod slow;
 mod sockets;
+mod sweeping;
 mod syncing;
 mod world;

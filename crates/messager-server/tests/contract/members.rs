@@ -1,6 +1,6 @@
 //! Who is in a room.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, id};
 
@@ -53,6 +53,34 @@ async fn an_invitation_is_accepted_once() {
     bob.poke(&format!("{invite}/accept")).await.is(404);
     assert_eq!(bob.get("/api/chat/invites").await.good(), json!([]));
     assert_eq!(bob.membership(&room).await["id"], member["id"]);
+}
+
+#[tokio::test]
+async fn whoever_is_invited_hears_of_it_and_nobody_else_does() {
+    let world = World::start().await;
+    let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
+    let phone = world.person("bob");
+    let room = alice.group(2, &[&carol]).await;
+    let (mut own, mut other) = (alice.connect().await, carol.connect().await);
+    let mut invited = [bob.connect().await, phone.connect().await];
+    let whom = json!({ "related_user_id": bob.id });
+    alice.post(&format!("/api/chat/invites/{room}"), whom.clone()).await.good();
+    alice.post("/api/chat/direct", whom).await.good();
+    let list = bob.get("/api/chat/invites").await.good();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    for socket in &mut invited {
+        let packets = socket.all().await;
+        let data: Vec<Value> = packets.iter().map(|packet| packet["data"].clone()).collect();
+        assert_eq!(json!(data), list, "in the order in which they came");
+        assert!(packets.iter().all(|packet| packet["type"] == "invites.chats"));
+    }
+    for socket in [&mut own, &mut other] {
+        assert_eq!(socket.all().await, Vec::<Value>::new());
+    }
+    // An invitation that is refused is none.
+    let body = json!({ "related_user_id": carol.id });
+    alice.post(&format!("/api/chat/invites/{room}"), body).await.is(400);
+    assert_eq!(other.all().await, Vec::<Value>::new());
 }
 
 #[tokio::test]

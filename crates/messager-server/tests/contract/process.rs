@@ -1,7 +1,7 @@
 //! The program: started, killed, stopped.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     path::Path,
     process::{Output, Stdio},
     sync::{Arc, Mutex},
@@ -12,28 +12,27 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    task::JoinSet,
     time::timeout,
 };
 
 use crate::world::PATIENCE;
 
-fn messager(arguments: &[&str], data: &Path) -> Command {
+pub(crate) fn messager(arguments: &[&str], data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_messager"));
     command.args(arguments).arg("--data").arg(data).kill_on_drop(true);
     command
 }
 
 /// A server that runs, and what it has logged.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    url: String,
+    pub url: String,
     log: Arc<Mutex<String>>,
     reading: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
-    async fn start(data: &Path) -> Self {
+    pub(crate) async fn start(data: &Path) -> Self {
         let arguments = [
             "serve",
             "--listen",
@@ -42,8 +41,15 @@ impl Running {
             "debug",
             "--writes-per-minute",
             "1000000",
+            "--claims-per-minute",
+            "1000000",
         ];
-        let mut child = messager(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(messager(&arguments, data)).await
+    }
+
+    /// Starts one, and waits until it listens.
+    pub(crate) async fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let address = loop {
@@ -66,14 +72,14 @@ impl Running {
     }
 
     /// Ends it at once, as a loss of power would end the process.
-    async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.start_kill().unwrap();
         self.child.wait().await.unwrap();
         self.reading.await.unwrap();
     }
 
     /// Ends it as an init system does. Gives what it has logged.
-    async fn terminate(mut self) -> String {
+    pub(crate) async fn terminate(mut self) -> String {
         let id =
             rustix::process::Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
@@ -88,7 +94,7 @@ async fn run(arguments: &[&str], data: &Path) -> Output {
     timeout(PATIENCE, messager(arguments, data).output()).await.unwrap().unwrap()
 }
 
-async fn add(name: &str, data: &Path) -> Value {
+pub(crate) async fn add(name: &str, data: &Path) -> Value {
     let added = run(&["account", "add", name, "--device", "test", "--json"], data).await;
     assert!(added.status.success(), "{added:?}");
     serde_json::from_slice(&added.stdout).unwrap()
@@ -103,67 +109,6 @@ async fn post(http: &Client, token: &str, url: String, body: &Value) -> reqwest:
         .error_for_status()?
         .json()
         .await
-}
-
-#[tokio::test]
-async fn a_kill_under_load_loses_nothing_that_was_acknowledged() {
-    let data = tempfile::tempdir().unwrap();
-    let alice = add("alice", data.path()).await;
-    let token = alice["token"].as_str().unwrap().to_owned();
-    let http = Client::new();
-    let running = Running::start(data.path()).await;
-    let group = json!({ "name": "a", "encryption_mode": 2 });
-    let room = post(&http, &token, format!("{}/api/chat", running.url), &group).await.unwrap();
-    let room = room["id"].as_str().unwrap().to_owned();
-    let mut acknowledged: BTreeSet<String> = BTreeSet::new();
-    let mut running = Some(running);
-    for round in 0..10 {
-        let server = match running.take() {
-            Some(server) => server,
-            None => Running::start(data.path()).await,
-        };
-        let (answers, mut answered) = tokio::sync::mpsc::unbounded_channel();
-        let mut senders = JoinSet::new();
-        for sender in 0..8 {
-            let (http, token, answers) = (http.clone(), token.clone(), answers.clone());
-            let url = format!("{}/api/chat/{room}/messages", server.url);
-            senders.spawn(async move {
-                for number in 0.. {
-                    let mut body = crate::world::sealed("content.new");
-                    body["client_message_id"] = format!("{round}-{sender}-{number}").into();
-                    let Ok(sent) = post(&http, &token, url.clone(), &body).await else { return };
-                    if answers.send(sent["id"].as_str().unwrap().to_owned()).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(answers);
-        for _ in 0..40 + round * 7 {
-            acknowledged.insert(timeout(PATIENCE, answered.recv()).await.unwrap().unwrap());
-        }
-        server.kill().await;
-        while let Some(id) = answered.recv().await {
-            acknowledged.insert(id);
-        }
-        while senders.join_next().await.is_some() {}
-    }
-    let server = Running::start(data.path()).await;
-    let (mut kept, mut since) = (BTreeSet::new(), 0);
-    loop {
-        let url = format!("{}/api/chat/{room}/sync", server.url);
-        let page =
-            post(&http, &token, url, &json!({ "last_sync_timestamp": since })).await.unwrap();
-        let rows = page["messages"].as_array().unwrap();
-        let Some(last) = rows.last() else { break };
-        let last: jiff::Timestamp = last["created_at"].as_str().unwrap().parse().unwrap();
-        since = last.as_millisecond();
-        kept.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
-    }
-    let lost: Vec<_> = acknowledged.difference(&kept).collect();
-    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), acknowledged.len());
-    assert!(acknowledged.len() > 500, "{}", acknowledged.len());
-    server.terminate().await;
 }
 
 #[tokio::test]
@@ -184,6 +129,44 @@ async fn a_second_server_on_a_folder_ends_at_once_and_accounts_can_be_added() {
         assert_eq!((&me["id"], &me["device_id"]), (&added["account_id"], &added["device_id"]));
     }
     server.terminate().await;
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_revoked_while_a_server_runs() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::start(data.path()).await;
+    let [one, two] = [add("alice", data.path()).await, add("alice", data.path()).await];
+    let device = two["device_id"].as_str().unwrap();
+    let wrong = run(&["account", "revoke", "alice", "--device", "nothing"], data.path()).await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("there is no such device"));
+    let revoked = run(&["account", "revoke", "alice", "--device", device], data.path()).await;
+    assert!(revoked.status.success(), "{revoked:?}");
+    let mut statuses = Vec::new();
+    for added in [&one, &two] {
+        let token = added["token"].as_str().unwrap();
+        let request = Client::new().get(format!("{}/api/accounts/me", server.url));
+        statuses.push(request.bearer_auth(token).send().await.unwrap().status().as_u16());
+    }
+    assert_eq!(statuses, [200, 401]);
+    let listed = run(&["account", "list", "--json"], data.path()).await.stdout;
+    let accounts: Value = serde_json::from_slice(&listed).unwrap();
+    assert_eq!(accounts[0]["account_id"], one["account_id"]);
+    let states: BTreeMap<&str, bool> = accounts[0]["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|device| (device["device_id"].as_str().unwrap(), device["revoked_at"].is_null()))
+        .collect();
+    let expected = [(one["device_id"].as_str().unwrap(), true), (device, false)];
+    assert_eq!(states, BTreeMap::from(expected));
+    let told = String::from_utf8(run(&["account", "list"], data.path()).await.stdout).unwrap();
+    assert!(told.contains(&format!("{device}  revoked           test")), "{told}");
+    for text in [&told, &String::from_utf8(listed).unwrap(), &server.terminate().await] {
+        for added in [&one, &two] {
+            assert!(!text.contains(added["token"].as_str().unwrap()), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,12 @@ use std::{net::SocketAddr, time::Duration};
 use messager_server::{RunError, Server, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 
 pub(crate) use self::{
     person::{Person, ask, id},
@@ -39,7 +44,11 @@ impl World {
 
     /// Starts one with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// Starts one on a folder that is there.
+    pub(crate) async fn on(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::in_folder(folder.path());
         change(&mut settings);
         let server = Server::open(settings).unwrap();
@@ -55,7 +64,7 @@ impl World {
     /// Stops it as a signal would.
     pub(crate) async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
-        tokio::time::timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
         self.folder
     }
 
@@ -65,9 +74,56 @@ impl World {
         Person::new(self.http.clone(), self.address, &added)
     }
 
+    /// The tables, from the outside.
+    pub(crate) fn tables(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("messager.db")).unwrap()
+    }
+
     /// Several people.
     pub(crate) fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
         names.map(|name| self.person(name))
+    }
+
+    /// Waits until a query on the tables gives a number.
+    pub(crate) async fn holds(&self, sql: &str, wanted: i64) {
+        let tables = self.tables();
+        let held = async {
+            loop {
+                let found: i64 = tables.query_row(sql, [], |row| row.get(0)).unwrap();
+                if found == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("never {wanted}: {sql}"));
+    }
+
+    /// A connection of which the test says each byte.
+    pub(crate) async fn dial(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// One into which little fits that the test has not read.
+    pub(crate) async fn dial_narrow(&self) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// Waits until the server counts so many of something: connections, sockets.
+    pub(crate) async fn counts(&self, what: &str, wanted: i64) {
+        let line = format!("messager_{what} {wanted}");
+        let counted = async {
+            loop {
+                let text = self.stranger().get("/metrics").await.text;
+                if text.lines().any(|found| found == line) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("never: {line}"));
     }
 
     /// Somebody without an account.
@@ -91,4 +147,23 @@ pub(crate) fn with(mut body: Value, fields: Value) -> Value {
         body.extend(fields);
     }
     body
+}
+
+/// Gives a device keys.
+pub(crate) async fn enroll(who: &Person) {
+    let key = "A".repeat(42) + "A=";
+    let signature = "A".repeat(84) + "AA==";
+    let body = json!({
+        "identity_key": key, "signed_pre_key": key, "signed_pre_key_signature": signature,
+    });
+    who.put("/api/e2ee/devices/me/bundle", body).await.good();
+}
+
+/// An envelope for each of these devices.
+pub(crate) fn fanout(recipient: &Person, devices: &[&str]) -> Value {
+    let payloads: Vec<Value> = devices
+        .iter()
+        .map(|device| json!({ "recipient_device_id": device, "ciphertext": "AAEC/w==" }))
+        .collect();
+    json!({ "recipient_account_id": recipient.id, "type": 1, "group_id": "g", "payloads": payloads })
 }

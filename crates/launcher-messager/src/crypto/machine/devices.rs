@@ -43,6 +43,8 @@ impl Machine {
             }
             let mut own = tx.own()?;
             own.refresh(now);
+            // Before anything leaves: what the server shows later is ours if it was offered.
+            own.offer(generation);
             tx.put_own(&own)?;
             Ok(own.upload(generation))
         })
@@ -73,13 +75,10 @@ impl Machine {
         if checked.address != self.me.address || checked.keys != self.me.keys {
             return Ok(Published::Foreign);
         }
-        let notes = self.store.read(|tx| tx.notes())?;
-        // Of this generation there is nothing at the server before this life's first upload.
-        let is_ahead = match notes.has_uploaded(self.generation) {
-            true => checked.age.0 > self.generation,
-            false => checked.age.0 >= self.generation,
-        };
-        Ok(if is_ahead { Published::Ahead } else { Published::Ours })
+        let offered = self.store.read(|tx| tx.notes())?.offered();
+        // Not compared with this life's generation: it grows with each start, also of a store that
+        // was restored from a copy and only has to be started often enough.
+        Ok(if checked.age.0 > offered { Published::Ahead } else { Published::Ours })
     }
 
     /// Takes in the devices that the server shows of an account: all of them,

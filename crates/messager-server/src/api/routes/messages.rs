@@ -6,9 +6,9 @@ use super::super::{
     messages,
     operations::{
         Access::Both,
-        Area,
+        Area, LARGE,
         Method::{Delete, Get, Patch, Post},
-        op,
+        SEALED, op,
     },
     voice,
 };
@@ -43,8 +43,9 @@ pub(super) fn message_area() -> Area {
             op("send", "Sends a message")
                 .gated()
                 .takes::<SendBody>()
+                .up_to(SEALED)
                 .gives::<Message>()
-                .refuses(&[403, 409, 413]),
+                .refuses(&[403, 409]),
         )
         .on(
             Patch,
@@ -53,8 +54,9 @@ pub(super) fn message_area() -> Area {
             op("edit", "Replaces what a message says")
                 .gated()
                 .takes::<SendBody>()
+                .up_to(SEALED)
                 .gives::<Message>()
-                .refuses(&[403, 404, 409, 413]),
+                .refuses(&[403, 404, 409]),
         )
         .on(
             Delete,
@@ -63,6 +65,7 @@ pub(super) fn message_area() -> Area {
             op("delete", "Deletes a message; in an encrypted room with an encrypted payload")
                 .gated()
                 .may_take::<DeleteBody>()
+                .up_to(SEALED)
                 .refuses(&[403, 404, 409]),
         )
         .on(
@@ -70,6 +73,7 @@ pub(super) fn message_area() -> Area {
             "/{id}/messages/voice",
             voice::send,
             op("send_voice", "Sends a voice clip as a multipart form: File, Nonce, DurationMs")
+                .up_to(LARGE)
                 .gives::<Message>()
                 .refuses(&[400, 403, 409, 413]),
         )

@@ -2,9 +2,9 @@
 
 use super::super::{
     operations::{
-        Area,
+        Area, LARGE,
         Method::{Get, Post, Put},
-        op,
+        SEALED, op,
     },
     pass,
 };
@@ -26,6 +26,7 @@ pub(super) fn pass_area() -> Area {
             pass::upload,
             op("upload", "Stores the keys of an account")
                 .takes::<BundleBody>()
+                .up_to(LARGE)
                 .gives::<DeviceBundle>(),
         )
         .on(
@@ -34,6 +35,7 @@ pub(super) fn pass_area() -> Area {
             pass::upload_device,
             op("upload_device", "Stores the keys of the token's device")
                 .takes::<BundleBody>()
+                .up_to(LARGE)
                 .gives::<DeviceBundle>(),
         )
         .on(
@@ -81,6 +83,7 @@ pub(super) fn pass_area() -> Area {
             pass::send,
             op("send", "Sends an envelope to an account as a whole")
                 .takes::<EnvelopeBody>()
+                .up_to(SEALED)
                 .gives::<Envelope>()
                 .refuses(&[404]),
         )
@@ -90,6 +93,7 @@ pub(super) fn pass_area() -> Area {
             pass::distribute,
             op("distribute", "Sends a sender key to several accounts, or to none")
                 .takes::<DistributeBody>()
+                .up_to(LARGE)
                 .gives::<Sent>()
                 .refuses(&[404]),
         )
@@ -99,6 +103,7 @@ pub(super) fn pass_area() -> Area {
             pass::fan_out,
             op("fan_out", "Sends an envelope to each device of an account, or to none")
                 .takes::<FanoutBody>()
+                .up_to(LARGE)
                 .gives::<Vec<Envelope>>()
                 .refuses(&[404, 409]),
         )

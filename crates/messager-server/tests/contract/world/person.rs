@@ -6,7 +6,7 @@ use messager_server::NewDevice;
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Socket};
+use super::{PATIENCE, Socket, World};
 
 /// Somebody with a client.
 #[derive(Clone, Debug)]
@@ -69,6 +69,11 @@ impl Person {
         Self { http, address, id, device, token, is_able: true }
     }
 
+    /// The same device, on another server of the same folder.
+    pub(crate) fn on(&self, world: &World) -> Self {
+        Self { address: world.address, ..self.clone() }
+    }
+
     /// The same with a client that cannot encrypt.
     pub(crate) fn unable(&self) -> Self {
         Self { is_able: false, ..self.clone() }
@@ -114,6 +119,11 @@ impl Person {
 
     pub(crate) async fn delete_with(&self, path: &str, body: Value) -> Answer {
         ask(self.request(Method::DELETE, path).json(&body)).await
+    }
+
+    /// Revokes the device, as whoever runs the server does.
+    pub(crate) fn revoke(&self, world: &World, name: &str) {
+        messager_server::revoke_device(world.folder.path(), name, &self.device).unwrap();
     }
 
     /// Opens a websocket.

@@ -46,6 +46,16 @@ impl Socket {
         }
     }
 
+    /// The next ping of the server, in which it asks whether anybody is there.
+    pub(crate) async fn asked(&mut self) {
+        loop {
+            let frame = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            if matches!(frame.unwrap().unwrap(), Message::Ping(_)) {
+                return;
+            }
+        }
+    }
+
     async fn ping(&mut self) {
         self.packet(json!({ "type": "ping" })).await;
         self.until("pong").await;

@@ -1,0 +1,356 @@
+//! Rooms and who is in them.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Client, ClientError,
+    error::found,
+    http::{read, taken},
+    wire::{Moment, short},
+};
+use crate::crypto::{AccountId, RoomId};
+
+/// How many members are asked for at a time: the most that the server gives.
+const PAGE: usize = 500;
+
+/// How many members of a room are read at most.
+const MOST: usize = 100_000;
+
+/// How often a list that changes while it is read is begun anew.
+const TIMES: usize = 5;
+
+/// A room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// What people call it; direct chats have no name.
+    pub name: Option<String>,
+    /// Whether it is a group.
+    pub kind: RoomKind,
+    /// How it is encrypted, as the server says.
+    pub mode: Mode,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// Of a direct chat the other members, whatever their state; of a group none.
+    pub others: Vec<Member>,
+}
+
+/// What a room is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomKind {
+    /// Any number of people: 0.
+    Group,
+    /// Two people: 1.
+    Direct,
+}
+
+/// How a room is encrypted: `encryption_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Not at all: 0.
+    Plain,
+    /// For two people: 1.
+    Direct,
+    /// With a session of each sender: 2.
+    SenderKeys,
+    /// In a way that is not known here.
+    Unknown(i64),
+}
+
+/// How a new direct chat is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direct {
+    /// Not at all.
+    Plain,
+    /// End to end.
+    Encrypted,
+}
+
+/// How a new group is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Not at all.
+    Plain,
+    /// End to end.
+    Encrypted,
+}
+
+/// An account in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The account.
+    pub account: AccountId,
+    /// What the account is found by.
+    pub name: String,
+    /// Whether it is in the room.
+    pub state: MemberState,
+}
+
+/// Whether an account is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// It was invited and did not answer.
+    Invited,
+    /// It is in it.
+    Active,
+    /// It left, or was removed.
+    Left,
+}
+
+/// An invitation of this account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Where to.
+    pub room: Room,
+    /// Who invites, if the server says.
+    pub by: Option<AccountId>,
+}
+
+#[derive(Deserialize)]
+struct RoomWire {
+    id: RoomId,
+    name: Option<String>,
+    #[serde(rename = "type")]
+    kind: i64,
+    encryption_mode: i64,
+    account_id: AccountId,
+    members: Option<Vec<MemberWire>>,
+}
+
+/// A membership, as it stands in rows, too.
+#[derive(Deserialize)]
+pub(super) struct MemberWire {
+    pub(super) account_id: AccountId,
+    account: Option<AccountWire>,
+    joined_at: Option<Moment>,
+    leave_at: Option<Moment>,
+    invited_by_id: Option<AccountId>,
+    chat_room: Option<RoomWire>,
+}
+
+#[derive(Deserialize)]
+struct AccountWire {
+    name: String,
+}
+
+impl Mode {
+    /// Whether the server says that what is written there is encrypted.
+    pub fn is_encrypted(self) -> bool {
+        self != Self::Plain
+    }
+}
+
+impl MemberWire {
+    /// What the account is found by; its id if the server does not say.
+    pub(super) fn name(&self) -> String {
+        let id = || self.account_id.to_string();
+        self.account.as_ref().map_or_else(id, |account| short(&account.name))
+    }
+}
+
+impl From<MemberWire> for Member {
+    fn from(wire: MemberWire) -> Self {
+        let state = match (wire.joined_at, wire.leave_at) {
+            (_, Some(_)) => MemberState::Left,
+            (Some(_), None) => MemberState::Active,
+            (None, None) => MemberState::Invited,
+        };
+        Self { account: wire.account_id, name: wire.name(), state }
+    }
+}
+
+impl From<RoomWire> for Room {
+    fn from(wire: RoomWire) -> Self {
+        Self {
+            id: wire.id,
+            name: wire.name.as_deref().map(short),
+            kind: if wire.kind == 1 { RoomKind::Direct } else { RoomKind::Group },
+            mode: match wire.encryption_mode {
+                0 => Mode::Plain,
+                1 => Mode::Direct,
+                2 => Mode::SenderKeys,
+                other => Mode::Unknown(other),
+            },
+            owner: wire.account_id,
+            others: wire.members.into_iter().flatten().map(Member::from).collect(),
+        }
+    }
+}
+
+impl Client {
+    /// The rooms that this account is in.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn rooms(&self) -> Result<Vec<Room>, ClientError> {
+        let rooms: Vec<RoomWire> = self.get(&["api", "chat"]).await?;
+        Ok(rooms.into_iter().map(Room::from).collect())
+    }
+
+    /// A room, whether this account is in it or not; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn room(&self, room: RoomId) -> Result<Option<Room>, ClientError> {
+        let answer: Result<RoomWire, ClientError> =
+            self.get(&["api", "chat", &room.to_string()]).await;
+        Ok(found(answer)?.map(Room::from))
+    }
+
+    /// Makes a group with this account in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]. Asked again, it makes another one.
+    pub async fn create_group(&self, name: &str, group: Group) -> Result<Room, ClientError> {
+        let mode = if group == Group::Encrypted { 2 } else { 0 };
+        let body = json!({ "name": name, "encryption_mode": mode });
+        let room: RoomWire = self.send(Method::POST, &["api", "chat"], &body).await?;
+        Ok(room.into())
+    }
+
+    /// Makes a direct chat and invites the other.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]. Refused with 400 if there is one of that mode.
+    pub async fn create_direct(
+        &self,
+        account: AccountId,
+        direct: Direct,
+    ) -> Result<Room, ClientError> {
+        let mode = if direct == Direct::Encrypted { 1 } else { 0 };
+        let body = json!({ "related_user_id": account, "encryption_mode": mode });
+        let room: RoomWire = self.send(Method::POST, &["api", "chat", "direct"], &body).await?;
+        Ok(room.into())
+    }
+
+    /// Everybody who is in a room or invited to it. A list that does not hold
+    /// all of whom the server counts is never given.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 403 if this account is not in it.
+    pub async fn members(&self, room: RoomId) -> Result<Vec<Member>, ClientError> {
+        for _ in 0..TIMES {
+            if let Some(members) = self.members_at_once(room).await? {
+                return Ok(members);
+            }
+        }
+        Err(ClientError::unreachable("the list of members changes while it is read"))
+    }
+
+    /// `None` if the list changed in between.
+    async fn members_at_once(&self, room: RoomId) -> Result<Option<Vec<Member>>, ClientError> {
+        let mut members: Vec<Member> = Vec::new();
+        loop {
+            let path = ["api", "chat", &room.to_string(), "members"];
+            let query = [("take", PAGE), ("offset", members.len())];
+            let response = taken(self.request(Method::GET, &path).query(&query)).await?;
+            let total = response.headers().get("x-total").and_then(|total| total.to_str().ok());
+            let total: usize = total
+                .and_then(|total| total.parse().ok())
+                .filter(|total| *total <= MOST)
+                .ok_or_else(|| ClientError::nonsense("of members without their number"))?;
+            let page: Vec<MemberWire> = read(response).await?;
+            let is_last = page.is_empty();
+            members.extend(page.into_iter().map(Member::from));
+            if members.len() >= total || is_last {
+                let is_whole = members.len() == total && is_each_once(&members);
+                return Ok(is_whole.then_some(members));
+            }
+        }
+    }
+
+    /// What this account is invited to.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn invites(&self) -> Result<Vec<Invite>, ClientError> {
+        let members: Vec<MemberWire> = self.get(&["api", "chat", "invites"]).await?;
+        let invite = |member: MemberWire| {
+            Some(Invite { room: member.chat_room?.into(), by: member.invited_by_id })
+        };
+        Ok(members.into_iter().filter_map(invite).collect())
+    }
+
+    /// Accepts an invitation.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 404 if there is none, or not any more.
+    pub async fn accept(&self, room: RoomId) -> Result<(), ClientError> {
+        self.order(Method::POST, &["api", "chat", "invites", &room.to_string(), "accept"]).await
+    }
+
+    /// Declines an invitation.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 404 if there is none, or not any more.
+    pub async fn decline(&self, room: RoomId) -> Result<(), ClientError> {
+        self.order(Method::POST, &["api", "chat", "invites", &room.to_string(), "decline"]).await
+    }
+
+    /// Invites an account; again, if it left or declined.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 400 if it is in the room.
+    pub async fn invite(&self, room: RoomId, account: AccountId) -> Result<(), ClientError> {
+        let body = json!({ "related_user_id": account, "role": 0 });
+        let path = ["api", "chat", "invites", &room.to_string()];
+        taken(self.request(Method::POST, &path).json(&body)).await.map(drop)
+    }
+
+    /// Joins a community.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 403 if it takes invitations.
+    pub async fn join(&self, room: RoomId) -> Result<(), ClientError> {
+        self.order(Method::POST, &["api", "chat", &room.to_string(), "members", "me"]).await
+    }
+
+    /// Leaves a room.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 400 if it is this account's own.
+    pub async fn leave(&self, room: RoomId) -> Result<(), ClientError> {
+        self.order(Method::DELETE, &["api", "chat", &room.to_string(), "members", "me"]).await
+    }
+
+    /// Removes an account from a room, or takes its invitation back.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove(&self, room: RoomId, account: AccountId) -> Result<(), ClientError> {
+        let path = ["api", "chat", &room.to_string(), "members", &account.to_string()];
+        self.order(Method::DELETE, &path).await
+    }
+
+    /// Turns a room's encryption on, for ever.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused by `chat.e2ee_already_enabled` if it is on.
+    pub async fn enable_encryption(&self, room: RoomId) -> Result<Room, ClientError> {
+        let path = ["api", "chat", &room.to_string(), "e2ee", "enable"];
+        let room: RoomWire = self.send(Method::POST, &path, &json!({})).await?;
+        Ok(room.into())
+    }
+}
+
+fn is_each_once(members: &[Member]) -> bool {
+    let accounts: std::collections::BTreeSet<AccountId> =
+        members.iter().map(|member| member.account).collect();
+    accounts.len() == members.len()
+}

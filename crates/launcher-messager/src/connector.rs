@@ -1,0 +1,295 @@
+//! How a Messager agent comes up.
+//!
+//! Everything that can go wrong for good is found out before anything is
+//! written: the key, whose token it is, and whether store and server mean the
+//! same device. A device never gets a second pair of keys.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use launcher_core::{fault::Fault, spec::AgentSpec};
+use launcher_runtime::{
+    AccountFacts, Report,
+    ports::{
+        Connector, Memory, Session,
+        journal::{Intake, Journal, Life},
+    },
+    stamp,
+};
+use tracing::{info, warn};
+
+use crate::{
+    client::{Client, ClientError, Connections, Me, TimelineKind},
+    crypto::{Address, Machine, Opened, PublicBundle, Published, Refusal},
+    engine::{Engine, blocking},
+    faults,
+    locked::Told,
+    names,
+    place::Place,
+    session::{MessagerSession, Parts, moment_of, position_of, publish},
+};
+
+/// Where the journal keeps which device last had keys here.
+const DEVICE: &str = "messager/device";
+
+/// How far this clock may be ahead of the server's without all rows being read
+/// only to find out what time it is.
+const RECENTLY: Duration = Duration::from_secs(60 * 60);
+
+/// Pages of rows in which an earlier life's own are looked for, at most.
+const PAGES: usize = 20;
+
+/// Connects agents to Messager servers; one for the whole process.
+#[derive(Clone, Debug)]
+pub struct MessagerConnector {
+    connections: Connections,
+    told: Arc<Told>,
+}
+
+impl MessagerConnector {
+    /// Makes the connections that all agents share.
+    ///
+    /// # Errors
+    ///
+    /// When there is no TLS on this computer.
+    pub fn new() -> Result<Self, ClientError> {
+        Ok(Self::over(Connections::new()?))
+    }
+
+    /// The same over connections that others use as well.
+    pub fn over(connections: Connections) -> Self {
+        Self { connections, told: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Connector for MessagerConnector {
+    async fn connect(
+        &self,
+        spec: &AgentSpec,
+        report: Arc<Report>,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        let token = spec.account.access_token.clone().ok_or_else(|| faults::no_token(spec))?;
+        let client = Client::new(&self.connections, spec.account.homeserver.clone(), token);
+        let coming = Coming { spec, client, place: Place::of(spec), journal: &journal };
+        let found = coming.look().await?;
+        // The key is right, so the journal may be touched.
+        let life = journal.begin().await?;
+        let up = async {
+            let engine = coming.open(&found).await?;
+            let started = coming.start(engine.clone(), &found, report, self.told.clone()).await;
+            if started.is_err() {
+                engine.close().await;
+            }
+            started
+        };
+        let up = up.await;
+        if let Err(fault) = &up {
+            rest(&*journal, life, fault).await?;
+        }
+        Ok(Arc::new(up?))
+    }
+}
+
+/// Nothing was cut off if only the server was away.
+async fn rest(journal: &dyn Journal, life: Life, fault: &Fault) -> Result<(), Fault> {
+    match fault {
+        Fault::ServerUnavailable { .. } if life.clean => journal.end().await,
+        _ => {
+            journal.rest().await;
+            Ok(())
+        }
+    }
+}
+
+/// An agent that comes up.
+struct Coming<'a> {
+    spec: &'a AgentSpec,
+    client: Client,
+    place: Place,
+    journal: &'a Arc<dyn Journal>,
+}
+
+/// What store and server say, before anything is written.
+struct Found {
+    /// Whose the store is, if there is one.
+    owner: Option<Address>,
+    me: Me,
+    /// The device that the token is for.
+    device: Address,
+    /// What the server shows of it.
+    shown: Option<PublicBundle>,
+}
+
+impl Coming<'_> {
+    async fn look(&self) -> Result<Found, Fault> {
+        let place = self.place.clone();
+        let owner = blocking(move || Machine::owner(&place.path(), &place.key)).await?;
+        let owner = owner.map_err(|error| faults::of_opening(&self.place.path(), error))?;
+        let me = self.client.me().await.map_err(|error| self.fault(&error))?;
+        let shown = self.client.own_bundle(&me).await.map_err(|error| self.fault(&error))?;
+        let device = Address::new(me.account, me.device.clone());
+        if owner.as_ref() != Some(&device) && shown.is_some() {
+            return Err(faults::store_lost(&device));
+        }
+        Ok(Found { owner, me, device, shown })
+    }
+
+    /// Opens the device's store, or makes one for a device that never had keys.
+    async fn open(&self, found: &Found) -> Result<Engine, Fault> {
+        let device = &found.device;
+        let is_new = match &found.owner {
+            Some(owner) if owner == device => false,
+            Some(owner) => {
+                let (place, owner) = (self.place.clone(), owner.clone());
+                let to = blocking(move || place.retire(&owner)).await??;
+                warn!(event = "store_reset", path = %to.display(), "the token is of another device than the crypto store; the store was put aside");
+                true
+            }
+            None => true,
+        };
+        if is_new && self.had_keys(device).await? {
+            return Err(faults::store_lost(device));
+        }
+        let (place, device_) = (self.place.clone(), device.clone());
+        let open = move || {
+            let path = place.path();
+            match Machine::open(&path, &place.key, &device_)? {
+                Some(machine) => Ok(machine),
+                None => Machine::create(&path, &place.key, &device_, stamp().0),
+            }
+        };
+        let machine = blocking(open).await?;
+        let mut machine = machine.map_err(|error| faults::of_opening(&self.place.path(), error))?;
+        if is_new {
+            info!(event = "store_created", path = %self.place.path().display(), device_id = %device.device.as_str().escape_debug(), "made a crypto store");
+        }
+        let shown = found.shown.clone();
+        let checked = blocking(move || {
+            let published = machine.published(shown.as_ref());
+            published.map(|published| (machine, published))
+        });
+        let (machine, published) = checked.await?.map_err(|error| faults::of_store(&error))?;
+        match published {
+            Published::Missing | Published::Ours => {}
+            Published::Foreign => return Err(faults::keys_differ(device)),
+            Published::Ahead => {
+                return Err(faults::rolled_back(
+                    device,
+                    "the server has keys of a later life of it",
+                ));
+            }
+        }
+        self.remember(device).await?;
+        Ok(Engine::new(machine))
+    }
+
+    /// Whether this device had keys here, and the store with them is gone.
+    async fn had_keys(&self, device: &Address) -> Result<bool, Fault> {
+        Ok(self.journal.recall(DEVICE).await?.as_deref() == Some(&*name_of(device)))
+    }
+
+    async fn remember(&self, device: &Address) -> Result<(), Fault> {
+        if self.had_keys(device).await? {
+            return Ok(());
+        }
+        let memory = Memory { key: DEVICE.to_owned(), value: Some(name_of(device)) };
+        self.journal.remember(&[memory]).await
+    }
+
+    /// Publishes the keys and finds out where to read from.
+    async fn start(
+        &self,
+        engine: Engine,
+        found: &Found,
+        report: Arc<Report>,
+        told: Arc<Told>,
+    ) -> Result<MessagerSession, Fault> {
+        let ed25519 = engine.run(|machine| machine.ed25519()).await?;
+        report.set_facts(AccountFacts {
+            user_id: Some(found.me.account.to_string()),
+            device_id: Some(found.device.device.as_str().to_owned()),
+            ed25519: Some(ed25519),
+            ..AccountFacts::default()
+        });
+        let place = self.place.clone();
+        report.set_resets(blocking(move || place.retired()).await??);
+        self.look_for_others(&engine, &found.device).await?;
+        publish(&engine, &self.client).await?.map_err(|error| self.fault(&error))?;
+        let rooms = self.client.rooms().await.map_err(|error| self.fault(&error))?;
+        let encrypted = rooms.iter().filter(|room| room.mode.is_encrypted());
+        let encrypted_rooms = encrypted.map(|room| names::room(room.id)).collect();
+        let position = self.first_position().await?;
+        self.journal.ingest(Intake { position, encrypted_rooms, ..Intake::default() }).await?;
+        report.synced();
+        MessagerSession::start(Parts {
+            spec: self.spec.clone(),
+            client: self.client.clone(),
+            me: found.me.clone(),
+            engine,
+            report,
+            journal: self.journal.clone(),
+            told,
+        })
+        .await
+    }
+
+    /// Looks at what the device itself has sent since the journal's position. A
+    /// row that the store does not know was sent by a later life of it, before
+    /// the store was restored, or by a copy.
+    async fn look_for_others(&self, engine: &Engine, device: &Address) -> Result<(), Fault> {
+        let position = self.journal.position().await?;
+        let Some(mut since) = position.as_deref().and_then(moment_of) else { return Ok(()) };
+        for _ in 0..PAGES {
+            let page = self.client.sync_all(since).await.map_err(|error| self.fault(&error))?;
+            for row in page.rows {
+                let TimelineKind::Encrypted(row) = row.kind else { continue };
+                if row.sender != device.account {
+                    continue;
+                }
+                let opened = engine.ask(move |machine| machine.open_row(&row, stamp().0)).await?;
+                if matches!(opened, Opened::Refused(Refusal::NotOurs)) {
+                    let detail = "it has sent messages that they do not know";
+                    return Err(faults::rolled_back(device, detail));
+                }
+            }
+            if page.is_last {
+                break;
+            }
+            since = page.position;
+        }
+        Ok(())
+    }
+
+    /// Now, by the server's clock, for an agent that never read anything: what
+    /// was said before it came is history.
+    async fn first_position(&self) -> Result<Option<String>, Fault> {
+        let position = self.journal.position().await?;
+        if position.as_deref().and_then(moment_of).is_some() {
+            return Ok(None);
+        }
+        // A page says what time it is if it is the last one and not older than what was asked for:
+        // this clock may be ahead of the server's.
+        let recently = stamp().minus(RECENTLY).0;
+        let page = self.client.sync_all(recently).await.map_err(|error| self.fault(&error))?;
+        let (mut now, mut is_last) = match page.position > recently {
+            true => (page.position, page.is_last),
+            false => (0, false),
+        };
+        while !is_last {
+            let page = self.client.sync_all(now).await.map_err(|error| self.fault(&error))?;
+            (now, is_last) = (page.position, page.is_last);
+        }
+        Ok(Some(position_of(now)))
+    }
+
+    fn fault(&self, error: &ClientError) -> Fault {
+        faults::of_client(self.spec, error)
+    }
+}
+
+/// A device as the journal knows it.
+fn name_of(device: &Address) -> Vec<u8> {
+    format!("{} {}", device.account, device.device.as_str()).into_bytes()
+}

@@ -1,0 +1,73 @@
+//! Rows as the runtime's messages.
+
+use std::time::Duration;
+
+use launcher_core::{
+    conversation::{Message, MessageKind},
+    trust::Assurance,
+};
+use launcher_runtime::ports::journal::{Ciphertext, Heard};
+
+use crate::{
+    crypto::{AccountId, Action, ReadRow, RoomId, Row, RowId, RowKind},
+    names,
+};
+
+/// What is known of a message besides what its sender wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    /// How long ago the server got it.
+    pub(crate) age: Duration,
+    /// Whether nobody but the sender and the agent is in the room.
+    pub(crate) direct: bool,
+    /// How sure it is who wrote it.
+    pub(crate) assurance: Assurance,
+}
+
+/// A row that was read, as a message that was heard.
+pub(crate) fn heard(row: &Row, read: &ReadRow, around: Around) -> Heard {
+    let body = &read.content.body;
+    // A message that was edited before anybody read it is a message all the same.
+    let (kind, target) = match (row.kind, read.content.action) {
+        (RowKind::Message, _) | (_, Action::New) => (MessageKind::Text, None),
+        (_, Action::Edit { target }) => (MessageKind::Edit, Some(target)),
+        (_, Action::Delete { target }) => (MessageKind::Redaction, Some(target)),
+    };
+    // Its ciphertext is in the row of the edit as well, and the journal takes each once.
+    let is_copy = row.kind == RowKind::Message && read.content.action != Action::New;
+    let ciphertext = (!is_copy)
+        .then(|| Ciphertext { session: read.place.session.to_string(), index: read.place.index });
+    let message = Message {
+        kind,
+        automated: body.automated,
+        thread: body.thread.map(names::event),
+        in_reply_to: body.reply_to.map(names::event),
+        target: target.map(names::event),
+        mentions: body.mentions.iter().map(|account| names::user(*account)).collect(),
+        ..text(row.room, row.id, row.sender, body.text.clone(), around)
+    };
+    Heard { message, ciphertext, wanted: true, verdict: None }
+}
+
+/// A message in the clear.
+pub(crate) fn plain(
+    room: RoomId,
+    row: RowId,
+    sender: AccountId,
+    (body, automated): (String, bool),
+    around: Around,
+) -> Heard {
+    let message = Message { automated, ..text(room, row, sender, body, around) };
+    Heard { message, ciphertext: None, wanted: true, verdict: None }
+}
+
+fn text(
+    room: RoomId,
+    row: RowId,
+    sender: AccountId,
+    body: String,
+    Around { age, direct, assurance }: Around,
+) -> Message {
+    let (room, event, sender) = (names::room(room), names::event(row), names::user(sender));
+    Message { age, direct, assurance, ..Message::text(room, event, sender, body) }
+}

@@ -1,0 +1,94 @@
+//! Where an agent's crypto store is, and where stores go that are put aside.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+use launcher_core::{fault::Fault, secret::PickleKey, spec::AgentSpec};
+use launcher_runtime::{locks::LOCK_FILE, stamp};
+
+use crate::{crypto::Address, faults, store};
+
+/// What the store's file is called.
+const FILE: &str = "crypto.db";
+
+/// What follows the name of the store's folder in the name of one that is put
+/// aside; then come the seconds since 1970 and the device.
+const RETIRED: &str = ".retired-";
+
+/// How many characters of a device's name are in that name.
+const LONGEST_NAME: usize = 64;
+
+/// An agent's crypto store.
+#[derive(Clone)]
+pub(crate) struct Place {
+    folder: PathBuf,
+    pub(crate) key: PickleKey,
+}
+
+impl Place {
+    pub(crate) fn of(spec: &AgentSpec) -> Self {
+        let encryption = &spec.encryption;
+        Self { folder: encryption.store_path.clone(), key: encryption.pickle_key.clone() }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// Puts the store of a device aside. All of it is in one file by then, so a
+    /// kill in the middle leaves the whole store in one place or the other.
+    pub(crate) fn retire(&self, device: &Address) -> Result<PathBuf, Fault> {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let allowed = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+        let device = device.device.as_str().chars().filter(allowed).take(LONGEST_NAME);
+        let seconds = stamp().0 / 1000;
+        let name = format!("{name}{RETIRED}{seconds}-{}", device.collect::<String>());
+        let to = self.folder.with_file_name(name);
+        store::fold(&self.path()).map_err(|error| faults::of_opening(&self.path(), error))?;
+        let moved = move_files(&self.folder, &to);
+        moved.map(|()| to).map_err(|error| self.unusable(&error))
+    }
+
+    /// How many stores were put aside.
+    pub(crate) fn retired(&self) -> Result<usize, Fault> {
+        count_retired(&self.folder).map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &io::Error) -> Fault {
+        Fault::StoreUnusable { path: self.folder.clone(), detail: error.to_string() }
+    }
+}
+
+/// Moves everything but the lock, which this process holds; the store itself
+/// last: a new one beside the side files of an old one would take them for its own.
+fn move_files(from: &Path, to: &Path) -> io::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        if name != LOCK_FILE {
+            names.push(name);
+        }
+    }
+    names.sort_by_key(|name| name == FILE);
+    launcher_runtime::locks::make_private_folder(to)?;
+    for name in names {
+        fs::rename(from.join(&name), to.join(&name))?;
+    }
+    Ok(())
+}
+
+fn count_retired(folder: &Path) -> io::Result<usize> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(0) };
+    let prefix = format!("{}{RETIRED}", name.to_string_lossy());
+    let mut count = 0;
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let is_one = entry.file_name().to_string_lossy().starts_with(&prefix);
+        count += usize::from(is_one && entry.file_type()?.is_dir());
+    }
+    Ok(count)
+}

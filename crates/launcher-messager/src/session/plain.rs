@@ -1,0 +1,80 @@
+//! Messages in rooms that are not encrypted.
+
+use launcher_core::names::EventId;
+use launcher_runtime::ports::SendFault;
+
+use super::{MessagerSession, sending::Words};
+use crate::{
+    client::Said,
+    crypto::{Action, RoomId},
+    faults::refused,
+    names,
+};
+
+/// Letters of a message in the clear at most, as servers have it.
+const LONGEST: usize = 4096;
+
+impl MessagerSession {
+    /// Sends a text as it is, in as many rows as it takes; returns the first.
+    pub(super) async fn say_plain(
+        &self,
+        room: RoomId,
+        words: &Words,
+    ) -> Result<EventId, SendFault> {
+        if words.action != Action::New {
+            return Err(refused("messages in the clear are neither edited nor taken back"));
+        }
+        let mut first = None;
+        for (number, text) in cut(&words.body.text, LONGEST).into_iter().enumerate() {
+            let transaction = match number {
+                0 => words.transaction.clone(),
+                _ => format!("{}-part-{number}", words.transaction),
+            };
+            let said = Said {
+                text,
+                client_message_id: names::client_message_id(&transaction),
+                reply_to: words.body.reply_to,
+                is_automated: words.body.automated,
+            };
+            let row = self.parts.client.say(room, &said).await;
+            first.get_or_insert(row.map_err(|error| self.send_fault(&error))?);
+        }
+        first.map(names::event).ok_or_else(|| refused("there is nothing to say"))
+    }
+}
+
+/// Pieces of so many bytes at most, cut at line ends and blanks where there are some.
+pub(super) fn cut(text: &str, most: usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > most {
+        let end = rest.floor_char_boundary(most);
+        let head = &rest[..end];
+        let at = head.rfind('\n').or_else(|| head.rfind(' ')).filter(|at| *at > most / 2);
+        let at = at.map_or(end, |at| at + 1);
+        pieces.push(rest[..at].to_owned());
+        rest = &rest[at..];
+    }
+    if !rest.is_empty() {
+        pieces.push(rest.to_owned());
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_where_it_may_be_and_nothing_is_lost() {
+        assert_eq!(cut("short", 10), ["short"]);
+        assert!(cut("", 10).is_empty());
+        assert_eq!(cut("one two three", 10), ["one two ", "three"]);
+        assert_eq!(cut("first line\nsecond", 12), ["first line\n", "second"]);
+        for text in ["é".repeat(1000), "x".repeat(1000), "a b\n".repeat(300)] {
+            let pieces = cut(&text, 64);
+            assert!(pieces.iter().all(|piece| piece.len() <= 64));
+            assert_eq!(pieces.concat(), text);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One message, from what it says to the row that the server has.
+//!
+//! The machine says what is missing, step by step; dropping a send is like a
+//! kill, and the next attempt goes on. One at a time in a room, so that what is
+//! said keeps its order.
+
+use futures_util::{StreamExt, stream};
+use launcher_core::{
+    fault::Fault,
+    names::{EventId, RoomId as Room},
+};
+use launcher_runtime::{
+    ports::{SendFault, journal::Intake},
+    stamp,
+};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::{MessagerSession, locked};
+use crate::{
+    book::Known,
+    client::{ClientError, Mode},
+    crypto::{
+        AccountId, Action, Audience, Body, Draft, PublicBundle, RoomId, SealedRow, SendError, Step,
+    },
+    faults::{self, passing, refused},
+    names,
+};
+
+/// Steps of one attempt at most. Devices that come and go all the time make
+/// more of them; then it is tried again later.
+const STEPS: usize = 40;
+
+/// Accounts whose devices are asked for side by side.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What is to be said, and how it is called.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    pub(super) action: Action,
+    pub(super) body: Body,
+    pub(super) transaction: String,
+}
+
+impl MessagerSession {
+    /// Sends something, encrypted if the room is or ever was.
+    pub(super) async fn say(&self, room: &Room, words: Words) -> Result<EventId, SendFault> {
+        self.check_broken().map_err(|fault| passing(&fault))?;
+        let started = Instant::now();
+        let id = names::room_of(room).ok_or_else(|| refused("not a room of this network"))?;
+        let _turn = self.turns.take(room.as_str()).await;
+        let known = self.book.ask(&self.parts.client, id).await;
+        let known = known.map_err(|error| self.send_fault(&error))?;
+        if !known.active.contains(&self.address.account) {
+            return Err(refused("not in this room"));
+        }
+        let event = match known.mode {
+            Mode::Plain => self.say_openly(id, words).await?,
+            Mode::Direct | Mode::SenderKeys => self.say_sealed(id, &known, words).await?,
+            Mode::Unknown(mode) => {
+                return Err(refused(format!(
+                    "the room is encrypted in a way unknown here: {mode}"
+                )));
+            }
+        };
+        self.parts.report.count_sent(started.elapsed());
+        Ok(event)
+    }
+
+    /// Sends into a room that the server says is not encrypted.
+    async fn say_openly(&self, room: RoomId, words: Words) -> Result<EventId, SendFault> {
+        if self.was_encrypted(room).await.map_err(|fault| self.store_fault(fault))? {
+            error!(event = "send_refused_plaintext", %room, "the room was encrypted before and the server says that it is not; nothing is sent there");
+            return Err(refused("the room was encrypted before and is said to be so no more"));
+        }
+        self.say_plain(room, &words).await
+    }
+
+    async fn say_sealed(
+        &self,
+        room: RoomId,
+        known: &Known,
+        words: Words,
+    ) -> Result<EventId, SendFault> {
+        // For good, and before anything is sent: whatever the server says tomorrow.
+        self.note_encrypted(room).await.map_err(|fault| self.store_fault(fault))?;
+        let client_message_id = names::client_message_id(&words.transaction);
+        let draft = Draft { room, client_message_id, action: words.action, body: words.body };
+        let members: Vec<AccountId> = known.active.iter().copied().collect();
+        for _ in 0..STEPS {
+            let withheld = self.ledger.withheld(&members).await;
+            let audience = Audience {
+                members: known.active.clone(),
+                withheld: withheld.map_err(|fault| self.store_fault(fault))?,
+                is_direct: known.mode == Mode::Direct,
+            };
+            let asked = draft.clone();
+            let step =
+                self.parts.engine.run(move |machine| machine.send(&asked, &audience, stamp().0));
+            let step = step.await.map_err(|fault| self.store_fault(fault))?;
+            match step.map_err(|error| self.draft_fault(&error))? {
+                Step::LookUp(accounts) => self.ask_for(&accounts, false).await?,
+                Step::Claim(accounts) => self.ask_for(&accounts, true).await?,
+                Step::Deliver(fanouts) => {
+                    for fanout in fanouts {
+                        let delivered = self.deliver(&fanout).await;
+                        delivered.map_err(|error| self.send_fault(&error))?;
+                    }
+                }
+                Step::Post(row) => return self.post(&row).await,
+                Step::Posted(row) => return Ok(names::event(row)),
+            }
+        }
+        let detail = "the devices in the room change all the time".to_owned();
+        Err(SendFault::Passing { detail, retry_after: None })
+    }
+
+    pub(super) async fn note_encrypted(&self, room: RoomId) -> Result<(), Fault> {
+        if self.was_encrypted(room).await? {
+            return Ok(());
+        }
+        let encrypted_rooms = vec![names::room(room)];
+        self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
+        locked(&self.encrypted).insert(room);
+        Ok(())
+    }
+
+    async fn ask_for(&self, accounts: &[AccountId], is_claim: bool) -> Result<(), SendFault> {
+        let client = &self.parts.client;
+        let ask = |account: AccountId| async move {
+            let shown = match is_claim {
+                true => client.claim(account).await,
+                false => client.devices(account).await,
+            };
+            (account, shown)
+        };
+        let all: Vec<(AccountId, Result<Vec<PublicBundle>, ClientError>)> =
+            stream::iter(accounts.iter().copied())
+                .map(ask)
+                .buffer_unordered(ASKED_AT_ONCE)
+                .collect()
+                .await;
+        for (account, shown) in all {
+            let shown = shown.map_err(|error| self.send_fault(&error))?;
+            let taken = self.show_devices(account, shown, is_claim).await;
+            taken.map_err(|fault| self.store_fault(fault))?;
+        }
+        Ok(())
+    }
+
+    async fn post(&self, row: &SealedRow) -> Result<EventId, SendFault> {
+        let posted = self.parts.client.post(row).await.map_err(|error| self.send_fault(&error))?;
+        let name = row.client_message_id.clone();
+        let noted = self.parts.engine.ask(move |machine| machine.posted(&name, posted)).await;
+        noted.map_err(|fault| self.store_fault(fault))?;
+        Ok(names::event(posted))
+    }
+
+    /// What a refusal or a silence of the server means for what is sent.
+    pub(super) fn send_fault(&self, error: &ClientError) -> SendFault {
+        match error {
+            ClientError::Refused { .. } => refused(error.to_string()),
+            ClientError::Unreachable { .. } | ClientError::Unauthorized => {
+                passing(&self.fault(error))
+            }
+        }
+    }
+
+    /// What a fault means for what is sent. One of the session ends it, too.
+    pub(super) fn store_fault(&self, fault: Fault) -> SendFault {
+        let passing = passing(&fault);
+        if !matches!(fault, Fault::ServerUnavailable { .. }) {
+            self.note_broken(fault);
+        }
+        passing
+    }
+
+    fn draft_fault(&self, error: &SendError) -> SendFault {
+        match error {
+            SendError::Store(error) => self.store_fault(faults::of_store(error)),
+            SendError::NotForTwo { room, members } => {
+                warn!(%room, members, "the server names more than two people in a room for two; nothing is sent there");
+                refused(error.to_string())
+            }
+            SendError::NotAMember { .. }
+            | SendError::TooLong
+            | SendError::Name
+            | SendError::Taken { .. } => refused(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Clients against the server as it is: over HTTP and the websocket.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests make tasks for servers and clients, and end with them"
+)]
+
+mod agents;
+mod bot;
+mod client;
+mod hostile;
+mod lives;
+mod person;
+mod socket;
+mod trust;
+mod world;

@@ -1,0 +1,168 @@
+//! Who is obeyed, who gets keys, and messages whose keys come late.
+
+use launcher_core::{names::UserId, spec::TrustMode, trust::Order};
+use launcher_messager::{
+    client::{Group, TimelineKind},
+    crypto::{Opened, RoomId},
+};
+use launcher_runtime::Report;
+
+use crate::{
+    bot::{Bot, Launcher},
+    person::{Person, TICK, now},
+    world::{World, soon},
+};
+
+async fn decide(launcher: &Launcher, bot: &Bot, person: &Person, order: Order) {
+    let session = launcher.session(bot);
+    let user = UserId::new(person.account.to_string());
+    session.trust().unwrap().decide(&user, &order).await.unwrap();
+}
+
+async fn until(report: &Report, state: impl Fn(&Report) -> bool) {
+    soon(async {
+        while !state(report) {
+            tokio::time::sleep(TICK).await;
+        }
+    })
+    .await;
+}
+
+/// Waits until the agent has refused a message of this person.
+async fn refused(launcher: &Launcher, bot: &Bot, person: &Person) {
+    let user = person.account.to_string();
+    soon(async {
+        loop {
+            let users = launcher.session(bot).trust().unwrap().users().await.unwrap();
+            if users.iter().any(|record| record.user.as_str() == user) {
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_manual_mode_who_is_not_approved_is_neither_obeyed_nor_gets_keys() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let bot = bot.with(|spec| spec.encryption.trust_mode = TrustMode::Manual);
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ben = Person::new(&world, "ben").await;
+    let room: RoomId = {
+        let group = ann.client.create_group("g", Group::Encrypted).await;
+        let room = group.unwrap().id;
+        for account in [bot.account(), ben.account] {
+            ann.client.invite(room, account).await.unwrap();
+        }
+        ben.client.accept(room).await.unwrap();
+        ann.wait_for_members(room, 3).await;
+        room
+    };
+    ann.say(room, "am I heard?").await;
+    refused(&launcher, &bot, &ann).await;
+    decide(&launcher, &bot, &ann, Order::Approve(None)).await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: am I heard?"], "what waited is answered");
+    ben.catch_up().await;
+    assert_eq!(ben.heard_in(room), ["am I heard?"], "the answer is not for ben");
+    ben.say(room, "and I?").await;
+    ann.say(room, "more").await;
+    assert_eq!(ann.hear(room, 3).await.last().unwrap(), "echo: more");
+    ben.catch_up().await;
+    assert_eq!(ben.heard_in(room), ["am I heard?", "more"]);
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_blocked_is_not_answered_and_reads_nothing_any_more() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut eve = Person::new(&world, "eve").await;
+    let room = {
+        let group = ann.client.create_group("g", Group::Encrypted).await;
+        let room = group.unwrap().id;
+        for account in [bot.account(), eve.account] {
+            ann.client.invite(room, account).await.unwrap();
+        }
+        eve.client.accept(room).await.unwrap();
+        ann.wait_for_members(room, 3).await;
+        room
+    };
+    eve.say(room, "hello").await;
+    eve.hear(room, 1).await;
+    decide(&launcher, &bot, &eve, Order::Block(None)).await;
+    eve.say(room, "hello again").await;
+    ann.say(room, "hello").await;
+    soon(async {
+        while !ann.heard_in(room).contains(&"echo: hello")
+            || ann.heard_in(room).iter().filter(|text| text.starts_with("echo")).count() < 2
+        {
+            tokio::time::sleep(TICK).await;
+            ann.catch_up().await;
+        }
+    })
+    .await;
+    assert!(!ann.heard_in(room).contains(&"echo: hello again"));
+    eve.catch_up().await;
+    assert_eq!(eve.heard_in(room), ["echo: hello", "hello"], "nothing of the agent's since");
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_whose_key_comes_late_is_answered_once() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.kept_back = Some(Vec::new());
+    ann.say(room, "hello").await;
+    let report = launcher.report(&bot);
+    until(&report, |report| report.undecryptable_pending() == 1).await;
+    // It waits over a restart, too.
+    launcher.stop().await;
+    let launcher = bot.start().await;
+    ann.let_go().await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    let report = launcher.report(&bot);
+    until(&report, |report| report.undecryptable_pending() == 0).await;
+    launcher.stop().await;
+    ann.catch_up().await;
+    assert_eq!(ann.heard_in(room).len(), 1);
+}
+
+#[tokio::test]
+async fn who_has_left_reads_nothing_new_and_is_not_answered() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ben = Person::new(&world, "ben").await;
+    let group = ann.client.create_group("g", Group::Encrypted).await;
+    let room = group.unwrap().id;
+    for account in [bot.account(), ben.account] {
+        ann.client.invite(room, account).await.unwrap();
+    }
+    ben.client.accept(room).await.unwrap();
+    ann.wait_for_members(room, 3).await;
+    ann.say(room, "one").await;
+    ann.hear(room, 1).await;
+    ben.hear(room, 2).await;
+    ben.client.leave(room).await.unwrap();
+    ann.say(room, "two").await;
+    assert_eq!(ann.hear(room, 2).await, ["echo: one", "echo: two"]);
+    // What the server does not show him any more, he could not read either.
+    let page = ann.client.sync_room(room, 0).await.unwrap();
+    let mut unread = 0;
+    for row in page.rows {
+        let TimelineKind::Encrypted(sealed) = row.kind else { continue };
+        let opened = ben.machine.open_row(&sealed, now()).unwrap();
+        unread += usize::from(matches!(opened, Opened::Locked { .. }));
+    }
+    assert_eq!(unread, 2, "the last question and its answer");
+    launcher.stop().await;
+}
