@@ -6,7 +6,9 @@
     reason = "tests make tasks for servers and clients, and end with them"
 )]
 
+mod chat;
 mod client;
 mod hostile;
+mod people;
 mod socket;
 mod world;
