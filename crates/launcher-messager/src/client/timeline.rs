@@ -236,6 +236,18 @@ impl Client {
         self.sync(&["api", "chat", "sync"], since).await
     }
 
+    /// The moment up to which all rows of all rooms are there, in milliseconds
+    /// since 1970: where a device begins that wants nothing of what was before.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn newest(&self) -> Result<u64, ClientError> {
+        let body = json!({ "last_sync_timestamp": i64::MAX });
+        let page: PageWire = self.send(Method::POST, &["api", "chat", "sync"], &body).await?;
+        Ok(page.current_timestamp.0)
+    }
+
     async fn sync(&self, path: &[&str], since: u64) -> Result<Page, ClientError> {
         let asked = i64::try_from(since).unwrap_or(i64::MAX);
         let body = json!({ "last_sync_timestamp": asked });

@@ -8,9 +8,11 @@
 
 mod agents;
 mod bot;
+mod chat;
 mod client;
 mod hostile;
 mod lives;
+mod people;
 mod person;
 mod socket;
 mod trust;
