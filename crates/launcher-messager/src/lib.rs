@@ -15,6 +15,7 @@ mod faults;
 mod kept;
 mod ledger;
 mod locked;
+mod maintenance;
 mod message;
 mod names;
 mod place;
@@ -22,4 +23,4 @@ mod session;
 pub mod socket;
 pub mod store;
 
-pub use self::connector::MessagerConnector;
+pub use self::{connector::MessagerConnector, maintenance::MessagerMaintenance};
