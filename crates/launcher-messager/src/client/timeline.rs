@@ -11,6 +11,10 @@ use super::{
 };
 use crate::crypto::{AccountId, Action, RoomId, Row, RowId, RowKind, SCHEME, SealedRow};
 
+/// The end of the year 9999, in milliseconds since 1970: later than every row,
+/// and a moment still for those who have it as a date.
+const FAR: u64 = 253_402_300_799_000;
+
 /// A row, as the server gives it. Everything in it is the server's word.
 #[derive(Clone, Debug)]
 pub struct TimelineRow {
@@ -212,7 +216,7 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn newest(&self) -> Result<u64, ClientError> {
-        let body = json!({ "last_sync_timestamp": i64::MAX });
+        let body = json!({ "last_sync_timestamp": FAR });
         let page: PageWire = self.send(Method::POST, &["api", "chat", "sync"], &body).await?;
         Ok(page.current_timestamp.0)
     }
