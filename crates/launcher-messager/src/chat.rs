@@ -23,13 +23,14 @@ mod sending;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
-    fs::DirBuilder,
+    fs::{DirBuilder, TryLockError},
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt};
 use launcher_core::secret::{PickleKey, Secret};
 use tokio::time::Instant;
 use url::Url;
@@ -57,6 +58,8 @@ pub struct Chat {
     socket: Option<Socket>,
     /// Whether everything before the socket was asked for.
     is_caught_up: bool,
+    /// How far that is, once it has begun.
+    since: Option<u64>,
     /// Whether the person was told that the server is there; `None` at first.
     is_online: Option<bool>,
     backoff: Backoff,
@@ -84,6 +87,8 @@ pub struct Chat {
     looked_at: BTreeSet<RoomId>,
     /// Rooms of which it was told in this life that they were encrypted otherwise.
     downgraded: BTreeSet<RoomId>,
+    /// Keeps other processes off the folder.
+    _lock: File,
 }
 
 /// What is to be told, and what is noted when it was.
@@ -207,6 +212,7 @@ impl Chat {
         let me = client.me().await?;
         let shown = client.own_bundle(&me).await?;
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let lock = lock(folder)?;
         let address = Address::new(me.account, me.device.clone());
         let path = folder.join("crypto.db");
         let mut machine = match Machine::open(&path, key, &address)? {
@@ -229,6 +235,7 @@ impl Chat {
             clock,
             socket: None,
             is_caught_up: false,
+            since: None,
             is_online: None,
             backoff: Backoff::default(),
             retry_at: None,
@@ -243,6 +250,7 @@ impl Chat {
             rooms: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             downgraded: BTreeSet::new(),
+            _lock: lock,
         };
         chat.publish().await?;
         if chat.history.position()?.is_none() {
@@ -272,5 +280,17 @@ impl Chat {
 
     fn tell(&mut self, happening: Happening) {
         self.queue.push_back(Entry { happening: Some(happening), mark: Mark::Nothing });
+    }
+}
+
+/// Two on one folder would each use the other's keys.
+fn lock(folder: &Path) -> Result<File, ChatError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600);
+    let file = file.open(folder.join("chat.lock"))?;
+    match file.file().try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ChatError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }

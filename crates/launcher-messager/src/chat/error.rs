@@ -1,5 +1,7 @@
 //! Why something could not be done.
 
+use std::path::PathBuf;
+
 use super::history::HistoryError;
 use crate::{
     client::ClientError,
@@ -20,6 +22,12 @@ pub enum ChatError {
     /// `chat.db`.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Another process has the folder.
+    #[error("{} is in use", .folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder could not be made.
     #[error("the folder of the chat cannot be made")]
     Folder(#[from] std::io::Error),
@@ -81,6 +89,7 @@ impl ChatError {
             Self::Kept(_) | Self::Restless { .. } => true,
             Self::Store(_)
             | Self::History(_)
+            | Self::InUse { .. }
             | Self::Folder(_)
             | Self::OtherKeys
             | Self::Copied

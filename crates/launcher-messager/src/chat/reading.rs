@@ -196,11 +196,11 @@ impl Chat {
 
     /// Opens the rows whose key was missing, of one room or of all.
     pub(super) fn open_locked(&mut self, room: Option<RoomId>) -> Result<(), ChatError> {
-        for LockedRow { row, sender_name, created_at } in self.history.locked(room)? {
+        for id in self.history.locked(room)? {
             let is_done = |entry: &Entry| match &entry.mark {
-                Mark::Unlocked { id, .. } | Mark::Edit { id, .. } | Mark::Delete { id, .. } => {
-                    *id == row.id
-                }
+                Mark::Unlocked { id: done, .. }
+                | Mark::Edit { id: done, .. }
+                | Mark::Delete { id: done, .. } => *done == id,
                 Mark::Nothing | Mark::Row { .. } | Mark::Member { .. } | Mark::Device { .. } => {
                     false
                 }
@@ -208,12 +208,14 @@ impl Chat {
             if self.queue.iter().any(is_done) {
                 continue;
             }
+            let Some(locked) = self.history.locked_row(id)? else { continue };
+            let LockedRow { row, sender_name, created_at } = locked;
             let opened = self.machine.open_row(&row, self.now())?;
             if matches!(opened, Opened::Locked { .. }) {
                 continue;
             }
             let outcome = self.opened(&row, opened, sender_name, created_at)?;
-            let (id, room) = (row.id, row.room);
+            let room = row.room;
             let mark = match outcome.message {
                 Noted::Nothing => Mark::Unlocked { id, room, created_at, message: None },
                 Noted::Message(message) => {

@@ -21,8 +21,8 @@ impl Chat {
     /// # Errors
     ///
     /// With [`ChatError::Kept`] it is kept and sent when the server is there, in
-    /// order, by [`next`](Self::next). With any other nothing was sent, and
-    /// nothing will be.
+    /// order, by [`next`](Self::next); so it is when the token or the files are
+    /// at fault. If the message itself is, or the room, it is given up.
     ///
     /// # Cancel safety
     ///
@@ -90,6 +90,7 @@ impl Chat {
         }
         match self.drive(&draft).await {
             Err(ChatError::Client(error)) if error.is_passing() => Err(ChatError::Kept(error)),
+            Err(error) if !is_about_message(&error) => Err(error),
             outcome => {
                 self.history.drop_draft(&draft.client_message_id)?;
                 outcome
@@ -175,6 +176,7 @@ fn is_about_message(error: &ChatError) -> bool {
         ChatError::Send(error) => !matches!(error, SendError::Store(_)),
         ChatError::Store(_)
         | ChatError::History(_)
+        | ChatError::InUse { .. }
         | ChatError::Folder(_)
         | ChatError::OtherKeys
         | ChatError::Copied

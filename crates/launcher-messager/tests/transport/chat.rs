@@ -318,11 +318,13 @@ async fn a_key_that_never_came_is_asked_for() {
         |happening: &Happening| matches!(happening, Happening::Locked { .. }).then_some(());
     ben.until(is_locked).await;
     ben.wait(11_000);
-    let text = tokio::select! {
-        message = ben.message() => message.text,
-        () = async { loop { ann.chat.next().await.unwrap(); } } => unreachable!(),
-    };
-    assert_eq!(text, "lost");
+    let answering = tokio::spawn(async move {
+        loop {
+            ann.chat.next().await.unwrap();
+        }
+    });
+    assert_eq!(ben.message().await.text, "lost");
+    answering.abort();
 }
 
 #[tokio::test]
@@ -445,6 +447,29 @@ async fn a_device_without_its_folder_gets_no_other_keys() {
     let error = ben.elsewhere(&world, &empty).await.unwrap_err();
     assert!(matches!(error, ChatError::OtherKeys), "{error}");
     assert!(!empty.path().join("chat/crypto.db").exists());
+}
+
+#[tokio::test]
+async fn a_folder_is_for_one_process() {
+    let world = World::start().await;
+    let ann = Person::new(&world, "ann").await;
+    let error = ann.second(&world).await.unwrap_err();
+    assert!(matches!(error, ChatError::InUse { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_long_absence_is_told_page_by_page() {
+    let world = World::start().await;
+    let (mut ann, mut ben, room) = pair(&world).await;
+    for number in 0..520 {
+        ann.chat.send(room, &number.to_string(), None).await.unwrap();
+    }
+    let heard = ben.all().await.into_iter().filter_map(|told| match told {
+        Happening::Message(message) => Some(message.text),
+        _ => None,
+    });
+    let wanted: Vec<String> = (0..520).map(|number: u32| number.to_string()).collect();
+    assert_eq!(heard.collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]

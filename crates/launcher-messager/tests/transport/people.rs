@@ -57,6 +57,11 @@ impl Person {
         open(world, &token, folder, &ahead).await
     }
 
+    /// What comes of starting a second process.
+    pub(crate) async fn second(&self, world: &World) -> Result<Chat, ChatError> {
+        open(world, &self.token, &self.folder, &self.ahead).await
+    }
+
     /// The client of this device, past its chat.
     pub(crate) fn client(&self, world: &World) -> Client {
         Client::new(&world.connections, world.url(), self.token.clone())

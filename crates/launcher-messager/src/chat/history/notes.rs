@@ -31,10 +31,9 @@ impl History {
     pub(in crate::chat) fn rooms(&self) -> Result<BTreeMap<RoomId, KnownRoom>, HistoryError> {
         let found = self.all("SELECT room, mode, is_member FROM room", [], |row| {
             let mode = match row.get::<_, Option<i64>>(1)? {
-                None => None,
                 Some(1) => Some(Mode::Direct),
                 Some(2) => Some(Mode::SenderKeys),
-                Some(other) => Some(Mode::Unknown(other)),
+                _ => None,
             };
             let known = KnownRoom { mode, is_member: row.get(2)? };
             Ok((RoomId::from_bytes(row.get(0)?), known))
@@ -46,10 +45,9 @@ impl History {
     /// was, whatever the server says later.
     pub(in crate::chat) fn note_mode(&self, room: RoomId, mode: Mode) -> Result<(), HistoryError> {
         let number = match mode {
-            Mode::Plain => return Ok(()),
             Mode::Direct => 1,
             Mode::SenderKeys => 2,
-            Mode::Unknown(number) => number,
+            Mode::Plain | Mode::Unknown(_) => return Ok(()),
         };
         let sql = "INSERT INTO room VALUES (?1, ?2, 0)
                    ON CONFLICT DO UPDATE SET mode = coalesce(mode, excluded.mode)";

@@ -12,7 +12,7 @@ const MARGIN: u64 = 10 * 1000;
 
 /// How many rows without a key are kept at most. A server can invent rows
 /// without end.
-const MOST_LOCKED: i64 = 2000;
+const MOST_LOCKED: i64 = 1000;
 
 impl History {
     /// From where rows are to be asked for; `None` before the first time.
@@ -100,15 +100,20 @@ impl History {
     }
 
     /// Rows whose key was missing, of one room or of all, the oldest first.
-    pub(in crate::chat) fn locked(
-        &self,
-        room: Option<RoomId>,
-    ) -> Result<Vec<LockedRow>, HistoryError> {
-        let sql = "SELECT row, record FROM locked WHERE ?1 IS NULL OR room = ?1
-                   ORDER BY created_at";
+    pub(in crate::chat) fn locked(&self, room: Option<RoomId>) -> Result<Vec<RowId>, HistoryError> {
+        let sql = "SELECT row FROM locked WHERE ?1 IS NULL OR room = ?1 ORDER BY created_at";
         let room = room.as_ref().map(RoomId::as_bytes);
-        let found: Vec<([u8; 16], _)> = self.records(sql, [room], b"locked")?;
-        Ok(found.into_iter().map(|(_, locked)| locked).collect())
+        self.all(sql, [room], |found| found.get(0).map(RowId::from_bytes))
+    }
+
+    /// One of them.
+    pub(in crate::chat) fn locked_row(
+        &self,
+        row: RowId,
+    ) -> Result<Option<LockedRow>, HistoryError> {
+        let sql = "SELECT record FROM locked WHERE row = ?1";
+        let sealed = self.one(sql, [row.as_bytes()], |found| found.get::<_, Vec<u8>>(0))?;
+        sealed.map(|sealed| self.open_sealed(&sealed, b"locked", row.as_bytes())).transpose()
     }
 
     pub(in crate::chat) fn unlocked(&self, row: RowId) -> Result<(), HistoryError> {
