@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::names::{RoomId, UserId};
+use crate::names::{RoomId, UserId, is_guid};
 
 /// A room, by one of its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A room by its id, `!…`.
+    /// A room by its id, `!…`; in Messager a GUID, which can be that of a person
+    /// as well: then it is the chat with them.
     Room(RoomId),
     /// A room by an alias, `#localpart:server`.
     Alias(String),
@@ -17,7 +18,7 @@ pub enum Target {
 
 /// What was typed names no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a room id `!…`, an alias `#room:server` or a user id `@user:server`")]
+#[error("not a room id `!…`, an alias `#room:server`, a user id `@user:server` or a GUID")]
 pub struct NoTarget;
 
 /// The longest name that there can be, in bytes (spec, appendix 4.2).
@@ -38,6 +39,9 @@ impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(text: &str) -> Result<Self, NoTarget> {
+        if is_guid(text) {
+            return Ok(Self::Room(RoomId::new(text.to_ascii_lowercase())));
+        }
         let is_odd = |char: char| char.is_whitespace() || char.is_control();
         if text.len() > LONGEST || text.contains(is_odd) {
             return Err(NoTarget);
@@ -73,6 +77,10 @@ mod tests {
             ("!v12-has-no-server", Target::Room(RoomId::new("!v12-has-no-server"))),
             ("#room:hs:8448", Target::Alias("#room:hs:8448".to_owned())),
             ("@alice:hs", Target::Direct(UserId::new("@alice:hs"))),
+            (
+                "0193b1c2-aaaa-7bbb-8ccc-0123456789ab",
+                Target::Room(RoomId::new("0193b1c2-aaaa-7bbb-8ccc-0123456789ab")),
+            ),
         ] {
             assert_eq!(text.parse(), Ok(target.clone()));
             assert_eq!(target.to_string(), text);
