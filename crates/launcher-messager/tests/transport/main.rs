@@ -9,8 +9,10 @@
 mod agents;
 mod bot;
 mod client;
+mod gate;
 mod hostile;
 mod lives;
+mod operators;
 mod person;
 mod socket;
 mod trust;
