@@ -11,6 +11,7 @@ mod bot;
 mod client;
 mod gate;
 mod hostile;
+mod lies;
 mod lives;
 mod operators;
 mod person;
