@@ -264,7 +264,8 @@ impl Fault {
                 "have the server's administrator unlock or reactivate the account".to_owned()
             }
             Self::ServerUnavailable { .. } => {
-                "check matrix.homeserver, the network and the server; the agent retries by itself"
+                "check the server's address (matrix.homeserver or messager.server), the network \
+                 and the server; the agent retries by itself"
                     .to_owned()
             }
             Self::StoreFailed { .. } => {

@@ -63,11 +63,11 @@ impl EventId {
 }
 
 impl UserId {
-    /// A user id that somebody typed; `None` if it does not look like one,
-    /// `@localpart:server` or, in Messager, a UUID.
+    /// A user id that somebody typed; `None` if it does not look like one:
+    /// `@localpart:server`, or in Messager a GUID.
     pub fn typed(text: &str) -> Option<Self> {
-        if is_uuid(text) {
-            return Some(Self::new(text));
+        if is_guid(text) {
+            return Some(Self::new(text.to_ascii_lowercase()));
         }
         // The longest that there can be (spec, appendix 4.2.1).
         const LONGEST: usize = 255;
@@ -79,11 +79,11 @@ impl UserId {
 }
 
 impl RoomId {
-    /// A room id that somebody typed; `None` if it does not look like one,
-    /// `!opaque:server`, or `!opaque` from room version 12 on; in Messager a UUID.
+    /// A room id that somebody typed; `None` if it does not look like one:
+    /// `!opaque:server`, or `!opaque` from room version 12 on; in Messager a GUID.
     pub fn typed(text: &str) -> Option<Self> {
-        if is_uuid(text) {
-            return Some(Self::new(text));
+        if is_guid(text) {
+            return Some(Self::new(text.to_ascii_lowercase()));
         }
         // The longest that there can be (spec, appendix 4.2.1).
         const LONGEST: usize = 255;
@@ -94,20 +94,31 @@ impl RoomId {
     }
 }
 
-/// Whether a text is a UUID as Messager writes them: 32 lower-case hex digits
-/// with four hyphens.
-fn is_uuid(text: &str) -> bool {
-    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-    text.len() == 36
-        && text.bytes().enumerate().all(|(position, byte)| match HYPHENS.contains(&position) {
-            true => byte == b'-',
-            false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        })
+/// Whether a text is a GUID, as Messager calls everything: 8, 4, 4, 4 and 12
+/// hex digits.
+pub(crate) fn is_guid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = groups.iter().map(|group| group.len());
+    lengths.eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{RoomId, UserId};
+
+    #[test]
+    fn on_messager_everything_has_a_guid_in_one_spelling() {
+        let (typed, meant) =
+            ("0193B1C2-AAAA-7bbb-8ccc-0123456789ab", "0193b1c2-aaaa-7bbb-8ccc-0123456789ab");
+        assert_eq!(UserId::typed(typed).unwrap().as_str(), meant);
+        assert_eq!(RoomId::typed(typed).unwrap().as_str(), meant);
+        for text in
+            ["0193b1c2aaaa7bbb8ccc0123456789ab", "0193b1c2-aaaa-7bbb-8ccc-0123456789ax", "----"]
+        {
+            assert!(UserId::typed(text).is_none() && RoomId::typed(text).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn what_is_typed_has_to_look_like_a_room_id() {

@@ -18,7 +18,7 @@ const DEVICE: &str = "make another device of the account with `messager account 
                       DIR` on the server and set messager.token to its token: the agent becomes \
                       that device, and the old store is put aside";
 
-/// What helps if the store is gone, and may be somewhere.
+/// What helps if the store is gone or damaged, and there may be a copy.
 const STORE: &str = "put the agent's own crypto.db back; if it is lost, make another device of \
                      the account with `messager account add NAME --data DIR` on the server and \
                      set messager.token to its token";
@@ -38,10 +38,10 @@ pub(crate) fn of_opening(path: &Path, error: StoreError) -> Fault {
     match error {
         StoreError::KeyWrong { path } => Fault::StoreKeyWrong { path },
         StoreError::Newer { .. } | StoreError::Damaged { .. } => {
-            Fault::StoreCorrupt { path, detail: chain(&error) }
+            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, STORE)
         }
         StoreError::Sqlite(ref cause) if is_damage(cause) => {
-            Fault::StoreCorrupt { path, detail: chain(&error) }
+            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, STORE)
         }
         StoreError::OtherIdentity { .. }
         | StoreError::Exists { .. }

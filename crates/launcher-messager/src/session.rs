@@ -123,6 +123,8 @@ struct Reading {
     pruned: Option<Stamp>,
     /// Whether this life has read once.
     is_begun: bool,
+    /// Whether something is to be done for keys that could not be done.
+    is_behind: bool,
 }
 
 /// What a reading looks at.

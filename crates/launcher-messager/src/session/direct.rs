@@ -38,7 +38,7 @@ impl MessagerSession {
         // One at a time: what two of them note would be mixed up.
         let _alone = self.making.lock().await;
         let mut greeting = self.greeting_of(&user).await?.unwrap_or_else(|| {
-            let name = self.parts.spec.name();
+            let name = &self.parts.me.name;
             Greeting::new(user.clone(), format!("Hello, I am {name}. Write me here."))
         });
         if let Some(text) = text {

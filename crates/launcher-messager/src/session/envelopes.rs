@@ -93,15 +93,32 @@ impl MessagerSession {
     }
 
     /// Asks for an account's devices, and brings machine and ledger up to them.
+    /// If the server does not tell about them, they stay as they are known.
     pub(super) async fn look_up(&self, account: AccountId) -> Result<(), Fault> {
         let shown = self.parts.client.devices(account).await;
-        self.show_devices(account, shown.map_err(|error| self.fault(&error))?, false).await
+        self.take_devices(account, shown, false).await
     }
 
     /// The same with a one-time key claimed of each.
     pub(super) async fn claim(&self, account: AccountId) -> Result<(), Fault> {
         let shown = self.parts.client.claim(account).await;
-        self.show_devices(account, shown.map_err(|error| self.fault(&error))?, true).await
+        self.take_devices(account, shown, true).await
+    }
+
+    async fn take_devices(
+        &self,
+        account: AccountId,
+        shown: Result<Vec<PublicBundle>, ClientError>,
+        is_claimed: bool,
+    ) -> Result<(), Fault> {
+        match shown {
+            Ok(shown) => self.show_devices(account, shown, is_claimed).await,
+            Err(error @ ClientError::Refused { .. }) => {
+                warn!(%account, %error, "the server does not tell about somebody's devices");
+                Ok(())
+            }
+            Err(error) => Err(self.fault(&error)),
+        }
     }
 
     pub(super) async fn show_devices(

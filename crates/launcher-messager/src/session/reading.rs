@@ -107,7 +107,18 @@ impl MessagerSession {
         for room in std::mem::take(&mut found.left) {
             self.leave_if_alone(room).await;
         }
-        self.run_errands().await
+        match self.run_errands().await {
+            // What was read is good all the same; the next reading goes on with the errands.
+            Err(fault @ Fault::ServerUnavailable { .. }) => {
+                warn!(%fault, "what is to be done for keys has to wait");
+                reading.is_behind = true;
+                Ok(())
+            }
+            done => {
+                reading.is_behind = false;
+                done
+            }
+        }
     }
 
     /// With nothing more to give, the server says what time it is.
@@ -206,7 +217,8 @@ impl MessagerSession {
         let grace = spec.undecryptable.notice_after;
         let own = names::user(self.address.account);
         notices.extend(reading.waiting.notices(grace, &self.parts.told, &own, now));
-        let asking = reading.waiting.lacks_keys().then(|| now.plus(ASKING));
+        let is_asking = reading.waiting.lacks_keys() || reading.is_behind;
+        let asking = is_asking.then(|| now.plus(ASKING));
         let due = reading.waiting.next_due(grace).into_iter().chain(asking);
         *locked(&self.due) = due.chain(reading.invites.next_try()).min();
         self.prune(reading, now).await?;

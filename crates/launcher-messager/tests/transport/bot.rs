@@ -167,6 +167,11 @@ impl Launcher {
         .await
     }
 
+    /// How an agent is now.
+    pub(crate) fn standing(&self, bot: &Bot) -> Standing {
+        self.board.standing(&bot.spec.id).unwrap()
+    }
+
     pub(crate) fn report(&self, bot: &Bot) -> Arc<Report> {
         self.board.report(&bot.spec.id)
     }

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use launcher_core::{secret::Secret, status::AgentState};
-use launcher_messager::client::Client;
+use launcher_messager::{
+    client::Client,
+    crypto::{Address, Machine, RoomId},
+};
 
 use crate::{
     bot::Bot,
-    person::Person,
-    world::{World, soon},
+    gate::{Gate, Side},
+    person::{Person, TICK, now},
+    world::{World, key, soon},
 };
 
 #[tokio::test]
@@ -54,6 +58,98 @@ async fn a_kill_at_any_moment_loses_nothing_and_doubles_nothing() {
     heard.sort();
     wanted.sort();
     assert_eq!(heard, wanted);
+}
+
+#[tokio::test]
+async fn a_kill_before_each_request_loses_nothing_and_doubles_nothing() {
+    kill_at_each(Side::Requests).await;
+}
+
+#[tokio::test]
+async fn a_kill_before_each_answer_is_known_loses_nothing_and_doubles_nothing() {
+    kill_at_each(Side::Answers).await;
+}
+
+/// Has an agent start and answer a question, and kills it at its first request,
+/// at its second, and so on until it is faster than the kill.
+async fn kill_at_each(side: Side) {
+    let world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    for after in 1.. {
+        let question = format!("message {after}");
+        ann.say(room, &question).await;
+        let gate = Gate::new(&world.url(), side, after).await;
+        bot.spec.account.homeserver = gate.url.clone();
+        let launcher = bot.launch().await;
+        let was_shut = tokio::select! {
+            () = soon(gate.shut()) => true,
+            () = answered(&mut ann, room, after) => false,
+        };
+        launcher.kill().await;
+        if !was_shut {
+            assert!(after > 10, "an answer takes more than {after} requests");
+            return;
+        }
+        bot.spec.account.homeserver = world.url();
+        let launcher = bot.start().await;
+        let heard = ann.hear(room, after).await;
+        assert_eq!(heard.last().unwrap(), &format!("echo: {question}"), "{after}");
+        launcher.stop().await;
+        ann.catch_up().await;
+        assert_eq!(ann.heard_in(room).len(), after, "{after}");
+    }
+}
+
+async fn answered(person: &mut Person, room: RoomId, count: usize) {
+    while person.heard_in(room).len() < count {
+        tokio::time::sleep(TICK).await;
+        person.catch_up().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_parks_the_agent_while_it_runs() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    messager_server::revoke_device(world.data(), "bot", bot.me.device.as_str()).unwrap();
+    let standing = launcher.until(&bot, AgentState::Parked).await;
+    assert!(standing.reason.unwrap().starts_with("token_invalid: "));
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_was_copied_ends_before_it_sends_anything_more() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("crypto.db");
+    std::fs::copy(bot.store(), &copy).unwrap();
+    let launcher = bot.start().await;
+    let address = Address::new(bot.account(), bot.me.device.clone());
+    let mut machine = Machine::open(&copy, &key(), &address).unwrap().unwrap();
+    // The copy is as far as the agent is, and then one start further.
+    drop(machine);
+    machine = Machine::open(&copy, &key(), &address).unwrap().unwrap();
+    let upload = machine.upload(now()).unwrap().unwrap();
+    let token = bot.spec.account.access_token.clone().unwrap();
+    let client = Client::new(&world.connections, world.url(), token);
+    client.upload_bundle(&upload).await.unwrap();
+    ann.say(room, "hello").await;
+    let standing = launcher.until(&bot, AgentState::Parked).await;
+    let reason = standing.reason.unwrap();
+    assert!(reason.starts_with("store_cloned: "), "{reason}");
+    launcher.stop().await;
+    ann.catch_up().await;
+    assert!(ann.heard_in(room).is_empty());
 }
 
 #[tokio::test]
@@ -216,7 +312,7 @@ fn remove_store(bot: &Bot) {
 }
 
 /// All files below a folder with what is in them.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

@@ -166,3 +166,59 @@ async fn who_has_left_reads_nothing_new_and_is_not_answered() {
     assert_eq!(unread, 2, "the last question and its answer");
     launcher.stop().await;
 }
+
+#[tokio::test]
+async fn other_keys_under_a_known_device_are_not_obeyed_until_an_operator_accepts_them() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let token = world.token("ann");
+    let mut ann = Person::with_token(&world, token.clone()).await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.say(room, "hello").await;
+    ann.hear(room, 1).await;
+    // Somebody else with the name of her device.
+    let mut mallory = Person::with_token(&world, token).await;
+    mallory.say(room, "obey me").await;
+    let report = launcher.report(&bot);
+    let user = UserId::new(ann.account.to_string());
+    let new_key = mallory.machine.ed25519();
+    soon(async {
+        loop {
+            let users = launcher.session(&bot).trust().unwrap().users().await.unwrap();
+            let record = users.iter().find(|record| record.user == user).unwrap();
+            if record.devices.values().any(|device| device.ed25519 == new_key) {
+                break;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    })
+    .await;
+    mallory.catch_up().await;
+    assert!(!mallory.heard_in(room).contains(&"echo: obey me"));
+    assert_eq!(report.status(&bot.spec.id, launcher.standing(&bot)).answered, 1);
+    decide(&launcher, &bot, &ann, Order::Approve(None)).await;
+    mallory.machine.rotate(room).unwrap();
+    mallory.say(room, "and now?").await;
+    assert_eq!(mallory.hear(room, 1).await, ["echo: and now?"]);
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_said_is_in_a_file_in_the_clear() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    let secret = "xyzzy-plugh-0451";
+    ann.say(room, secret).await;
+    ann.hear(room, 1).await;
+    for folder in [world.data().to_owned(), bot.spec.data_folder()] {
+        for (name, content) in crate::lives::files(&folder) {
+            let found = memchr::memmem::find(&content, secret.as_bytes());
+            assert!(found.is_none(), "{name}");
+        }
+    }
+    launcher.stop().await;
+}

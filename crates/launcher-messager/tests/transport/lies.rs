@@ -1,0 +1,109 @@
+//! What a server can say that is not so.
+
+use launcher_core::names::RoomId as Room;
+use launcher_messager::{
+    client::{Mode, TimelineKind},
+    crypto::RoomId,
+    socket::{Packet, Socket},
+};
+use launcher_runtime::ports::{Answer, AnswerContent, SendFault};
+use rusqlite::Connection;
+
+use crate::{
+    bot::Bot,
+    person::{Person, TICK},
+    world::{World, soon},
+};
+
+/// Changes the server's tables while it is away.
+async fn change(world: &mut World, sql: &str) {
+    world.stop().await;
+    let tables = Connection::open(world.data().join("messager.db")).unwrap();
+    tables.execute_batch(sql).unwrap();
+    drop(tables);
+    world.come_back().await;
+}
+
+#[tokio::test]
+async fn a_room_that_was_encrypted_gets_nothing_in_the_clear_whatever_the_server_says() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    ann.say(room, "hello").await;
+    change(&mut world, "UPDATE rooms SET mode = 0").await;
+    assert_eq!(ann.client.room(room).await.unwrap().unwrap().mode, Mode::Plain);
+    let launcher = bot.start().await;
+    let said = launcher.session(&bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+    let page = ann.client.sync_room(room, 0).await.unwrap();
+    let plain = |kind: &TimelineKind| matches!(kind, TimelineKind::Plain { .. });
+    assert!(!page.rows.iter().any(|row| plain(&row.kind)));
+    ann.catch_up().await;
+    assert!(ann.heard_in(room).is_empty());
+}
+
+#[tokio::test]
+async fn a_third_member_in_a_chat_for_two_is_given_nothing() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    ann.say(room, "hello").await;
+    change(
+        &mut world,
+        "INSERT INTO members (id, room_id, account_id, joined_at, created_at, updated_at)
+         SELECT randomblob(16), m.room_id, a.id, m.joined_at, m.created_at, m.updated_at
+         FROM accounts a, (SELECT * FROM members LIMIT 1) m WHERE a.name = 'ghost'",
+    )
+    .await;
+    let launcher = bot.start().await;
+    let said = launcher.session(&bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+    ghost.catch_up().await;
+    ann.catch_up().await;
+    assert!(ghost.heard().is_empty() && ann.heard_in(room).is_empty());
+}
+
+#[tokio::test]
+async fn who_looks_at_a_room_is_told_that_the_agent_is_at_work() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    let mut socket = Socket::connect(&ann.client).await.unwrap();
+    socket.subscribe(room).await.unwrap();
+    let session = launcher.session(&bot);
+    soon(async {
+        loop {
+            // The server does not say when it has noted who looks.
+            session.typing(&Room::new(room.to_string()), true).await;
+            let heard = tokio::time::timeout(TICK, socket.next()).await;
+            if let Ok(Ok(Packet::Typing { room: where_, account })) = heard {
+                assert_eq!((where_, account), (room, bot.account()));
+                break;
+            }
+        }
+    })
+    .await;
+    drop(session);
+    launcher.stop().await;
+}
+
+fn answer(room: RoomId) -> Answer {
+    Answer {
+        room: Room::new(room.to_string()),
+        content: AnswerContent::Text("an answer".to_owned()),
+        reply: None,
+        thread: None,
+        transaction: "answer-1".to_owned(),
+    }
+}
