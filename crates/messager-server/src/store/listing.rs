@@ -23,6 +23,12 @@ const MOST: usize = 500;
 /// A value that a query takes: `MOST` rows and one, to see whether there are more.
 const AND_ONE: i64 = 501;
 
+/// Counts of rows. Large rooms are counted with each page: nothing but an index may be
+/// looked at.
+const ALL: &str = "SELECT count(*) FROM messages WHERE room_id = ?1 AND deleted_at IS NULL";
+const NEWER: &str = "SELECT count(*) FROM messages WHERE room_id = ?1 AND created_at > ?2 \
+     AND deleted_at IS NULL";
+
 fn check(
     connection: &Connection,
     room: RoomId,
@@ -47,8 +53,7 @@ pub(crate) fn list(
                 LIMIT ?2 OFFSET ?3";
     let values = [room.into(), take.into(), offset.into()];
     let messages = Viewer::new(connection, reader).messages(rest, values)?;
-    let sql = "SELECT count(*) FROM messages WHERE room_id = ?1 AND deleted_at IS NULL";
-    let total = connection.prepare_cached(sql)?.query_row([room], |row| row.get(0))?;
+    let total = connection.prepare_cached(ALL)?.query_row([room], |row| row.get(0))?;
     Ok((messages, total))
 }
 
@@ -82,9 +87,8 @@ pub(crate) fn sync(
                 ORDER BY t.created_at LIMIT 500";
     let messages =
         Viewer::new(connection, Some(reader)).messages(rest, [room.into(), since.0.into()])?;
-    let sql = "SELECT count(*) FROM messages WHERE room_id = ?1 AND created_at > ?2 \
-               AND deleted_at IS NULL";
-    let total_count = connection.prepare_cached(sql)?.query_row((room, since), |row| row.get(0))?;
+    let total_count =
+        connection.prepare_cached(NEWER)?.query_row((room, since), |row| row.get(0))?;
     Ok(SyncPage { current_timestamp: last(&messages, (settled, newest)), messages, total_count })
 }
 
@@ -171,6 +175,7 @@ pub(crate) fn summary(
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::params_from_iter;
     use serde_json::json;
 
     use super::*;
@@ -179,6 +184,21 @@ mod tests {
         live::Hub,
         store::{Folder, Work, accounts, rooms, sending},
     };
+
+    #[test]
+    fn rows_are_counted_in_an_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Folder::prepare(folder.path()).unwrap().connections().open().unwrap();
+        let of_all = format!("{UNREAD} AND t.room_id = ?2");
+        for sql in [ALL, NEWER, &of_all] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = vec![0; plan.parameter_count()];
+            let steps = plan.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            let is_so = steps.iter().any(|step| step.contains("INDEX messages_shown"));
+            assert!(is_so, "{sql}: {steps:?}");
+        }
+    }
 
     #[test]
     fn a_sync_does_not_go_back_behind_a_row_that_is_on_the_disk_already() {
