@@ -33,7 +33,7 @@ fn a_row_of_each_kind_is_told_from_the_others() {
         assert_eq!((row.kind, row.epoch, row.ciphertext), (wanted, 3, vec![1, 2]));
     }
     let plain = kind("text", json!({ "content": "hi" }));
-    assert!(matches!(plain, Some(TimelineKind::Plain { text }) if text == "hi"));
+    assert!(matches!(plain, Some(TimelineKind::Plain { text, .. }) if text == "hi"));
     let left = json!({ "meta": { "account_id": ID, "operator_account_id": ID } });
     let Some(TimelineKind::System(notice)) = kind("system.member.left", left) else { panic!() };
     let account = AccountId::parse(ID).unwrap();
