@@ -1,7 +1,10 @@
 //! Agents on Messager: the demonstration, the chat in the terminal, and every
 //! command for such an agent.
 
+mod crowd;
 pub(crate) mod host;
+mod people;
+mod wire;
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -9,6 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
+use url::Url;
 
 use self::host::{Host, files_with};
 use crate::{
@@ -30,6 +34,10 @@ pub(crate) const CASES: Cases = &[
         one_of_ones_own()
     }),
     ("messager::an_agent_answers_in_a_chat_goes_on_after_kills_and_obeys_operators", operated),
+    (
+        "messager::a_group_of_twenty_that_comes_and_goes_is_answered_once_while_all_is_killed",
+        |_| crowd::stays_together(),
+    ),
     ("messager::what_cannot_work_parks_an_agent_with_the_way_out", |_| parked()),
 ];
 
@@ -102,11 +110,11 @@ fn one_of_ones_own() -> Result<()> {
 }
 
 /// An agent on this server.
-fn agent(place: &Place, host: &Host, id: &str, token: &str, more: &str) -> Result<()> {
+fn agent(place: &Place, server: &Url, id: &str, token: &str, more: &str) -> Result<()> {
     let token_variable = format!("MESSAGER_TOKEN_{}", id.to_ascii_uppercase());
     place.set_variable(&variable(id), &pickle_key(id))?;
     place.set_variable(&token_variable, token)?;
-    let (server, key) = (host.url(), variable(id));
+    let key = variable(id);
     place.write_agent(
         id,
         &format!(
@@ -148,7 +156,7 @@ fn say(place: &Place, host: &Host, token: &str, line: &str) -> Result<String> {
 fn operated(_: &Bed) -> Result<()> {
     let mut host = Host::start()?;
     let place = Place::at("https://example.org")?;
-    agent(&place, &host, "echo", &host.device("echo")?, "")?;
+    agent(&place, &host.url(), "echo", &host.device("echo")?, "")?;
     let alice = host.device("alice")?;
 
     let launcher = place.start_ready(&["echo"])?;
@@ -205,8 +213,8 @@ fn parked() -> Result<()> {
     let host = Host::start()?;
     let place = Place::at("https://example.org")?;
     let token = host.device("lost")?;
-    agent(&place, &host, "wrong", "not-a-token", "")?;
-    agent(&place, &host, "lost", &token, "")?;
+    agent(&place, &host.url(), "wrong", "not-a-token", "")?;
+    agent(&place, &host.url(), "lost", &token, "")?;
     let mut launcher = place.start()?;
     let status = launcher.wait_for_state("wrong", "parked")?;
     assert!(status["reason"].as_str().unwrap().starts_with("token_invalid"), "{status}");
@@ -222,7 +230,7 @@ fn parked() -> Result<()> {
     let reset = place.command(&["reset", "lost", "--yes"])?;
     assert!(!reset.status.success());
     // Another device of the same account is the way out.
-    agent(&place, &host, "lost", &host.device("lost")?, "")?;
+    agent(&place, &host.url(), "lost", &host.device("lost")?, "")?;
     launcher.wait_for_state("lost", "running")?;
     launcher.stop()?;
     Ok(())

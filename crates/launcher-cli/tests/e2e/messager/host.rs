@@ -55,6 +55,10 @@ impl Host {
         format!("http://{}", self.address).parse().unwrap()
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
