@@ -66,11 +66,11 @@ TEST := cargo test --workspace --exclude launcher-bench --locked
 
 test: install-testbed ## Runs every test, against a real homeserver and real clients
 	$(TEST) --doc
-	$(TEST) --lib --bins --test config --test behaviors --test contract --test crypto --test testbed
+	$(TEST) --lib --bins --test config --test behaviors --test contract --test crypto --test transport --test testbed
 	$(TEST) --test e2e
 
 test-fast: ## Runs the tests that need no homeserver
-	$(TEST) --lib --bins --test config --test behaviors --test contract --test crypto
+	$(TEST) --lib --bins --test config --test behaviors --test contract --test crypto --test transport
 
 e2e: install-testbed ## Runs only the end-to-end tests
 	$(TEST) --test e2e

@@ -11,6 +11,7 @@
 mod error;
 mod http;
 mod keys;
+mod members;
 mod rooms;
 mod timeline;
 mod wire;

@@ -3,9 +3,11 @@
 //! [`crypto`] decides and encrypts; it knows no network. [`store`] is the
 //! agent's `crypto.db`. [`client`] and [`socket`] speak to a server: what it
 //! says goes into the [`Machine`](crypto::Machine), and what that answers is
-//! done. [`MessagerConnector`] makes agents of it.
+//! done. [`MessagerConnector`] makes agents of it, and [`chat`] is all of it
+//! together for a person.
 
 mod book;
+pub mod chat;
 pub mod client;
 mod connector;
 pub mod crypto;

@@ -17,14 +17,13 @@ mod table;
 
 use std::{io, path::PathBuf};
 
-use self::seal::SealError;
-
 pub(crate) use self::{
     file::{Store, fold},
     groups::{GroupOut, InboundRecord, SealedKey, SentRecord},
     outgoing::{AskRow, Limits, MissingRow, OutboxRow, OutgoingRow},
     pairs::PeerState,
     places::client_hash,
+    seal::{SealError, Sealer},
     table::Tx,
 };
 

@@ -13,6 +13,10 @@ use super::{
 };
 use crate::crypto::{AccountId, Action, RoomId, Row, RowId, RowKind, SCHEME, SealedRow};
 
+/// The end of the year 9999, in milliseconds since 1970: later than every row,
+/// and a moment still for those who have it as a date.
+const FAR: u64 = 253_402_300_799_000;
+
 /// A row, as the server gives it. Everything in it is the server's word.
 #[derive(Clone, Debug)]
 pub struct TimelineRow {
@@ -236,6 +240,18 @@ impl Client {
         self.sync(&["api", "chat", "sync"], since).await
     }
 
+    /// The moment up to which all rows of all rooms are there, in milliseconds
+    /// since 1970: where a device begins that wants nothing of what was before.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn newest(&self) -> Result<u64, ClientError> {
+        let body = json!({ "last_sync_timestamp": FAR });
+        let page: PageWire = self.send(Method::POST, &["api", "chat", "sync"], &body).await?;
+        Ok(page.current_timestamp.0)
+    }
+
     async fn sync(&self, path: &[&str], since: u64) -> Result<Page, ClientError> {
         let asked = i64::try_from(since).unwrap_or(i64::MAX);
         let body = json!({ "last_sync_timestamp": asked });
@@ -307,63 +323,4 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "0193b1c2-aaaa-7bbb-8ccc-0123456789ab";
-
-    fn row(kind: &str, more: Value) -> Value {
-        let mut row = json!({
-            "id": ID, "type": kind, "chat_room_id": ID, "created_at": "2025-11-13T02:13:20.120Z",
-            "sender": { "account_id": ID, "account": { "name": "ann" } }, "meta": {},
-        });
-        if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
-            row.extend(more);
-        }
-        row
-    }
-
-    fn kind(name: &str, more: Value) -> Option<TimelineKind> {
-        as_row(&row(name, more)).map(|row| row.kind)
-    }
-
-    #[test]
-    fn a_row_of_each_kind_is_told_from_the_others() {
-        let sealed = json!({
-            "is_encrypted": true, "ciphertext": "AQI=", "meta": { "message_id": ID },
-            "encryption_epoch": 3,
-        });
-        let of = RowId::parse(ID).unwrap();
-        for (name, wanted) in [
-            ("text", RowKind::Message),
-            ("messages.update", RowKind::Update { of }),
-            ("messages.delete", RowKind::Delete { of }),
-        ] {
-            let Some(TimelineKind::Encrypted(row)) = kind(name, sealed.clone()) else { panic!() };
-            assert_eq!((row.kind, row.epoch, row.ciphertext), (wanted, 3, vec![1, 2]));
-        }
-        let plain = kind("text", json!({ "content": "hi" }));
-        assert!(matches!(plain, Some(TimelineKind::Plain { text, .. }) if text == "hi"));
-        let left = json!({ "meta": { "account_id": ID, "operator_account_id": ID } });
-        let Some(TimelineKind::System(notice)) = kind("system.member.left", left) else { panic!() };
-        let account = AccountId::parse(ID).unwrap();
-        assert_eq!(notice, Notice::Left { account, by: Some(account) });
-        assert!(matches!(kind("voice", json!({})), Some(TimelineKind::Other { .. })));
-    }
-
-    #[test]
-    fn what_is_left_of_a_deleted_edit_is_no_message() {
-        let emptied = json!({ "is_encrypted": true, "meta": { "message_id": ID } });
-        let kind = kind("messages.update", emptied);
-        assert!(matches!(kind, Some(TimelineKind::Other { .. })));
-    }
-
-    #[test]
-    fn what_is_no_row_is_none() {
-        assert!(as_row(&json!(null)).is_none());
-        assert!(as_row(&row("text", json!({ "sender": null }))).is_none());
-        let bad = json!({ "is_encrypted": true, "ciphertext": "AQI" });
-        assert!(kind("text", bad).is_none());
-        assert!(kind("messages.update", json!({ "is_encrypted": true })).is_none());
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! The bytes are padded to a few sizes, so that the length of a ciphertext
 //! tells little about the length of a message.
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
@@ -58,7 +59,7 @@ pub struct Content {
 }
 
 /// What a row does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// It is a message.
     New,
@@ -75,7 +76,7 @@ pub enum Action {
 }
 
 /// What a message says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// Its text; empty in a deletion. At most [`MAX_BODY`] bytes.
     pub text: String,

@@ -4,6 +4,7 @@
 //! whose session it is, and the Megolm message. So which key opens a row does
 //! not depend on the server's labels.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vodozemac::{Curve25519PublicKey, megolm::MegolmMessage};
 
@@ -22,7 +23,7 @@ const VERSION: u8 = 1;
 const MAX_CIPHERTEXT: usize = 64 * 1024;
 
 /// A row as the server gives it. Everything in it is the server's word.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Its id.
     pub id: RowId,
@@ -45,7 +46,7 @@ pub struct Row {
 }
 
 /// The kinds of rows that have ciphertexts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowKind {
     /// `text`: a message as it is now. One that was edited has the ciphertext
     /// of its last edit.

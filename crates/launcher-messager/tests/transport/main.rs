@@ -8,12 +8,14 @@
 
 mod agents;
 mod bot;
+mod chat;
 mod client;
 mod gate;
 mod hostile;
 mod lies;
 mod lives;
 mod operators;
+mod people;
 mod person;
 mod socket;
 mod trust;

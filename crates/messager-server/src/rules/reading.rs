@@ -59,8 +59,8 @@ pub(crate) fn page(moments: &[Moment], most: usize) -> usize {
     let cut = moments.get(most).copied();
     let whole = moments.iter().take_while(|moment| Some(**moment) != cut).count();
     match whole {
-        // All of them share one: then the page is longer.
-        0 => moments.len(),
+        // The first of them share one: then the page is longer.
+        0 => moments.iter().take_while(|moment| Some(**moment) == cut).count(),
         whole => whole,
     }
 }
@@ -123,5 +123,6 @@ mod tests {
         assert_eq!(paged(&[1, 2, 3], 2), 2);
         assert_eq!(paged(&[1, 2, 2], 2), 1);
         assert_eq!(paged(&[2, 2, 2], 2), 3);
+        assert_eq!(paged(&[2, 2, 3], 1), 2);
     }
 }

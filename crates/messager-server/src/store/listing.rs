@@ -1,6 +1,6 @@
 //! What clients read of timelines.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use rusqlite::Connection;
 
@@ -19,6 +19,10 @@ use crate::{
 
 /// The most rows of one sync.
 const MOST: usize = 500;
+
+/// The most bytes of a sync as JSON, unless a single row has more: rows can have
+/// hundreds of KiB, and whoever reads one has to have an end.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A value that a query takes: `MOST` rows and one, to see whether there are more.
 const AND_ONE: i64 = 501;
@@ -78,12 +82,40 @@ pub(crate) fn sync(
     may_sync(reads, own.as_ref(), ability)?;
     let rest = "t.room_id = ?1 AND t.created_at > ?2 AND t.deleted_at IS NULL \
                 ORDER BY t.created_at LIMIT 500";
-    let messages =
+    let mut messages =
         Viewer::new(connection, Some(reader)).messages(rest, [room.into(), since.0.into()])?;
+    messages.truncate(fitting(&messages)?);
     let sql = "SELECT count(*) FROM messages WHERE room_id = ?1 AND created_at > ?2 \
                AND deleted_at IS NULL";
     let total_count = connection.prepare_cached(sql)?.query_row((room, since), |row| row.get(0))?;
     Ok(SyncPage { current_timestamp: last(&messages, settled), messages, total_count })
+}
+
+/// How many rows from the first on have the size that a sync may have; at
+/// least one, if there is one.
+fn fitting(messages: &[Message]) -> Result<usize, Stop> {
+    let mut size = Size(0);
+    for (number, message) in messages.iter().enumerate() {
+        serde_json::to_writer(&mut size, message)?;
+        if size.0 > MOST_BYTES {
+            return Ok(number.max(1));
+        }
+    }
+    Ok(messages.len())
+}
+
+/// Counts what is written to it.
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn last(messages: &[Message], settled: Moment) -> Moment {
@@ -110,7 +142,7 @@ pub(crate) fn sync_all(
     };
     let mut messages = read(AND_ONE)?;
     let moments: Vec<Moment> = messages.iter().map(|message| message.created_at).collect();
-    let whole = page(&moments, MOST);
+    let whole = page(&moments, fitting(&messages)?.min(MOST));
     if whole > MOST {
         // One millisecond of that many rooms: all of it.
         messages = read(-1)?;

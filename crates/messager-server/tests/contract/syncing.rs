@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::world::{Person, World, id, sealed};
+use crate::world::{Person, World, id, sealed, with};
 
 fn millis(text: &Value) -> i64 {
     text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
@@ -125,5 +125,39 @@ async fn a_time_in_the_future_or_far_in_the_past_is_a_time() {
     let path = format!("/api/chat/{room}/sync");
     for wrong in [json!({}), json!({ "last_sync_timestamp": "0" }), json!([])] {
         alice.post(&path, wrong).await.is(400);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_rows_is_shorter_and_the_rest_comes_with_the_next() {
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let room = alice.group(2, &[&bob]).await;
+    let large = "A".repeat(87_380);
+    let fields = json!({
+        "ciphertext": large, "encryption_header": large, "encryption_signature": large,
+    });
+    let mut sent = BTreeSet::new();
+    for _ in 0..40 {
+        let body = with(sealed("content.new"), fields.clone());
+        sent.insert(id(&alice.send(&room, body).await.good()));
+    }
+    for path in [format!("/api/chat/{room}/sync"), "/api/chat/sync".to_owned()] {
+        let (mut seen, mut since, mut pages) = (BTreeSet::new(), 0, 0);
+        loop {
+            let body = json!({ "last_sync_timestamp": since });
+            let answer = bob.post(&path, body).await;
+            assert!(answer.text.len() < 5 * 1024 * 1024, "{}", answer.text.len());
+            let page = answer.good();
+            since = millis(&page["current_timestamp"]);
+            let rows = page["messages"].as_array().unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            pages += 1;
+            seen.extend(rows.iter().filter(|row| row["type"] == "text").map(id));
+        }
+        assert_eq!(seen, sent, "{path}");
+        assert!(pages > 2, "{path}: {pages}");
     }
 }

@@ -8,6 +8,8 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use self::steps::{Begun, again, begin, circle, current, encrypt, waiting};
 use super::{Machine, Me};
 use crate::{
@@ -25,7 +27,7 @@ pub(super) const LIST_AGE: u64 = 60 * 1000;
 const MAX_CLIENT_ID: usize = 128;
 
 /// A message that is to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Draft {
     /// Where.
     pub room: RoomId,
