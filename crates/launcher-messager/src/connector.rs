@@ -4,7 +4,7 @@
 //! written: the key, whose token it is, and whether store and server mean the
 //! same device. A device never gets a second pair of keys.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use launcher_core::{fault::Fault, spec::AgentSpec};
@@ -31,10 +31,6 @@ use crate::{
 
 /// Where the journal keeps which device last had keys here.
 const DEVICE: &str = "messager/device";
-
-/// How far this clock may be ahead of the server's without all rows being read
-/// only to find out what time it is.
-const RECENTLY: Duration = Duration::from_secs(60 * 60);
 
 /// Pages of rows in which an earlier life's own are looked for, at most.
 const PAGES: usize = 20;
@@ -274,18 +270,7 @@ impl Coming<'_> {
         if position.as_deref().and_then(moment_of).is_some() {
             return Ok(None);
         }
-        // A page says what time it is if it is the last one and not older than what was asked for:
-        // this clock may be ahead of the server's.
-        let recently = stamp().minus(RECENTLY).0;
-        let page = self.client.sync_all(recently).await.map_err(|error| self.fault(&error))?;
-        let (mut now, mut is_last) = match page.position > recently {
-            true => (page.position, page.is_last),
-            false => (0, false),
-        };
-        while !is_last {
-            let page = self.client.sync_all(now).await.map_err(|error| self.fault(&error))?;
-            (now, is_last) = (page.position, page.is_last);
-        }
+        let now = self.client.newest().await.map_err(|error| self.fault(&error))?;
         Ok(Some(position_of(now)))
     }
 

@@ -142,7 +142,7 @@ fn say(place: &Place, host: &Host, token: &str, line: &str) -> Result<String> {
     let lines = BufReader::new(chat.stdout.take().ok_or("no standard output")?).lines();
     for text in lines {
         let text = text?;
-        shown += &text;
+        shown.push_str(&text);
         shown.push('\n');
         if text.contains(&format!("echo: {line}")) {
             break;

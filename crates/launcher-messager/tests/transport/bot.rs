@@ -167,6 +167,23 @@ impl Launcher {
         .await
     }
 
+    /// Waits until an agent that was parked was tried again, and is parked again.
+    pub(crate) async fn until_tried(&self, bot: &Bot) {
+        let mut board = self.board.clone();
+        soon(async {
+            let mut was_tried = false;
+            loop {
+                let all = board.changed().await;
+                let is_parked = all[&bot.spec.id].state == AgentState::Parked;
+                if was_tried && is_parked {
+                    return;
+                }
+                was_tried |= !is_parked;
+            }
+        })
+        .await;
+    }
+
     /// How an agent is now.
     pub(crate) fn standing(&self, bot: &Bot) -> Standing {
         self.board.standing(&bot.spec.id).unwrap()

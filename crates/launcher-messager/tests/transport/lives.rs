@@ -212,34 +212,46 @@ async fn a_lost_store_parks_the_agent_and_no_keys_are_made() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_restored_from_a_copy_parks_the_agent_and_nothing_is_sent() {
+async fn a_store_that_is_older_than_what_the_server_has_parks_the_agent_for_good() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    bot.start().await.stop().await;
+    let copy = files(&bot.spec.data_folder());
+    bot.start().await.stop().await;
+    restore(&bot, &copy);
+    let launcher = bot.launch().await;
+    // As often as somebody touches its file.
+    for _ in 0..4 {
+        let standing = launcher.until(&bot, AgentState::Parked).await;
+        assert!(standing.reason.unwrap().starts_with("store_rolled_back: "));
+        launcher.order(&[&bot]).await;
+        launcher.until_tried(&bot).await;
+    }
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_from_the_middle_of_a_life_parks_the_agent_and_nothing_is_sent() {
     let world = World::start().await;
     let bot = Bot::new(&world, "bot").await;
     let launcher = bot.start().await;
     let mut ann = Person::new(&world, "ann").await;
     let room = ann.chat_with(bot.account()).await;
-    launcher.stop().await;
-    let copy = files(&bot.spec.data_folder());
-    let launcher = bot.start().await;
     ann.say(room, "one").await;
     ann.hear(room, 1).await;
-    launcher.stop().await;
-    remove_store(&bot);
-    for (path, content) in &copy {
-        std::fs::write(bot.spec.data_folder().join(path), content).unwrap();
-    }
+    let copy = files(&bot.spec.data_folder());
     ann.say(room, "two").await;
+    ann.hear(room, 2).await;
+    launcher.stop().await;
+    restore(&bot, &copy);
+    ann.say(room, "three").await;
     let launcher = bot.launch().await;
-    // As often as somebody touches its file.
-    for _ in 0..3 {
-        let standing = launcher.until(&bot, AgentState::Parked).await;
-        assert!(standing.reason.unwrap().starts_with("store_rolled_back: "));
-        launcher.order(&[&bot]).await;
-        launcher.until(&bot, AgentState::Parked).await;
-    }
+    let standing = launcher.until(&bot, AgentState::Parked).await;
+    let reason = standing.reason.unwrap();
+    assert!(reason.starts_with("store_rolled_back: "), "{reason}");
     launcher.stop().await;
     ann.catch_up().await;
-    assert_eq!(ann.heard_in(room), ["echo: one"]);
+    assert_eq!(ann.heard_in(room), ["echo: one", "echo: two"]);
 }
 
 #[tokio::test]
@@ -300,6 +312,18 @@ async fn own_bundle(world: &World, bot: &Bot) -> String {
     let token = bot.spec.account.access_token.clone().unwrap();
     let client = Client::new(&world.connections, world.url(), token);
     format!("{:?}", soon(client.own_bundle(&bot.me)).await.unwrap())
+}
+
+/// Puts files back as they were.
+fn restore(bot: &Bot, copy: &BTreeMap<String, Vec<u8>>) {
+    for name in files(&bot.spec.data_folder()).keys() {
+        if !name.ends_with("launcher.lock") {
+            std::fs::remove_file(bot.spec.data_folder().join(name)).unwrap();
+        }
+    }
+    for (name, content) in copy {
+        std::fs::write(bot.spec.data_folder().join(name), content).unwrap();
+    }
 }
 
 fn remove_store(bot: &Bot) {

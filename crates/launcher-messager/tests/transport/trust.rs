@@ -72,6 +72,8 @@ async fn in_manual_mode_who_is_not_approved_is_neither_obeyed_nor_gets_keys() {
     assert_eq!(ann.hear(room, 3).await.last().unwrap(), "echo: more");
     ben.catch_up().await;
     assert_eq!(ben.heard_in(room), ["am I heard?", "more"]);
+    let status = launcher.report(&bot).status(&bot.spec.id, launcher.standing(&bot));
+    assert_eq!((status.received, status.answered), (2, 2), "ben is not obeyed");
     launcher.stop().await;
 }
 
