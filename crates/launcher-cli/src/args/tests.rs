@@ -74,8 +74,10 @@ fn lists_something(command: &str) -> bool {
         "check" | "status" | "doctor" | "explain" | "stores" | "devices" | "trust" | "verify"
         | "invites" | "invites list" | "invites rooms" => true,
         "run" | "new" | "reset" | "recovery" | "rekey" | "backup" | "restore" | "send"
-        | "acknowledge" | "completions" | "man" | "invites accept" | "invites reject"
-        | "invites leave" | "invites dm" | "invites room" | "invites prompt" => false,
+        | "acknowledge" | "completions" | "man" | "demo" | "chat" | "invites accept"
+        | "invites reject" | "invites leave" | "invites dm" | "invites room" | "invites prompt" => {
+            false
+        }
         other => panic!("does `launcher {other}` list something? say so here"),
     }
 }

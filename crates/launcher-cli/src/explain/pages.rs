@@ -20,7 +20,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-const CHAPTERS: [(&str, &str); 17] = [
+const CHAPTERS: [(&str, &str); 18] = [
     ("config.toml", include_str!("pages/config.toml")),
     ("agent.toml", include_str!("pages/agent.toml")),
     ("store.toml", include_str!("pages/store.toml")),
@@ -28,6 +28,7 @@ const CHAPTERS: [(&str, &str); 17] = [
     ("device.toml", include_str!("pages/device.toml")),
     ("account.toml", include_str!("pages/account.toml")),
     ("server.toml", include_str!("pages/server.toml")),
+    ("messager.toml", include_str!("pages/messager.toml")),
     ("reading.toml", include_str!("pages/reading.toml")),
     ("answering.toml", include_str!("pages/answering.toml")),
     ("trust.toml", include_str!("pages/trust.toml")),

@@ -55,9 +55,9 @@ fn demonstration() -> Result<()> {
     let mut typed = demo.stdin.take().ok_or("no standard input")?;
     let mut shown = BufReader::new(demo.stdout.take().ok_or("no standard output")?).lines();
     writeln!(typed, "{WORD}")?;
-    let answer = shown.find(|line| line.as_ref().is_ok_and(|line| line.contains("echo: ")));
+    let answer = shown.find(|line| line.as_ref().is_ok_and(|line| line.contains("echo: echo: ")));
     let answer = answer.ok_or("there was no answer")??;
-    assert!(answer.contains(&format!("echo: {WORD}")), "{answer}");
+    assert!(answer.ends_with(&format!("echo: echo: {WORD}")), "{answer}");
     writeln!(typed, "/quit")?;
     assert!(demo.wait()?.success());
     // Neither the server, nor the agent, nor the chat has it in the clear.
@@ -83,7 +83,8 @@ fn at_a_terminal() -> Result<()> {
             ("safety number", "/members\r"),
             ("you", "/nonsense\r"),
             ("no such order", "/edit hello there\r"),
-            ("echo: hello there", "/quit\r"),
+            ("echo>", "again\r"),
+            ("echo: again", "/quit\r"),
         ],
     )?;
     let digits = shown.lines().any(|line| line.chars().filter(char::is_ascii_digit).count() >= 30);
@@ -216,6 +217,7 @@ fn parked() -> Result<()> {
     agent(&place, &host.url(), "wrong", "not-a-token", "")?;
     agent(&place, &host.url(), "lost", &token, "")?;
     let mut launcher = place.start()?;
+    launcher.wait_for_event("agent_parked", "wrong")?;
     let status = launcher.wait_for_state("wrong", "parked")?;
     assert!(status["reason"].as_str().unwrap().starts_with("token_invalid"), "{status}");
     assert!(status["action"].as_str().unwrap().contains("messager.token"), "{status}");
@@ -225,6 +227,7 @@ fn parked() -> Result<()> {
     // The store is gone: the device cannot have other keys.
     fs_err::remove_dir_all(place.agent_folder("lost").join("data/crypto"))?;
     let mut launcher = place.start()?;
+    launcher.wait_for_event("agent_parked", "lost")?;
     let status = launcher.wait_for_state("lost", "parked")?;
     assert!(status["action"].as_str().unwrap().contains("messager account add"), "{status}");
     let reset = place.command(&["reset", "lost", "--yes"])?;

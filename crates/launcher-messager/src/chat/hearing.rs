@@ -47,9 +47,7 @@ impl Chat {
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Result<Happening, ChatError> {
-        if let Some(mark) = self.handed.take() {
-            self.note(mark)?;
-        }
+        self.told()?;
         loop {
             while let Some(Entry { happening, mark }) = self.queue.pop_front() {
                 match happening {
@@ -68,6 +66,19 @@ impl Chat {
                     return Err(error);
                 }
             }
+        }
+    }
+
+    /// Says that what [`Chat::next`] gave last was told, without asking for more:
+    /// for whoever is about to end.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be used. Then it is told again.
+    pub fn told(&mut self) -> Result<(), ChatError> {
+        match self.handed.take() {
+            Some(mark) => self.note(mark),
+            None => Ok(()),
         }
     }
 

@@ -61,7 +61,8 @@ pub(crate) fn make(folder: &Path, server: Url, token: Secret<String>) -> anyhow:
     file.write_all(&serde_json::to_vec(&written)?)?;
     file.sync_all()?;
     fs::rename(&draft, &path)?;
-    let key = parse_pickle_key(&written.pickle_key).map_err(|_| anyhow::anyhow!("no key"))?;
+    let key = parse_pickle_key(&written.pickle_key)
+        .map_err(|_| anyhow::anyhow!("the key that was made is of no use"))?;
     Ok(Account { server: written.server, token, key })
 }
 

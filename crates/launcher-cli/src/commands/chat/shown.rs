@@ -106,6 +106,7 @@ pub(super) fn happening_line(
         Happening::Left { room, account, by: Some(by) } => {
             format!("{}{} was removed by {}", at(*room), who(*account), who(*by))
         }
+        Happening::Entered { room } if here == Some(room.id) => return None,
         Happening::Entered { room } => format!("you are in {} now", names.room(room.id)),
         Happening::Gone { room } => format!("you are not in {} any more", names.room(*room)),
         Happening::Invited { room, by } => format!(

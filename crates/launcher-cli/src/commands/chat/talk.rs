@@ -129,7 +129,10 @@ impl Talk {
                     None => end = Some(Instant::now() + PATIENCE),
                 },
                 happening = self.chat.next() => match happening {
-                    Ok(happening) => self.show(happening),
+                    Ok(happening) => {
+                        self.show(happening);
+                        self.chat.told()?;
+                    }
                     Err(error) => {
                         self.terminal.finish().await;
                         return Err(error.into());

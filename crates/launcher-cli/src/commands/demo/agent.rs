@@ -149,7 +149,7 @@ mod tests {
         Account {
             server: "http://127.0.0.1:8447".parse().unwrap(),
             token: Secret::new("token".to_owned()),
-            key: parse_pickle_key(&"0f".repeat(32)).unwrap(),
+            key: parse_pickle_key(&"0f1e".repeat(16)).unwrap(),
         }
     }
 

@@ -68,7 +68,7 @@ pub(super) fn stays_together() -> Result<()> {
         crowd.says_something(&dice)?;
         // Somewhere in the middle of the answer, or of the next question.
         let moment = Duration::from_millis(dice.below(400));
-        runtime.block_on(sleep(moment));
+        runtime.block_on(async { sleep(moment).await });
         match dice.below(2) {
             0 => {
                 host.kill()?;
@@ -236,7 +236,7 @@ impl<'a> Crowd<'a> {
             if started.elapsed() > LIMIT {
                 return Err(format!("{lacking} of {} have no answer", self.said.len()).into());
             }
-            self.runtime.block_on(sleep(Duration::from_millis(50)));
+            self.runtime.block_on(async { sleep(Duration::from_millis(50)).await });
         }
         for text in &self.said {
             let counts = (owner.count(text), owner.count(&answer(text)));
