@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use fs_err as fs;
 use launcher_archive::{ArchiveError, Entry, MAX_FILES, gather, write_if_wanted};
 use launcher_core::spec::AgentSpec;
-use launcher_matrix::{is_rekey_unfinished, retired_folders};
+use launcher_matrix::is_rekey_unfinished;
 use launcher_runtime::{
     files,
     locks::LOCK_FILE,
@@ -24,6 +24,7 @@ use launcher_runtime::{
         archive::{ArchiveSummary, Archives},
         maintenance::MaintenanceError,
     },
+    retired,
 };
 
 /// What the crypto store is called in an archive, wherever it was.
@@ -134,7 +135,7 @@ fn failed(error: ArchiveError) -> MaintenanceError {
 
 /// What is beside an agent's configuration, data and stores.
 fn beside(spec: &AgentSpec) -> Result<Vec<Entry>, ArchiveError> {
-    let mut without = retired_folders(spec)?;
+    let mut without = retired::folders(&spec.encryption.store_path)?;
     without.extend([spec.folder.join("config.yaml"), spec.data_folder()]);
     without.push(spec.encryption.store_path.clone());
     gather(&spec.folder, &without, MOST_BESIDE)
@@ -149,7 +150,7 @@ fn entries(spec: &AgentSpec) -> io::Result<Vec<Entry>> {
     let mut found = vec![Entry { source: config, name: "config.yaml".to_owned() }];
     // What has the name of the store, and is not it, is left over.
     let mut out = vec![store.clone(), data.join("crypto")];
-    out.extend(retired_folders(spec)?);
+    out.extend(retired::folders(&spec.encryption.store_path)?);
     let out: Vec<PathBuf> = out.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     collect(&data, "data", &out, &mut found)?;
     collect(store, STORE, &[], &mut found)?;

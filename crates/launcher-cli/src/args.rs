@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod chatting;
 mod examples;
 
 use std::{path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use launcher_core::{
     target::Target,
 };
 
+pub(crate) use self::chatting::{Chat, Demo};
 use crate::{
     commands::{new::New, verify_any::VerifyAny, verify_with::VerifyWith},
     explain::pages::Language,
@@ -191,6 +193,26 @@ pub(crate) enum Command {
     /// nobody knows: the same command with the same key makes sure.
     #[command(after_help = examples::SEND)]
     Send(Send),
+    /// Shows it all in one process: a chat server, an agent, and a chat with it
+    ///
+    /// Nothing else is needed: no homeserver, no account, no configuration. The
+    /// server is a Messager on the loopback address; the chat is encrypted from
+    /// end to end, as it is between any two devices. Where standard input is no
+    /// terminal, its lines are said, and the demonstration ends when each has
+    /// its answer, or after ten seconds without one.
+    #[command(after_help = examples::DEMO)]
+    Demo(Demo),
+    /// Talks to agents and people on a Messager, encrypted, in this terminal
+    ///
+    /// The first time it needs the server and a token that `messager account
+    /// add` has printed; the token is typed at the terminal, which does not show
+    /// it, or comes from a variable. After that both are in the folder of the
+    /// chat, with its keys: whoever can read that folder can read the chat.
+    ///
+    /// What has been said before a device was there cannot be read on it. `/help`
+    /// in the chat lists what can be typed.
+    #[command(after_help = examples::CHAT)]
+    Chat(Chat),
     /// Notes that it is known why an agent is parked
     ///
     /// `/readyz` and the metric `launcher_ready` do not count the agent then,

@@ -2,7 +2,9 @@
 
 pub(crate) mod acknowledge;
 pub(crate) mod backup;
+pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod explain;

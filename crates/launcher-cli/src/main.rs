@@ -9,7 +9,7 @@ mod commands;
 
 mod archives;
 mod configured;
-mod maintenance;
+mod networks;
 mod way;
 
 mod ask;
@@ -71,6 +71,8 @@ fn main() -> ExitCode {
         Command::Completions(options) => commands::pages::completions(&options),
         Command::Man(options) => commands::pages::manual(&options),
         Command::Send(options) => commands::send::run(&options),
+        Command::Demo(options) => commands::demo::run(&options),
+        Command::Chat(options) => commands::chat::run(&options),
         Command::Acknowledge(options) => commands::acknowledge::run(&options),
     };
     done.unwrap_or_else(|error| {

@@ -26,14 +26,13 @@ use launcher_core::{
     spec::AgentSpec,
 };
 use launcher_journal::SqliteJournals;
-use launcher_matrix::MatrixConnector;
 use launcher_runtime::{
     locks::{self, Locks},
     ports::{Connector, archive::Archives, journal::Journals, maintenance::Maintenance},
 };
 
 use self::{direct::Direct, remote::Remote};
-use crate::{archives::AgentArchives, maintenance::maintenance};
+use crate::{archives::AgentArchives, networks::Networks};
 
 /// How long an agent may take to come up before a command stops waiting.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -127,12 +126,12 @@ pub(crate) struct Tools {
 impl Tools {
     /// The same as those of `launcher run`.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let connector = MatrixConnector::new()?;
+        let networks = Networks::new()?;
         let journals: Arc<dyn Journals> = Arc::new(SqliteJournals::default());
         Ok(Self {
-            maintenance: maintenance(&connector, journals.clone()),
+            maintenance: networks.maintenance(journals.clone()),
             archives: Arc::new(AgentArchives),
-            connector: Arc::new(connector),
+            connector: Arc::new(networks),
             journals,
         })
     }

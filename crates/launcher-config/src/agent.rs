@@ -44,7 +44,7 @@ use crate::{
     schema, shape,
     source::{Place, SourceFile},
     values::{
-        address, command,
+        Fault, address, command,
         duration::{duration, duration_or_off},
         members::members,
         pickle_key::pickle_key,
@@ -83,6 +83,8 @@ pub(crate) struct Resolved {
     pub(crate) found: Vec<Diagnostic>,
     /// The account, also of a broken agent.
     pub(crate) user_id: Option<Located<String>>,
+    /// The token of an account on Messager, also of a broken agent.
+    pub(crate) token: Option<Located<Secret<String>>>,
     /// The crypto store, also of a broken agent.
     pub(crate) store_path: Located<PathBuf>,
 }
@@ -118,7 +120,8 @@ pub(crate) fn resolve(
         needs.check(&draft, common.homeserver.is_some(), &mut reading);
     }
     let settings = std::mem::take(&mut draft.rooms);
-    let user_id = draft.user_id.clone();
+    let user_id = draft.user_id.clone().filter(|_| draft.network == Network::Matrix);
+    let token = messager_token(&draft, &tree);
     let store_path = match &draft.store_path {
         Some(path) => {
             Located { value: tidy(&common.directory.join(&path.value)), place: path.place.clone() }
@@ -135,7 +138,12 @@ pub(crate) fn resolve(
     }
     found.append(&mut reading.found);
     let spec = spec.filter(|_| found.is_empty());
-    Resolved { spec, found, user_id, store_path }
+    Resolved { spec, found, user_id, token, store_path }
+}
+
+fn messager_token(draft: &Draft, tree: &Node) -> Option<Located<Secret<String>>> {
+    let value = draft.token.clone().filter(|_| draft.network == Network::Messager)?;
+    Some(Located { value, place: tree.at("messager.token")?.place.clone() })
 }
 
 /// Without `.` and doubled slashes; `..` stays, as a link may stand before it.
@@ -146,6 +154,9 @@ fn tidy(path: &Path) -> PathBuf {
 /// The values of an agent, as far as they are there and good.
 struct Draft {
     enabled: Option<bool>,
+    network: Network,
+    server: Option<Url>,
+    token: Option<Secret<String>>,
     homeserver: Option<Url>,
     user_id: Option<Located<String>>,
     password: Option<Secret<String>>,
@@ -171,13 +182,12 @@ impl Draft {
         let enabled = reading.flag("enabled").map(|flag| flag.value);
         refuse_plaintext(reading);
         let text = |text: &str| Ok(Secret::new(text.to_owned()));
-        let modes = [
-            ("tofu", TrustMode::Tofu),
-            ("cross-signing", TrustMode::CrossSigning),
-            ("manual", TrustMode::Manual),
-        ];
+        let network = network(reading);
         Self {
             enabled,
+            network,
+            server: reading.parsed("messager.server", address::messager).map(|found| found.value),
+            token: reading.secret("messager.token", token),
             homeserver: reading
                 .parsed("matrix.homeserver", address::homeserver)
                 .map(|found| found.value),
@@ -187,7 +197,7 @@ impl Draft {
             store_path: reading.parsed("encryption.store_path", address::folder),
             pickle_key: reading.secret("encryption.pickle_key", pickle_key),
             recovery_key: reading.secret("encryption.recovery_key", text),
-            trust_mode: reading.choice("encryption.trust_mode", &modes),
+            trust_mode: trust_mode(reading, network),
             invites: Invites::read(reading),
             accept_from: reading.list("verification.accept_from", user_id::user_glob),
             verification_timeout: reading
@@ -211,15 +221,25 @@ impl Draft {
         store_path: PathBuf,
         homeserver: Option<&Url>,
     ) -> Option<AgentSpec> {
-        let account = Account {
-            network: Network::Matrix,
-            homeserver: self.homeserver.or_else(|| homeserver.cloned())?,
-            user_id: self.user_id?.value,
-            password: self.password,
-            access_token: self.access_token,
+        let network = self.network;
+        let account = match network {
+            Network::Matrix => Account {
+                network,
+                homeserver: self.homeserver.or_else(|| homeserver.cloned())?,
+                user_id: self.user_id?.value,
+                password: self.password,
+                access_token: self.access_token,
+            },
+            Network::Messager => Account {
+                network,
+                homeserver: self.server?,
+                user_id: String::new(),
+                password: None,
+                access_token: Some(self.token?),
+            },
         };
         let policy = VerificationPolicy::default();
-        let everyone = format!("@*:{}", account.server_name());
+        let everyone = account.everyone();
         Some(AgentSpec {
             id: id.clone(),
             enabled: self.enabled.unwrap_or(true),
@@ -245,6 +265,45 @@ impl Draft {
             behaviors: self.behaviors?,
             account,
         })
+    }
+}
+
+/// Which network an agent's account is on; one that names none is on Matrix.
+fn network(reading: &mut Reading<'_>) -> Network {
+    let Some(messager) = reading.tree().at("messager") else { return Network::Matrix };
+    if reading.tree().at("matrix").is_some() {
+        let place = messager.place.clone();
+        let label = "remove this, or `matrix`";
+        reading.report("messager", &place, "an agent has one account, and this is a second", label);
+    }
+    Network::Messager
+}
+
+fn trust_mode(reading: &mut Reading<'_>, network: Network) -> Option<TrustMode> {
+    let modes = [
+        ("tofu", TrustMode::Tofu),
+        ("cross-signing", TrustMode::CrossSigning),
+        ("manual", TrustMode::Manual),
+    ];
+    let path = "encryption.trust_mode";
+    let mode = reading.choice(path, &modes);
+    if mode == Some(TrustMode::CrossSigning)
+        && network == Network::Messager
+        && let Some(node) = reading.tree().at(path)
+    {
+        let message = "nobody signs devices in Messager";
+        reading.report(path, &node.place, message, "write `tofu` or `manual`");
+    }
+    mode
+}
+
+/// A token that can stand in a header.
+fn token(text: &str) -> Result<Secret<String>, Fault> {
+    match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Secret::new(text.to_owned())),
+        false => {
+            Err(Fault::new("is not a token").label("take what `messager account add` printed"))
+        }
     }
 }
 
@@ -303,17 +362,15 @@ impl Needs<'_> {
     fn check(&self, draft: &Draft, root_homeserver: bool, reading: &mut Reading<'_>) {
         let absent = |path: &str| reading.tree().at(path).is_none();
         let mut missing: Vec<(&str, &str)> = Vec::new();
-        if draft.homeserver.is_none() && !root_homeserver && absent("matrix.homeserver") {
-            let label = "write `homeserver: https://…` here, or in the root file for all agents";
-            missing.push(("matrix.homeserver", label));
-        }
-        if absent("matrix.user_id") {
-            missing.push(("matrix.user_id", "write `user_id: \"@name:server\"`"));
-        }
-        let meant_token = self.meant.contains("matrix.access_token");
-        if absent("matrix.password") && absent("matrix.access_token") && !meant_token {
-            let label = "write `password: \"${NAME}\"` or `access_token: \"${NAME}\"`";
-            missing.push(("matrix.password", label));
+        if draft.network == Network::Messager {
+            if absent("messager.server") {
+                missing.push(("messager.server", "write `server: https://…`"));
+            }
+            if absent("messager.token") && !self.meant.contains("messager.token") {
+                missing.push(("messager.token", "write `token: \"${NAME}\"`"));
+            }
+        } else {
+            self.add_matrix(draft, root_homeserver, &absent, &mut missing);
         }
         if absent("encryption.pickle_key") {
             missing.push(("encryption.pickle_key", "write `pickle_key: \"${NAME}\"`"));
@@ -334,6 +391,28 @@ impl Needs<'_> {
         self.check_commands(reading);
         self.check_key(reading, PROCESS, "run", "write `run: [\"python3\", \"robot.py\"]`");
         self.check_key(reading, WEBHOOK, "url", "write `url: \"${NAME}\"`");
+    }
+
+    /// What an account on Matrix cannot do without.
+    fn add_matrix(
+        &self,
+        draft: &Draft,
+        root_homeserver: bool,
+        absent: &dyn Fn(&str) -> bool,
+        missing: &mut Vec<(&str, &str)>,
+    ) {
+        if draft.homeserver.is_none() && !root_homeserver && absent("matrix.homeserver") {
+            let label = "write `homeserver: https://…` here, or in the root file for all agents";
+            missing.push(("matrix.homeserver", label));
+        }
+        if absent("matrix.user_id") {
+            missing.push(("matrix.user_id", "write `user_id: \"@name:server\"`"));
+        }
+        let meant_token = self.meant.contains("matrix.access_token");
+        if absent("matrix.password") && absent("matrix.access_token") && !meant_token {
+            let label = "write `password: \"${NAME}\"` or `access_token: \"${NAME}\"`";
+            missing.push(("matrix.password", label));
+        }
     }
 
     /// What the behavior at `path` cannot do without, if it is there.

@@ -31,9 +31,17 @@ fn merge_at(path: &str, base: &Node, over: &Node) -> Node {
     }
 }
 
+/// An agent has one account: a default one on another network means nothing to it.
+const NETWORKS: [&str; 2] = ["matrix", "messager"];
+
 fn merge_entries(path: &str, below: &[Entry], above: &[Entry]) -> Vec<Entry> {
     let mut merged = above.to_vec();
+    let has_account = path.is_empty() && NETWORKS.iter().any(|network| names(above, network));
     for entry in below {
+        let is_account = NETWORKS.contains(&entry.key.as_str());
+        if has_account && is_account && !names(above, &entry.key) {
+            continue;
+        }
         match merged.iter_mut().find(|own| own.key == entry.key) {
             Some(own) => {
                 let path = crate::shape::join(path, &entry.key);

@@ -31,6 +31,7 @@ pub(crate) fn compare(rivals: &[Rival<'_>]) -> Vec<Vec<Diagnostic>> {
         let earlier = rivals.iter().take(index);
         let mut found = Vec::new();
         found.extend(earlier.clone().find_map(|first| same_account(first, second)));
+        found.extend(earlier.clone().find_map(|first| same_token(first, second)));
         let store = stores.get(index);
         found.extend(
             earlier
@@ -60,6 +61,18 @@ fn same_account(first: &Rival<'_>, second: &Rival<'_>) -> Option<Diagnostic> {
             .label("two agents cannot share one account")
             .related(&one.place, "first used here")
             .hint("two devices of one account would each answer every message"),
+    )
+}
+
+fn same_token(first: &Rival<'_>, second: &Rival<'_>) -> Option<Diagnostic> {
+    let one = first.resolved.token.as_ref()?;
+    let other = second.resolved.token.as_ref().filter(|other| other.value == one.value)?;
+    let message = format!("this is the token of agent `{}`", first.id);
+    Some(
+        Diagnostic::at(&own_place(second, other), "messager.token", message)
+            .label("two agents cannot share one device")
+            .related(&one.place, "first used here")
+            .hint("`messager account add` makes a token for each"),
     )
 }
 

@@ -2,46 +2,35 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::names::{RoomId, UserId, is_guid};
+use crate::names::{RoomId, UserId};
 
 /// A room, by one of its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A room by its id, `!…`; in Messager a GUID, which can be that of a person
-    /// as well: then it is the chat with them.
+    /// A room by its id, `!…`.
     Room(RoomId),
     /// A room by an alias, `#localpart:server`.
     Alias(String),
-    /// The encrypted room in which the agent is alone with a user, `@localpart:server`.
+    /// The encrypted room in which the agent is alone with a user,
+    /// `@localpart:server`; in Messager an `@` and a UUID.
     Direct(UserId),
 }
 
 /// What was typed names no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a room id `!…`, an alias `#room:server`, a user id `@user:server` or a GUID")]
+#[error(
+    "not a room id `!…` (in Messager a UUID), an alias `#room:server` or a user id \
+     `@user:server` (in Messager `@` and a UUID)"
+)]
 pub struct NoTarget;
 
 /// The longest name that there can be, in bytes (spec, appendix 4.2).
 const LONGEST: usize = 255;
 
-impl Target {
-    /// The name as it was typed.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Room(room) => room.as_str(),
-            Self::Alias(alias) => alias,
-            Self::Direct(user) => user.as_str(),
-        }
-    }
-}
-
 impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(text: &str) -> Result<Self, NoTarget> {
-        if is_guid(text) {
-            return Ok(Self::Room(RoomId::new(text.to_ascii_lowercase())));
-        }
         let is_odd = |char: char| char.is_whitespace() || char.is_control();
         if text.len() > LONGEST || text.contains(is_odd) {
             return Err(NoTarget);
@@ -54,21 +43,32 @@ impl FromStr for Target {
             // Since room version 12 there is no server in it.
             Some('!') if text.len() > 1 => Ok(Self::Room(RoomId::new(text))),
             Some('#') if is_alias() => Ok(Self::Alias(text.to_owned())),
-            Some('@') => UserId::typed(text).map(Self::Direct).ok_or(NoTarget),
-            _ => Err(NoTarget),
+            Some('@') => {
+                let user = UserId::typed(text).or_else(|| UserId::typed(text.get(1..)?));
+                user.map(Self::Direct).ok_or(NoTarget)
+            }
+            _ => RoomId::typed(text).map(Self::Room).ok_or(NoTarget),
         }
     }
 }
 
 impl fmt::Display for Target {
+    /// The name as it was typed.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        match self {
+            Self::Room(room) => room.fmt(formatter),
+            Self::Alias(alias) => formatter.write_str(alias),
+            Self::Direct(user) if user.as_str().starts_with('@') => user.fmt(formatter),
+            Self::Direct(user) => write!(formatter, "@{user}"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const UUID: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 
     #[test]
     fn a_room_has_an_id_an_alias_or_a_user() {
@@ -77,10 +77,8 @@ mod tests {
             ("!v12-has-no-server", Target::Room(RoomId::new("!v12-has-no-server"))),
             ("#room:hs:8448", Target::Alias("#room:hs:8448".to_owned())),
             ("@alice:hs", Target::Direct(UserId::new("@alice:hs"))),
-            (
-                "0193b1c2-aaaa-7bbb-8ccc-0123456789ab",
-                Target::Room(RoomId::new("0193b1c2-aaaa-7bbb-8ccc-0123456789ab")),
-            ),
+            (UUID, Target::Room(RoomId::new(UUID))),
+            (&format!("@{UUID}"), Target::Direct(UserId::new(UUID))),
         ] {
             assert_eq!(text.parse(), Ok(target.clone()));
             assert_eq!(target.to_string(), text);

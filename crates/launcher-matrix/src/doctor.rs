@@ -3,20 +3,19 @@
 //! Nothing is changed, neither on disk nor on the server, and no session is
 //! used that a running agent has.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::time::Duration;
 
-use fs_err as fs;
 use launcher_core::{
     claim::{Lineage, lineage},
-    fault::with_name,
     preflight::{Findings, LocalAccount, verdict},
     spec::AgentSpec,
 };
 use launcher_runtime::{
     Report,
+    checks::Checks,
     ports::{
         journal::{Journal, Stamp},
-        maintenance::{Check, Outcome},
+        maintenance::Check,
     },
     stamp,
 };
@@ -40,9 +39,6 @@ const SKEW: Duration = Duration::from_secs(60);
 /// With fewer one-time keys on the server, nobody new can write to the agent soon.
 const FEW_KEYS: u64 = 10;
 
-/// A sync that is longer ago than that is overdue: a long poll takes 50 seconds.
-const OVERDUE: Duration = Duration::from_secs(180);
-
 const RESET: &str = "run `launcher reset ID`: the agent becomes a new device";
 
 /// Looks at everything, and says what was found.
@@ -52,8 +48,8 @@ pub(crate) async fn examine(
     journal: &dyn Journal,
     report: Option<&Report>,
 ) -> Vec<Check> {
-    let mut doctor = Doctor { spec, rest, journal, checks: Vec::new() };
-    doctor.files();
+    let mut doctor = Doctor { spec, rest, journal, checks: Checks::of(spec) };
+    doctor.checks.files();
     let vault = doctor.vault();
     let store = doctor.store().await;
     doctor.server().await;
@@ -64,65 +60,24 @@ pub(crate) async fn examine(
     if let (Some(vault), Some((token, device))) = (&vault, token) {
         doctor.account(vault, &token, &device, store.as_ref()).await;
     }
-    doctor.retired();
+    doctor.checks.retired();
     if let Some(report) = report {
-        doctor.running(report);
+        doctor.checks.running(report);
     }
-    doctor.checks
+    doctor.checks.finish()
 }
 
 struct Doctor<'a> {
     spec: &'a AgentSpec,
     rest: &'a Rest,
     journal: &'a dyn Journal,
-    checks: Vec<Check>,
+    checks: Checks<'a>,
 }
 
 impl Doctor<'_> {
-    fn add(&mut self, name: &'static str, outcome: Outcome, finding: String, action: Option<&str>) {
-        let action = action.map(|action| with_name(action, &self.spec.id));
-        self.checks.push(Check { name, outcome, finding, action });
-    }
-
-    fn good(&mut self, name: &'static str, finding: impl Into<String>) {
-        self.add(name, Outcome::Good, finding.into(), None);
-    }
-
-    fn notable(&mut self, name: &'static str, finding: impl Into<String>, action: &str) {
-        self.add(name, Outcome::Notable, finding.into(), Some(action));
-    }
-
-    fn bad(&mut self, name: &'static str, finding: impl Into<String>, action: &str) {
-        self.add(name, Outcome::Bad, finding.into(), Some(action));
-    }
-
-    /// Who else can read what the launcher writes.
-    fn files(&mut self) {
-        let mut open = Vec::new();
-        for folder in [self.spec.data_folder(), self.spec.encryption.store_path.clone()] {
-            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-            let files = entries.map(|entry| entry.path()).filter(|path| path.is_file());
-            for path in std::iter::once(folder).chain(files) {
-                let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode());
-                if mode & 0o077 != 0 {
-                    open.push(path.display().to_string());
-                }
-            }
-        }
-        open.dedup();
-        match open.is_empty() {
-            true => self.good("file_modes", "nobody else can read the agent's files"),
-            false => self.bad(
-                "file_modes",
-                format!("others can read {}", open.join(", ")),
-                "take the rights of group and others away (chmod go-rwx)",
-            ),
-        }
-    }
-
     fn vault(&mut self) -> Option<Vault> {
         if rekey::path(self.spec).exists() {
-            self.notable(
+            self.checks.notable(
                 "rekey",
                 "a change of the pickle key was begun and is not finished",
                 "start the agent: it finishes with the key that is configured",
@@ -130,11 +85,11 @@ impl Doctor<'_> {
         }
         match VaultFile::open(self.spec) {
             Ok(vault) => {
-                self.good("vault", "the pickle key opens the vault");
+                self.checks.good("vault", "the pickle key opens the vault");
                 Some(vault.content)
             }
             Err(error) => {
-                self.bad(
+                self.checks.bad(
                     "vault",
                     format!("{}: {error}", self.spec.data_folder().join("vault").display()),
                     "set encryption.pickle_key to the key this agent was first started with, or \
@@ -150,12 +105,16 @@ impl Doctor<'_> {
         let place = StorePlace::new(encryption.store_path.clone(), encryption.pickle_key.clone());
         if !place.exists() {
             let finding = format!("there is no {}", place.crypto_db().display());
-            self.notable("store", finding, "start the agent, which makes one");
+            self.checks.notable("store", finding, "start the agent, which makes one");
             return None;
         }
         let opened = match place.check_key() {
             Ok(()) if reset::is_damaged_for_good(&place).await => {
-                self.bad("store", format!("{} is damaged", place.crypto_db().display()), RESET);
+                self.checks.bad(
+                    "store",
+                    format!("{} is damaged", place.crypto_db().display()),
+                    RESET,
+                );
                 return None;
             }
             Ok(()) => place.open_crypto().await,
@@ -163,11 +122,11 @@ impl Doctor<'_> {
         };
         match opened {
             Ok(store) => {
-                self.good("store", "the crypto store opens and is sound");
+                self.checks.good("store", "the crypto store opens and is sound");
                 Some(store)
             }
             Err(fault) => {
-                self.bad("store", fault.reason(), &fault.action());
+                self.checks.bad("store", fault.reason(), &fault.action());
                 None
             }
         }
@@ -185,10 +144,10 @@ impl Doctor<'_> {
                     .collect();
                 let newest = versions.last().copied().unwrap_or("no version at all");
                 match versions.iter().any(|version| version.starts_with("v1.")) {
-                    true => {
-                        self.good("server", format!("{homeserver} answers and speaks {newest}"))
-                    }
-                    false => self.bad(
+                    true => self
+                        .checks
+                        .good("server", format!("{homeserver} answers and speaks {newest}")),
+                    false => self.checks.bad(
                         "server",
                         format!("{homeserver} speaks {newest}; at least v1.1 is needed"),
                         "update the homeserver",
@@ -196,7 +155,7 @@ impl Doctor<'_> {
                 }
                 self.clock(date);
             }
-            Err(error) => self.bad(
+            Err(error) => self.checks.bad(
                 "server",
                 format!("{homeserver}: {error}"),
                 "check matrix.homeserver, the network and the server",
@@ -209,11 +168,11 @@ impl Doctor<'_> {
         let now = stamp();
         let off = now.since(server).max(server.since(now));
         match off <= SKEW {
-            true => self.good(
+            true => self.checks.good(
                 "clock",
                 format!("this clock and the server's differ by {} s", off.as_secs()),
             ),
-            false => self.bad(
+            false => self.checks.bad(
                 "clock",
                 format!("this clock and the server's differ by {} s", off.as_secs()),
                 "set the clock (NTP) on the machine that is wrong",
@@ -223,12 +182,12 @@ impl Doctor<'_> {
 
     async fn session(&mut self, vault: &Vault) -> Option<(String, String)> {
         let Some(token) = login::known_token(self.spec, vault) else {
-            self.notable("session", "the agent has not logged in yet", "start it");
+            self.checks.notable("session", "the agent has not logged in yet", "start it");
             return None;
         };
         match self.rest.whoami(&token).await {
             Ok(found) if found.user_id != self.spec.account.user_id => {
-                self.bad(
+                self.checks.bad(
                     "session",
                     format!("the token belongs to {}", found.user_id),
                     "set matrix.access_token to a token of matrix.user_id",
@@ -237,23 +196,27 @@ impl Doctor<'_> {
             }
             Ok(found) => match found.device_id {
                 Some(device) => {
-                    self.good("session", format!("logged in as device {device}"));
+                    self.checks.good("session", format!("logged in as device {device}"));
                     Some((token, device))
                 }
                 None => {
-                    self.bad("session", "the token belongs to no device", "set matrix.password");
+                    self.checks.bad(
+                        "session",
+                        "the token belongs to no device",
+                        "set matrix.password",
+                    );
                     None
                 }
             },
             Err(error) => {
                 let fault = self.rest.fault(&self.spec.account, error);
                 match self.spec.account.password {
-                    Some(_) => self.notable(
+                    Some(_) => self.checks.notable(
                         "session",
                         fault.to_string(),
                         "start the agent: it logs in again",
                     ),
-                    None => self.bad("session", fault.to_string(), &fault.action()),
+                    None => self.checks.bad("session", fault.to_string(), &fault.action()),
                 }
                 None
             }
@@ -272,7 +235,11 @@ impl Doctor<'_> {
         let keys = match self.rest.query_keys(token, &user).await {
             Ok(keys) => keys,
             Err(error) => {
-                return self.bad("device_keys", error.to_string(), "look again when it answers");
+                return self.checks.bad(
+                    "device_keys",
+                    error.to_string(),
+                    "look again when it answers",
+                );
             }
         };
         self.device_keys(vault, device, store, &keys).await;
@@ -307,17 +274,19 @@ impl Doctor<'_> {
             local,
         };
         match verdict(&findings) {
-            Ok(found) => self.good(
+            Ok(found) => self.checks.good(
                 "device_keys",
                 format!("the crypto store and the server agree about the device ({found})"),
             ),
-            Err(mismatch) => self.bad("device_keys", mismatch.to_string(), mismatch.action()),
+            Err(mismatch) => {
+                self.checks.bad("device_keys", mismatch.to_string(), mismatch.action())
+            }
         }
     }
 
     fn signed(&mut self, device: &str, user: &str, keys: &Value) {
         if devices::is_signed(keys, user, device) {
-            return self.good("signed", "the account's owner has signed the device");
+            return self.checks.good("signed", "the account's owner has signed the device");
         }
         let finding = match keys["master_keys"][user].is_object() {
             true => {
@@ -325,7 +294,7 @@ impl Doctor<'_> {
             }
             false => "the account has no cross-signing keys",
         };
-        self.bad(
+        self.checks.bad(
             "signed",
             finding,
             "give the account's recovery key to `launcher recovery ID --set`, or run `launcher \
@@ -336,15 +305,16 @@ impl Doctor<'_> {
     async fn one_time_keys(&mut self, token: &str) {
         match self.rest.one_time_keys(token).await {
             Ok(count) if count >= FEW_KEYS => {
-                self.good("one_time_keys", format!("{count} one-time keys are on the server"));
+                self.checks
+                    .good("one_time_keys", format!("{count} one-time keys are on the server"));
             }
-            Ok(count) => self.bad(
+            Ok(count) => self.checks.bad(
                 "one_time_keys",
                 format!("only {count} one-time keys are on the server"),
                 "restart the agent; if that does not help, run `launcher reset ID`",
             ),
             Err(error) => {
-                self.bad("one_time_keys", error.to_string(), "look again when it answers")
+                self.checks.bad("one_time_keys", error.to_string(), "look again when it answers")
             }
         }
     }
@@ -354,11 +324,11 @@ impl Doctor<'_> {
         let found = match self.rest.backup(token).await {
             Ok(found) => found,
             Err(error) => {
-                return self.bad("backup", error.to_string(), "look again when it answers");
+                return self.checks.bad("backup", error.to_string(), "look again when it answers");
             }
         };
         let Some(found) = found else {
-            return self.notable(
+            return self.checks.notable(
                 "backup",
                 "the account has no key backup: a lost store takes old messages with it",
                 "restart the agent once its device is signed; it makes one",
@@ -375,14 +345,15 @@ impl Doctor<'_> {
         let same = known.and_then(|known| known.backup_version) == Some(version.clone());
         match (fits, same) {
             (true, true) => {
-                self.good("backup", format!("uses key backup {version}, with {count} keys in it"));
+                self.checks
+                    .good("backup", format!("uses key backup {version}, with {count} keys in it"));
             }
-            (true, false) => self.notable(
+            (true, false) => self.checks.notable(
                 "backup",
                 format!("has the key to key backup {version} and does not use it"),
                 "restart the agent",
             ),
-            (false, _) => self.bad(
+            (false, _) => self.checks.bad(
                 "backup",
                 format!(
                     "key backup {version} belongs to somebody whose key the agent does not have"
@@ -395,7 +366,7 @@ impl Doctor<'_> {
     async fn recovery(&mut self, vault: &Vault, token: &str) {
         let configured = self.spec.encryption.recovery_key.as_ref().map(|key| key.expose().clone());
         let Some(key) = configured.or_else(|| vault.recovery_key.as_deref().cloned()) else {
-            return self.notable(
+            return self.checks.notable(
                 "recovery_key",
                 "the agent has no recovery key: without its store it cannot sign itself again",
                 "give it the account's with `launcher recovery ID --set`",
@@ -403,13 +374,15 @@ impl Doctor<'_> {
         };
         let account = Account { account: &self.spec.account, rest: self.rest, token };
         match account.try_key(&key).await {
-            Ok(Ok(())) => self.good("recovery_key", "opens secret storage and the key backup"),
-            Ok(Err(layer)) => self.bad(
+            Ok(Ok(())) => {
+                self.checks.good("recovery_key", "opens secret storage and the key backup")
+            }
+            Ok(Err(layer)) => self.checks.bad(
                 "recovery_key",
                 layer.to_string(),
                 "give the account's current one to `launcher recovery ID --set`",
             ),
-            Err(fault) => self.bad("recovery_key", fault.to_string(), &fault.action()),
+            Err(fault) => self.checks.bad("recovery_key", fault.to_string(), &fault.action()),
         }
     }
 
@@ -423,74 +396,34 @@ impl Doctor<'_> {
                 life::read(&serde_json::json!({ "type": life::KIND, "content": content }))
             }),
             Err(error) => {
-                return self.bad("generation", error.to_string(), "look again when it answers");
+                return self.checks.bad(
+                    "generation",
+                    error.to_string(),
+                    "look again when it answers",
+                );
             }
         };
         let claims = match self.journal.claims().await {
             Ok(claims) => claims,
-            Err(fault) => return self.bad("generation", fault.reason(), &fault.action()),
+            Err(fault) => return self.checks.bad("generation", fault.reason(), &fault.action()),
         };
         self.journal.rest().await;
         let server = server.map(|server| server.claim);
         match lineage(device, &claims, stored.as_ref(), server.as_ref()) {
-            Lineage::Current => self.good(
+            Lineage::Current => self.checks.good(
                 "generation",
                 format!("journal, store and server agree (life {})", claims.generation()),
             ),
-            Lineage::Behind => self.bad(
+            Lineage::Behind => self.checks.bad(
                 "generation",
                 "these files are older than what the agent did last",
                 "start the agent: it becomes a new device",
             ),
-            Lineage::Foreign => self.bad(
+            Lineage::Foreign => self.checks.bad(
                 "generation",
                 "the agent lives, or lived last, somewhere else",
                 "stop the other one before you start this one",
             ),
-        }
-    }
-
-    fn retired(&mut self) {
-        let count = reset::retired_folders(self.spec).map_or(0, |folders| folders.len());
-        if count > 0 {
-            self.notable(
-                "retired_stores",
-                format!("{count} crypto stores of earlier devices are kept"),
-                "if nobody misses anything, remove them with `launcher stores --prune ID`",
-            );
-        }
-    }
-
-    /// What the agent itself says while it runs.
-    fn running(&mut self, report: &Report) {
-        let now = stamp();
-        let ago = |then: u64| now.since(Stamp(then)).as_secs();
-        match report.last_sync_ms() {
-            Some(then) if now.since(Stamp(then)) <= OVERDUE => {
-                self.good("last_sync", format!("the server answered {} s ago", ago(then)));
-            }
-            Some(then) => self.bad(
-                "last_sync",
-                format!("the server answered {} s ago", ago(then)),
-                "look at the agent's log lines",
-            ),
-            None => self.notable("last_sync", "the agent has not synced yet", "wait"),
-        }
-        match report.last_decrypt_ms() {
-            Some(then) => {
-                self.good("last_decrypt", format!("read an encrypted message {} s ago", ago(then)))
-            }
-            None => {
-                self.good("last_decrypt", "read no encrypted message since the launcher started")
-            }
-        }
-        let waiting = report.undecryptable_pending();
-        if waiting > 0 {
-            self.notable(
-                "undecryptable",
-                format!("{waiting} messages wait for their key"),
-                "`launcher explain undecryptable` says why that is, and what helps",
-            );
         }
     }
 }

@@ -46,4 +46,3 @@ mod verification;
 pub use connector::MatrixConnector;
 pub use maintenance::MatrixMaintenance;
 pub use rekey::is_unfinished as is_rekey_unfinished;
-pub use reset::retired_folders;

@@ -16,7 +16,7 @@ use launcher_runtime::{
         journal::Journals,
         maintenance::{Check, DeviceEntry, Maintenance, MaintenanceError, RetiredStore},
     },
-    stamp,
+    retired,
 };
 
 use crate::{
@@ -127,17 +127,19 @@ impl MatrixMaintenance {
 #[async_trait]
 impl Maintenance for MatrixMaintenance {
     async fn stores(&self, spec: &AgentSpec) -> Result<Vec<RetiredStore>, MaintenanceError> {
-        let folders = reset::retired_folders(spec).map_err(unusable(&spec.data_folder()))?;
-        Ok(folders.iter().filter_map(|folder| describe(folder)).collect())
+        let folders =
+            retired::folders(&spec.encryption.store_path).map_err(unusable(&spec.data_folder()))?;
+        Ok(folders.iter().filter_map(|folder| retired::describe(folder)).collect())
     }
 
     async fn prune_stores(&self, spec: &AgentSpec) -> Result<Vec<RetiredStore>, MaintenanceError> {
         let needed = open_vault(spec)?.content.salvage.clone();
-        let folders = reset::retired_folders(spec).map_err(unusable(&spec.data_folder()))?;
+        let folders =
+            retired::folders(&spec.encryption.store_path).map_err(unusable(&spec.data_folder()))?;
         let mut removed = Vec::new();
         for folder in folders {
             let Some(store) =
-                describe(&folder).filter(|store| Some(&store.name) != needed.as_ref())
+                retired::describe(&folder).filter(|store| Some(&store.name) != needed.as_ref())
             else {
                 continue;
             };
@@ -197,7 +199,7 @@ impl Maintenance for MatrixMaintenance {
             (None, Some(password)) => Some(login::as_new_device(spec, &rest, &password).await?),
             (None, None) => return Err(needs_password()),
         };
-        let folder = reset::folder_for(spec, &device);
+        let folder = retired::folder_for(&spec.encryption.store_path, &device);
         let cause = "reset: an operator asked for it".to_owned();
         vault.content.retiring = Some(Retiring { device, cause, folder, keeps_token });
         vault.keep()?;
@@ -271,21 +273,4 @@ impl Maintenance for MatrixMaintenance {
         }
         rekey::begin(spec, new).map_err(unusable(&path))
     }
-}
-
-/// What the name and the files of a retired store say.
-fn describe(folder: &Path) -> Option<RetiredStore> {
-    let name = folder.file_name()?.to_str()?;
-    let (_, rest) = name.split_once(reset::RETIRED)?;
-    let (seconds, device) = rest.split_once('-')?;
-    let mut size = 0;
-    for entry in fs::read_dir(folder).ok()?.flatten() {
-        size += entry.metadata().map_or(0, |found| found.len());
-    }
-    Some(RetiredStore {
-        name: name.to_owned(),
-        device_id: device.to_owned(),
-        retired: seconds.parse().unwrap_or_else(|_| stamp().0 / 1000),
-        size,
-    })
 }

@@ -23,13 +23,12 @@ use launcher_core::{
     secret::{PickleKey, Secret},
     spec::AgentSpec,
 };
-use launcher_runtime::ports::journal::Journal;
+use launcher_runtime::{ports::journal::Journal, retired};
 use sha2::Sha256;
 use tracing::{info, warn};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    reset,
     store::StorePlace,
     vault::{OpenError, Vault},
 };
@@ -104,7 +103,7 @@ pub(crate) async fn finish(
     };
     reseal_vault(spec, from)?;
     place.reseal(from)?;
-    for folder in reset::retired_folders(spec).map_err(unusable)? {
+    for folder in retired::folders(&spec.encryption.store_path).map_err(unusable)? {
         let aside = StorePlace::new(folder.clone(), own.clone());
         if let Err(error) = aside.reseal(from) {
             warn!(folder = %folder.display(), %error, "a store that was put aside stays sealed with the other pickle key");

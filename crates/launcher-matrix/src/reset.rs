@@ -4,14 +4,11 @@
 //! Every step is written into the vault before it is taken, so a kill anywhere
 //! leads to the same end. The old store is kept, under another name.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use fs_err as fs;
 use launcher_core::{fault::Fault, preflight::Mismatch, reset, spec::AgentSpec};
-use launcher_runtime::{files, stamp};
+use launcher_runtime::{files, retired, stamp};
 use matrix_sdk::{
     Client,
     ruma::{
@@ -34,13 +31,6 @@ const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// The lock that this launcher holds in the store's folder; it stays.
 const LOCK: &str = "launcher.lock";
-
-/// What follows the name of the store's folder in the name of one that is put
-/// aside; then come the seconds since 1970 and the device.
-pub(crate) const RETIRED: &str = ".retired-";
-
-/// How many characters of a device's id are in that name; ids are ten, usually.
-const LONGEST_NAME: usize = 64;
 
 /// What a second look showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,29 +81,12 @@ pub(crate) async fn give_up(
         return Ok(Found::Passed);
     }
     tell(&fault);
-    let folder = folder_for(spec, &device);
+    let folder = retired::folder_for(&spec.encryption.store_path, &device);
     vault.content.retiring =
         Some(Retiring { device, cause: fault.reason(), folder, keeps_token: false });
     vault.keep()?;
     finish_retiring(spec, &mut vault).await?;
     Ok(Found::GivenUp)
-}
-
-/// The name under which the store of `device` is put aside now.
-pub(crate) fn folder_for(spec: &AgentSpec, device: &str) -> String {
-    let name = spec.encryption.store_path.file_name().map(|name| name.to_string_lossy());
-    let device = as_name(device);
-    format!("{}{RETIRED}{}-{device}", name.unwrap_or_default(), stamp().0 / 1000)
-}
-
-/// A device's id as a part of a file's name. A server may have made it up, and
-/// one with `/` in it would lead elsewhere.
-fn as_name(device: &str) -> String {
-    let plain = |char: char| match char.is_ascii_alphanumeric() || char == '-' {
-        true => char,
-        false => '_',
-    };
-    device.chars().take(LONGEST_NAME).map(plain).collect()
 }
 
 /// Whether the store's file is damaged each time that it is looked at.
@@ -213,34 +186,6 @@ pub(crate) async fn finish_retiring(spec: &AgentSpec, vault: &mut VaultFile) -> 
     Ok(())
 }
 
-/// The folders of the stores of an agent that were put aside.
-///
-/// # Errors
-///
-/// Those of the file system.
-pub fn retired_folders(spec: &AgentSpec) -> std::io::Result<Vec<PathBuf>> {
-    let store = &spec.encryption.store_path;
-    let (Some(parent), Some(name)) = (store.parent(), store.file_name()) else {
-        return Ok(Vec::new());
-    };
-    let prefix = format!("{}{RETIRED}", name.to_string_lossy());
-    let entries = match fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let is_one = entry.file_name().to_string_lossy().starts_with(&prefix);
-        if is_one && entry.file_type()?.is_dir() {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// Moves everything but the lock, which this process holds.
 fn move_files(from: &Path, to: &Path) -> std::io::Result<()> {
     if !from.exists() {
@@ -317,16 +262,4 @@ async fn log_out_old_device(rest: &Rest, vault: &mut VaultFile) -> Result<(), Fa
     }
     vault.content.old_devices.clear();
     vault.keep()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::as_name;
-
-    #[test]
-    fn no_device_id_leads_out_of_its_folder() {
-        assert_eq!(as_name("JLAFKJWSCS"), "JLAFKJWSCS");
-        assert_eq!(as_name("x/../../b\0.\u{e9}"), "x_______b___");
-        assert_eq!(as_name(&"x".repeat(500)).len(), 64);
-    }
 }

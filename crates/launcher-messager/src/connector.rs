@@ -52,6 +52,11 @@ impl MessagerConnector {
         Ok(Self::over(Connections::new()?))
     }
 
+    /// What its agents share.
+    pub(crate) fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// The same over connections that others use as well.
     pub fn over(connections: Connections) -> Self {
         Self { connections, told: Arc::default() }

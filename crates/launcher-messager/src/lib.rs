@@ -3,8 +3,7 @@
 //! [`crypto`] decides and encrypts; it knows no network. [`store`] is the
 //! agent's `crypto.db`. [`client`] and [`socket`] speak to a server: what it
 //! says goes into the [`Machine`](crypto::Machine), and what that answers is
-//! done. [`MessagerConnector`] makes agents of it, and [`chat`] is all of it
-//! together for a person.
+//! done. [`MessagerConnector`] makes agents of it, [`chat`] a client for a person.
 
 mod book;
 pub mod chat;
@@ -16,6 +15,7 @@ mod faults;
 mod kept;
 mod ledger;
 mod locked;
+mod maintenance;
 mod message;
 mod names;
 mod place;
@@ -23,4 +23,4 @@ mod session;
 pub mod socket;
 pub mod store;
 
-pub use self::connector::MessagerConnector;
+pub use self::{connector::MessagerConnector, maintenance::MessagerMaintenance};

@@ -7,19 +7,12 @@ use std::{
 
 use fs_err as fs;
 use launcher_core::{fault::Fault, secret::PickleKey, spec::AgentSpec};
-use launcher_runtime::{locks::LOCK_FILE, stamp};
+use launcher_runtime::{locks::LOCK_FILE, retired};
 
 use crate::{crypto::Address, faults, store};
 
 /// What the store's file is called.
 const FILE: &str = "crypto.db";
-
-/// What follows the name of the store's folder in the name of one that is put
-/// aside; then come the seconds since 1970 and the device.
-const RETIRED: &str = ".retired-";
-
-/// How many characters of a device's name are in that name.
-const LONGEST_NAME: usize = 64;
 
 /// An agent's crypto store.
 #[derive(Clone)]
@@ -42,11 +35,7 @@ impl Place {
     /// Puts the store of a device aside. All of it is in one file by then, so a
     /// kill in the middle leaves the whole store in one place or the other.
     pub(crate) fn retire(&self, device: &Address) -> Result<PathBuf, Fault> {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        let allowed = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
-        let device = device.device.as_str().chars().filter(allowed).take(LONGEST_NAME);
-        let seconds = stamp().0 / 1000;
-        let name = format!("{name}{RETIRED}{seconds}-{}", device.collect::<String>());
+        let name = retired::folder_for(&self.folder, device.device.as_str());
         let to = self.folder.with_file_name(name);
         store::fold(&self.path()).map_err(|error| faults::of_opening(&self.path(), error))?;
         let moved = move_files(&self.folder, &to);
@@ -55,7 +44,9 @@ impl Place {
 
     /// How many stores were put aside.
     pub(crate) fn retired(&self) -> Result<usize, Fault> {
-        count_retired(&self.folder).map_err(|error| self.unusable(&error))
+        retired::folders(&self.folder)
+            .map(|found| found.len())
+            .map_err(|error| self.unusable(&error))
     }
 
     fn unusable(&self, error: &io::Error) -> Fault {
@@ -79,16 +70,4 @@ fn move_files(from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from.join(&name), to.join(&name))?;
     }
     Ok(())
-}
-
-fn count_retired(folder: &Path) -> io::Result<usize> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(0) };
-    let prefix = format!("{}{RETIRED}", name.to_string_lossy());
-    let mut count = 0;
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let is_one = entry.file_name().to_string_lossy().starts_with(&prefix);
-        count += usize::from(is_one && entry.file_type()?.is_dir());
-    }
-    Ok(count)
 }

@@ -5,6 +5,7 @@
 //! the fleet: [`launcher_core::fleet`] does.
 
 mod answering;
+pub mod checks;
 mod clock;
 mod deferred;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod pulse;
 mod quiet;
 mod random;
 pub mod report;
+pub mod retired;
 mod room_settings;
 pub mod stop;
 pub mod supervisor;

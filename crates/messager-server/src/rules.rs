@@ -24,5 +24,7 @@ pub(crate) use self::{
     preview::{is_plain, is_public, links},
     pushes::{Reader, is_pushed},
     reading::{Reads, may_read, may_sync, page},
-    writing::{Original, Place, may_delete, may_edit, may_react, may_send, may_speak},
+    writing::{
+        Original, Place, may_delete, may_edit, may_look_for, may_react, may_send, may_speak,
+    },
 };

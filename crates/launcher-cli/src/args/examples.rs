@@ -113,3 +113,12 @@ pub(super) const COMPLETIONS: &str = r#"Examples:
 pub(super) const MAN: &str = r#"Examples:
   launcher man | man -l -
   launcher man --output man1"#;
+
+pub(super) const DEMO: &str = r#"Examples:
+  launcher demo
+  echo hello | launcher demo
+  launcher demo --agent assistant --data ./demo"#;
+
+pub(super) const CHAT: &str = r#"Examples:
+  launcher chat --server https://chat.example.org assistant
+  launcher chat"#;

@@ -20,7 +20,6 @@ use launcher_control::{
 };
 use launcher_core::{agent::AgentId, fault::Fault, fleet::Wanted, spec::AgentSpec};
 use launcher_journal::SqliteJournals;
-use launcher_matrix::MatrixConnector;
 use launcher_runtime::{
     Order, Supervisor,
     locks::{self, Locks},
@@ -35,7 +34,7 @@ use crate::{
     args::{LogFormat, Run},
     exit::{self, Exit},
     folder, limits, logging,
-    maintenance::maintenance,
+    networks::Networks,
     service::ServiceManager,
     signals::Signals,
     watch::Watch,
@@ -143,11 +142,11 @@ impl Launcher {
     async fn run(self, loaded: Loaded) -> anyhow::Result<Exit> {
         let stop = Stop::new();
         let signals = Signals::listen().context("listening to signals")?;
-        let connector = Arc::new(MatrixConnector::new()?);
+        let networks = Networks::new()?;
         let journals = Arc::new(SqliteJournals::default());
-        let maintenance = maintenance(&connector, journals.clone());
+        let maintenance = networks.maintenance(journals.clone());
         let supervisor = Supervisor::new(
-            connector,
+            Arc::new(networks),
             journals,
             Box::new(launcher_behaviors::make),
             self.locks.clone(),

@@ -112,11 +112,11 @@ impl fmt::Debug for dyn Way {
 }
 
 fn tools(connector: Ready) -> Arc<Tools> {
-    let real = MatrixConnector::new().unwrap();
+    let real = Networks::new().unwrap();
     let journals: Arc<dyn Journals> = Arc::new(SqliteJournals::default());
     Arc::new(Tools {
         connector: Arc::new(connector),
-        maintenance: maintenance(&real, journals.clone()),
+        maintenance: real.maintenance(journals.clone()),
         archives: Arc::new(AgentArchives),
         journals,
     })

@@ -29,6 +29,7 @@ mod key_requests;
 mod kills;
 mod late_keys;
 mod lifecycle;
+mod messager;
 mod messages;
 mod moving;
 mod newcomer;
@@ -85,6 +86,7 @@ const ALL: &[Cases] = &[
     kills::CASES,
     late_keys::CASES,
     lifecycle::CASES,
+    messager::CASES,
     messages::CASES,
     moving::CASES,
     newcomer::CASES,
@@ -111,6 +113,9 @@ const ALL: &[Cases] = &[
 ];
 
 fn main() -> ExitCode {
+    if let Some(ended) = messager::host::serve_if_asked() {
+        return ended;
+    }
     let mut arguments = Arguments::from_args();
     // More at once only makes each of them slower on a small machine.
     arguments.test_threads = arguments.test_threads.or(Some(4));

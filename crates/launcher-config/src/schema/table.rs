@@ -99,8 +99,8 @@ pub(super) static AGENT: &[Key] = &[
     Key {
         path: "matrix",
         kind: Section,
-        presence: Needed,
-        about: "The account that the agent speaks as. Needs a `password` or an `access_token`; \
+        presence: Default("`messager`; one of the two is needed"),
+        about: "The account on a Matrix homeserver that the agent speaks as. Needs a `password` or an `access_token`; \
                 both are allowed.",
         example: "matrix: { user_id: \"@assistant:example.org\", password: \"${MATRIX_PASSWORD_ASSISTANT}\" }",
     },
@@ -133,6 +133,30 @@ pub(super) static AGENT: &[Key] = &[
         presence: Default("none; then `password` is needed"),
         about: "A token that was made elsewhere; its device becomes the agent's.",
         example: "access_token: \"${MATRIX_TOKEN_ASSISTANT}\"",
+    },
+    Key {
+        path: "messager",
+        kind: Section,
+        presence: Default("`matrix`; one of the two is needed"),
+        about: "The account on a [Messager](../guide/messager.md) that the agent speaks as, in \
+                place of one on Matrix.",
+        example: "messager: { server: \"https://chat.example.org\", token: \"${MESSAGER_TOKEN_ASSISTANT}\" }",
+    },
+    Key {
+        path: "messager.server",
+        kind: Address,
+        presence: Needed,
+        about: "The base of the server's API: `https` (or `http`), without credentials, query \
+                and fragment.",
+        example: "server: https://chat.example.org",
+    },
+    Key {
+        path: "messager.token",
+        kind: Secret,
+        presence: Needed,
+        about: "What `messager account add` printed. It stands for one device of one account; no \
+                two agents may share one.",
+        example: "token: \"${MESSAGER_TOKEN_ASSISTANT}\"",
     },
     Key {
         path: "encryption",
@@ -179,7 +203,8 @@ pub(super) static AGENT: &[Key] = &[
         about: "Who gets the agent's keys and whose messages it acts upon. `tofu`: everybody \
                 in the room. `cross-signing`: only devices that their owner has signed. `manual`: \
                 only devices that an operator approved, with `launcher trust`, and those that a \
-                verified user has signed. docs/guide/trust.md has the whole table.",
+                verified user has signed. In Messager nobody signs devices: it is `tofu` or \
+                `manual` there. docs/guide/trust.md has the whole table.",
         example: "trust_mode: tofu",
     },
     Key {
@@ -193,8 +218,10 @@ pub(super) static AGENT: &[Key] = &[
     Key {
         path: "invites.from",
         kind: UserGlobs,
-        presence: Default("`[\"@*:<server of user_id>\"]`: everyone of the agent's own server"),
-        about: "Who may invite the agent: user ids in which `*` stands for any text and `?` for \
+        presence: Default(
+            "`[\"@*:<server of user_id>\"]`: everyone of the agent's own server; in Messager `[\"*\"]`",
+        ),
+        about: "Who may invite the agent: user ids (in Messager UUIDs) in which `*` stands for any text and `?` for \
                 one character. An empty list means nobody.",
         example: "from: [\"@*:example.org\", \"@alice:example.net\"]",
     },

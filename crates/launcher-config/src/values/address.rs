@@ -1,4 +1,4 @@
-//! Homeserver addresses and folders.
+//! Addresses and folders.
 
 use launcher_core::secret::Secret;
 use url::Url;
@@ -7,7 +7,17 @@ use super::Fault;
 
 /// The base of a homeserver's API.
 pub(crate) fn homeserver(text: &str) -> Result<Url, Fault> {
-    let example = "write `https://matrix.example.org`";
+    let hint = "the agent logs in with `matrix.password` or `matrix.access_token`";
+    base(text, "write `https://matrix.example.org`", hint)
+}
+
+/// The base of a Messager's API.
+pub(crate) fn messager(text: &str) -> Result<Url, Fault> {
+    let hint = "the agent shows the server its `messager.token`";
+    base(text, "write `https://chat.example.org`", hint)
+}
+
+fn base(text: &str, example: &str, hint: &str) -> Result<Url, Fault> {
     // A password may stand in what only looks like an address.
     let guard = |fault: Fault| {
         if text.contains(['@', '?', '#']) { fault.hidden() } else { fault }
@@ -20,7 +30,7 @@ pub(crate) fn homeserver(text: &str) -> Result<Url, Fault> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new("has credentials in it")
             .label("remove what stands before the `@`")
-            .hint("the agent logs in with `matrix.password` or `matrix.access_token`")
+            .hint(hint)
             .hidden());
     }
     if url.query().is_some() || url.fragment().is_some() {

@@ -30,8 +30,11 @@ pub(crate) fn user_id(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// A pattern that could match some user id.
+/// A pattern that could match some user id, of Matrix or of Messager.
 pub(crate) fn user_glob(text: &str) -> Result<(), Fault> {
+    if could_be_uuid(text) {
+        return Ok(());
+    }
     let wild = text.contains(['*', '?']);
     let server = if text.contains(':') || text.is_empty() { "example.org" } else { text };
     let wrong = |why: &str| {
@@ -45,6 +48,13 @@ pub(crate) fn user_glob(text: &str) -> Result<(), Fault> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a pattern could match a UUID, as Messager's accounts have.
+fn could_be_uuid(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-' | b'*' | b'?');
+    let is_long_enough = text.len() == 36 || text.contains('*');
+    (1..=36).contains(&text.len()) && is_long_enough && text.bytes().all(fits)
 }
 
 /// A host name, an IPv4 address or an IPv6 address in brackets; perhaps a port.
@@ -95,10 +105,11 @@ mod tests {
 
     #[test]
     fn a_pattern_can_match_some_user_id() {
-        for good in ["*", "@*:example.org", "@a:b", "*:example.org", "@a*"] {
+        let uuid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+        for good in ["*", "@*:example.org", "@a:b", "*:example.org", "@a*", uuid, "0f1e*"] {
             assert!(user_glob(good).is_ok(), "{good}");
         }
-        for bad in ["", "example.org", "alice", "@alice", "#room:b"] {
+        for bad in ["", "example.org", "alice", "@alice", "#room:b", "0f1e", "Alice*", &uuid[1..]] {
             assert!(user_glob(bad).is_err(), "{bad}");
         }
     }

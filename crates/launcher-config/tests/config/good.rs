@@ -15,7 +15,8 @@ use launcher_core::{
     },
     spec::{
         AgentSpec, ApprovalSpec, BehaviorSpec, CommandSpec, Confirmation, HistorySpec, LlmSpec,
-        OutputForm, ProcessSpec, Requirement, StatusShown, ToolServerAt, ToolUse, TrustMode,
+        Network, OutputForm, ProcessSpec, Requirement, StatusShown, ToolServerAt, ToolUse,
+        TrustMode,
     },
 };
 
@@ -174,6 +175,33 @@ behavior: { echo: { prefix: "own " } }
     assert!(spec.invites.from.is_empty());
     assert_eq!(spec.catch_up.max_age, Duration::from_secs(7_200));
     assert_eq!(prefix(&spec), "own ");
+}
+
+#[test]
+fn an_account_on_messager_takes_the_place_of_one_on_matrix() {
+    let case = Case::new(
+        r#"=== config.yaml
+homeserver: https://matrix.example.org
+defaults:
+  matrix: { password: "${KEY}" }
+=== .env
+TOKEN=abc
+KEY=0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
+=== agents/a/config.yaml
+messager: { server: "https://chat.example.org", token: "${TOKEN}" }
+encryption: { pickle_key: "${KEY}", trust_mode: manual }
+behavior: { echo: {} }
+"#,
+    );
+    let spec = agent(&case, "a");
+    let account = &spec.account;
+    assert_eq!(account.network, Network::Messager);
+    assert_eq!(account.homeserver.as_str(), "https://chat.example.org/");
+    assert_eq!(account.access_token.as_ref().unwrap().expose(), "abc");
+    assert_eq!((account.user_id.as_str(), &account.password), ("", &None));
+    assert_eq!(spec.name(), "a");
+    assert_eq!(spec.invites.from, ["*"]);
+    assert_eq!(spec.verification.accept_from, ["*"]);
 }
 
 #[test]

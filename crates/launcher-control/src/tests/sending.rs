@@ -16,11 +16,11 @@ pub(super) struct Sender(Mutex<Vec<Outgoing>>);
 #[async_trait]
 impl Outbox for Sender {
     async fn send(&self, message: &Outgoing) -> Result<Sent, OutboxError> {
-        if message.target.as_str() == "!closed" {
+        if message.target.to_string() == "!closed" {
             let (reason, action) = ("it is not in it".to_owned(), "invite it".to_owned());
             return Err(OutboxError::Refused { reason, action });
         }
-        if message.target.as_str() == "!away" {
+        if message.target.to_string() == "!away" {
             return Err(OutboxError::Late { detail: "502".to_owned() });
         }
         let sent_before = {
@@ -29,7 +29,7 @@ impl Outbox for Sender {
             all.push(message.clone());
             known
         };
-        if message.target.as_str() == "!slow" {
+        if message.target.to_string() == "!slow" {
             std::future::pending::<()>().await;
         }
         Ok(Sent { event: EventId::new("$e"), room: RoomId::new("!r"), sent_before })
@@ -66,7 +66,7 @@ async fn a_message_reaches_the_agent_as_it_was_given() {
     assert_eq!(reply, expected);
     assert!(client.send(&a(), &text("#room:hs", "**hi**\n")).await.unwrap().sent_before);
     let given = session.sender.0.lock().unwrap()[0].clone();
-    assert_eq!((given.target.as_str(), given.notice), ("#room:hs", true));
+    assert_eq!((given.target.to_string(), given.notice), ("#room:hs".to_owned(), true));
     assert_eq!(given.thread, Some(EventId::new("$root")));
     assert_eq!(given.content, OutgoingContent::Text("**hi**\n".into()));
 }

@@ -310,7 +310,8 @@ fn digest(message: &Outgoing) -> String {
             ],
         ),
     };
-    let about = json!([kind, message.target.as_str(), message.thread, message.notice]).to_string();
+    let about =
+        json!([kind, message.target.to_string(), message.thread, message.notice]).to_string();
     let parts: Vec<&[u8]> = std::iter::once(about.as_bytes()).chain(parts).collect();
     hash(&parts)
 }

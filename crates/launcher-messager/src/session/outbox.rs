@@ -175,7 +175,7 @@ fn digest(message: &Outgoing, text: &str) -> String {
     let thread = message.thread.as_ref().map_or("", EventId::as_str);
     let notice = if message.notice { "notice" } else { "" };
     let mut hasher = Sha256::new();
-    for part in [message.target.as_str(), thread, notice, text] {
+    for part in [message.target.to_string().as_str(), thread, notice, text] {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }

@@ -50,6 +50,12 @@ pub(crate) fn may_send(place: &Place<'_>, body: &SendBody) -> Result<(), Refusal
     says_something_good(place.mode, body, Purpose::New)
 }
 
+/// Whether somebody may know which messages there are: before any is looked for, so
+/// that nobody learns that from an answer, or whether the room is encrypted.
+pub(crate) fn may_look_for(place: &Place<'_>) -> Result<(), Refusal> {
+    place.member().map(drop)
+}
+
 /// Whether a message can be replaced by another.
 pub(crate) fn may_edit(
     place: &Place<'_>,

@@ -41,10 +41,14 @@ impl Clock {
         start
     }
 
-    /// They are written; `newest` is the last moment that was used.
-    pub(super) fn end(&self, newest: Moment) {
+    /// They are written; `newest` is the last moment that was used, if one was.
+    ///
+    /// What has no rows moves nothing: a thousand pieces of work in a second would put
+    /// what is settled ahead of the computer's clock, and a server that is started
+    /// again knows only the moments of rows.
+    pub(super) fn end(&self, newest: Option<Moment>) {
         let mut state = self.state();
-        state.floor = state.floor.max(newest.next());
+        state.floor = state.floor.max(newest.map_or(state.floor, Moment::next));
         state.writing = None;
     }
 
@@ -70,9 +74,9 @@ mod tests {
     fn rows_lie_behind_all_that_was_written_or_said_before() {
         let clock = Clock::behind(Moment(100));
         assert_eq!(clock.begin(Moment(50)), Moment(101), "the clock of the computer went back");
-        clock.end(Moment(105));
+        clock.end(Some(Moment(105)));
         assert_eq!(clock.begin(Moment(105)), Moment(106), "the same millisecond");
-        clock.end(Moment(106));
+        clock.end(Some(Moment(106)));
         assert_eq!(clock.settled(Moment(200)), Moment(200));
         assert_eq!(clock.begin(Moment(200)), Moment(201));
     }
@@ -82,15 +86,25 @@ mod tests {
         let clock = Clock::behind(Moment(100));
         assert_eq!(clock.begin(Moment(110)), Moment(110));
         assert_eq!(clock.settled(Moment(120)), Moment(109));
-        clock.end(Moment(115));
+        clock.end(Some(Moment(115)));
         assert_eq!(clock.settled(Moment(120)), Moment(120));
+    }
+
+    #[test]
+    fn work_without_rows_moves_nothing() {
+        let clock = Clock::behind(Moment(100));
+        for _ in 0..1000 {
+            assert_eq!(clock.begin(Moment(110)), Moment(110));
+            clock.end(None);
+        }
+        assert_eq!(clock.settled(Moment(110)), Moment(110));
     }
 
     #[test]
     fn what_is_settled_never_lies_before_a_row_that_is_there() {
         let clock = Clock::behind(Moment(100));
         clock.begin(Moment(110));
-        clock.end(Moment(150));
+        clock.end(Some(Moment(150)));
         assert_eq!(clock.settled(Moment(120)), Moment(150));
     }
 }

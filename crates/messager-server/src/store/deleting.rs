@@ -6,10 +6,11 @@ use super::{
     members::membership,
     rooms::known,
     timeline::{NewRow, announce, append},
+    voices,
 };
 use crate::{
     refusal::Refusal,
-    rules::{Ability, Place, may_delete},
+    rules::{Ability, Place, may_delete, may_look_for},
     values::{AccountId, MessageId, RoomId, is_blank},
     wire::{DeleteBody, RowKind},
 };
@@ -24,6 +25,9 @@ pub(crate) fn delete(
 ) -> Result<(), Stop> {
     let connection = work.connection;
     let facts = known(connection, room).map_err(|_| Refusal::NotFound("message"))?;
+    let own = membership(connection, room, account)?;
+    let place = Place { mode: facts.mode, membership: own.as_ref(), ability, now: work.now };
+    may_look_for(&place)?;
     let found = found(connection, room, message)?;
     let asked = body.client_message_id.as_deref().filter(|id| !is_blank(Some(id)));
     if found.deleted.is_some() {
@@ -31,8 +35,6 @@ pub(crate) fn delete(
         let again = is_own && is_done(connection, message, RowKind::Delete, asked)?;
         return if again { Ok(()) } else { Err(Refusal::NotFound("message").into()) };
     }
-    let own = membership(connection, room, account)?;
-    let place = Place { mode: facts.mode, membership: own.as_ref(), ability, now: work.now };
     may_delete(&place, found.original(account), body)?;
     let own = own.ok_or(Refusal::NotFound("message"))?;
     let mut row = NewRow::about(RowKind::Delete, own.id, message);
@@ -49,6 +51,7 @@ pub(crate) fn delete(
                  WHERE id = ?1 OR (target_id = ?1 AND kind = 'messages.update')";
     connection.prepare_cached(empty)?.execute([message])?;
     let hide = "UPDATE messages SET deleted_at = ?2, updated_at = ?2, meta = '{}' WHERE id = ?1";
+    voices::silence(connection, message)?;
     connection.prepare_cached(hide)?.execute((message, at))?;
     announce(work, id)?;
     Ok(())

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     refusal::Refusal,
-    rules::{Ability, Original, Place, may_edit},
+    rules::{Ability, Original, Place, may_edit, may_look_for},
     values::{AccountId, MessageId, Moment, RoomId, is_blank},
     wire::{Message, RowKind, SendBody},
 };
@@ -74,12 +74,13 @@ pub(crate) fn edit(
 ) -> Result<Message, Stop> {
     let connection = work.connection;
     let facts = known(connection, room).map_err(|_| Refusal::NotFound("message"))?;
+    let own = membership(connection, room, account)?;
+    let place = Place { mode: facts.mode, membership: own.as_ref(), ability, now: work.now };
+    may_look_for(&place)?;
     let found = found(connection, room, message)?;
     if found.deleted.is_some() {
         return Err(Refusal::NotFound("message").into());
     }
-    let own = membership(connection, room, account)?;
-    let place = Place { mode: facts.mode, membership: own.as_ref(), ability, now: work.now };
     may_edit(&place, found.original(account), &body)?;
     let own = own.ok_or(Refusal::NotFound("message"))?;
     body.client_message_id = body.client_message_id.filter(|id| !is_blank(Some(id)));

@@ -75,6 +75,7 @@ pub(crate) fn accept(
 
 /// Declines one. Whoever declined can be invited again.
 pub(crate) fn decline(work: &mut Work<'_>, room: RoomId, account: AccountId) -> Result<(), Stop> {
+    known(work.connection, room)?;
     let own = membership(work.connection, room, account)?.filter(|own| own.is_invited());
     withdraw(work, own.ok_or(Refusal::NotFound("invitation"))?.id)
 }

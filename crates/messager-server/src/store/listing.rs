@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{
     Stop,
     members::membership,
-    rooms::{facts, joined_ids},
+    rooms::{Facts, facts, joined_ids},
     view::Viewer,
 };
 use crate::{
@@ -26,6 +26,12 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A value that a query takes: `MOST` rows and one, to see whether there are more.
 const AND_ONE: i64 = 501;
+
+/// Counts of rows. Large rooms are counted with each page: nothing but an index may be
+/// looked at.
+const ALL: &str = "SELECT count(*) FROM messages WHERE room_id = ?1 AND deleted_at IS NULL";
+const NEWER: &str = "SELECT count(*) FROM messages WHERE room_id = ?1 AND created_at > ?2 \
+     AND deleted_at IS NULL";
 
 fn check(
     connection: &Connection,
@@ -51,8 +57,7 @@ pub(crate) fn list(
                 LIMIT ?2 OFFSET ?3";
     let values = [room.into(), take.into(), offset.into()];
     let messages = Viewer::new(connection, reader).messages(rest, values)?;
-    let sql = "SELECT count(*) FROM messages WHERE room_id = ?1 AND deleted_at IS NULL";
-    let total = connection.prepare_cached(sql)?.query_row([room], |row| row.get(0))?;
+    let total = connection.prepare_cached(ALL)?.query_row([room], |row| row.get(0))?;
     Ok((messages, total))
 }
 
@@ -77,18 +82,19 @@ pub(crate) fn sync(
     (reader, ability): (AccountId, Ability),
     (since, settled): (Moment, Moment),
 ) -> Result<SyncPage, Stop> {
-    let reads = facts(connection, room)?.map(|facts| facts.reads());
+    let facts = facts(connection, room)?;
+    let reads = facts.as_ref().map(Facts::reads);
     let own = membership(connection, room, reader)?;
     may_sync(reads, own.as_ref(), ability)?;
+    let newest = facts.map(|facts| facts.newest);
     let rest = "t.room_id = ?1 AND t.created_at > ?2 AND t.deleted_at IS NULL \
                 ORDER BY t.created_at LIMIT 500";
     let mut messages =
         Viewer::new(connection, Some(reader)).messages(rest, [room.into(), since.0.into()])?;
     messages.truncate(fitting(&messages)?);
-    let sql = "SELECT count(*) FROM messages WHERE room_id = ?1 AND created_at > ?2 \
-               AND deleted_at IS NULL";
-    let total_count = connection.prepare_cached(sql)?.query_row((room, since), |row| row.get(0))?;
-    Ok(SyncPage { current_timestamp: last(&messages, settled), messages, total_count })
+    let total_count =
+        connection.prepare_cached(NEWER)?.query_row((room, since), |row| row.get(0))?;
+    Ok(SyncPage { current_timestamp: last(&messages, (settled, newest)), messages, total_count })
 }
 
 /// How many rows from the first on have the size that a sync may have; at
@@ -118,8 +124,12 @@ impl io::Write for Size {
     }
 }
 
-fn last(messages: &[Message], settled: Moment) -> Moment {
-    messages.last().map_or(settled, |message| message.created_at)
+/// From when on the next sync is to be. `newest` is the last row that this one can
+/// see: it may be on the disk before the thread that writes has said so, and whoever
+/// has seen it would get it again.
+fn last(messages: &[Message], (settled, newest): (Moment, Option<Moment>)) -> Moment {
+    let at_end = newest.map_or(settled, |newest| newest.max(settled));
+    messages.last().map_or(at_end, |message| message.created_at)
 }
 
 /// What is new in all rooms of an account. Refused as a whole if the client
@@ -129,8 +139,10 @@ pub(crate) fn sync_all(
     (reader, ability): (AccountId, Ability),
     (since, settled): (Moment, Moment),
 ) -> Result<SyncPage, Stop> {
-    for (_, mode) in joined_ids(connection, reader)? {
+    let mut newest = None;
+    for (room, mode) in joined_ids(connection, reader)? {
         ability.suits(mode)?;
+        newest = newest.max(facts(connection, room)?.map(|facts| facts.newest));
     }
     let rest = "t.created_at > ?2 AND t.deleted_at IS NULL AND t.room_id IN (SELECT m.room_id \
                 FROM members m JOIN rooms r ON r.id = m.room_id WHERE m.account_id = ?1 \
@@ -152,7 +164,7 @@ pub(crate) fn sync_all(
         messages.truncate(whole);
     }
     let total_count = i64::try_from(messages.len()).unwrap_or(i64::MAX);
-    Ok(SyncPage { current_timestamp: last(&messages, settled), messages, total_count })
+    Ok(SyncPage { current_timestamp: last(&messages, (settled, newest)), messages, total_count })
 }
 
 const UNREAD: &str = "SELECT count(*) FROM messages t JOIN members m ON m.room_id = t.room_id \
@@ -191,4 +203,64 @@ pub(crate) fn summary(
         Ok((room.to_string(), summary))
     });
     rooms.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params_from_iter;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::value_of,
+        live::Hub,
+        store::{Folder, Work, accounts, rooms, sending},
+    };
+
+    #[test]
+    fn rows_are_counted_in_an_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Folder::prepare(folder.path()).unwrap().connections().open().unwrap();
+        let of_all = format!("{UNREAD} AND t.room_id = ?2");
+        for sql in [ALL, NEWER, &of_all] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = vec![0; plan.parameter_count()];
+            let steps = plan.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            let is_so = steps.iter().any(|step| step.contains("INDEX messages_shown"));
+            assert!(is_so, "{sql}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_sync_does_not_go_back_behind_a_row_that_is_on_the_disk_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = Folder::prepare(folder.path()).unwrap().connections().open().unwrap();
+        let (alice, _) = accounts::add_device(&mut connection, "alice", None, &[0; 32]).unwrap();
+        let (now, hub) = (Moment(1000), Hub::default());
+        let mut work = Work {
+            connection: &connection,
+            now,
+            hub: &hub,
+            is_pushing: false,
+            effects: Vec::new(),
+            newest: None,
+        };
+        let ability = Ability::None;
+        let group = value_of(json!({ "name": "a" })).unwrap();
+        let room = rooms::make(&mut work, alice, &group).unwrap().id;
+        let body = value_of(json!({ "content": "a" })).unwrap();
+        sending::send(&mut work, room, alice, ability, body).unwrap();
+        // The thread that writes has not said yet that it is there.
+        let settled = Moment(999);
+        for since in [Moment(0), Moment(1000)] {
+            let who = (alice, ability);
+            let one = sync(&connection, room, who, (since, settled)).unwrap();
+            let all = sync_all(&connection, who, (since, settled)).unwrap();
+            for page in [one, all] {
+                assert_eq!(page.messages.len(), usize::from(since < now));
+                assert_eq!(page.current_timestamp, now);
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Stop, Work,
-    rooms::known,
+    rooms::{facts, known},
     timeline::{Change, tell_change},
     view::Viewer,
 };
@@ -101,11 +101,13 @@ const LISTED: &str = "m.leave_at IS NULL";
 
 /// Refuses who may not see the members of a room.
 fn may_look(connection: &Connection, room: RoomId, reader: Option<AccountId>) -> Result<(), Stop> {
-    let facts = known(connection, room)?;
-    if facts.is_public {
+    let facts = facts(connection, room)?;
+    if facts.as_ref().is_some_and(|facts| facts.is_public) {
         return Ok(());
     }
+    // A room that is not there looks like a private one.
     let reader = reader.ok_or(Refusal::LoginNeeded)?;
+    facts.ok_or(Refusal::NotFound("room"))?;
     let own = membership(connection, room, reader)?;
     match own.is_some_and(|own| own.is_active()) {
         true => Ok(()),
@@ -266,5 +268,7 @@ pub(crate) fn read(work: &mut Work<'_>, room: RoomId, account: AccountId) -> Res
     let own = own(work.connection, room, account)?;
     let sql = "UPDATE members SET last_read_at = ?2 WHERE id = ?1";
     work.connection.prepare_cached(sql)?.execute((own.id, work.now.max(facts.newest)))?;
+    // A row that comes in this very millisecond lies behind it.
+    work.newest = work.newest.max(Some(work.now));
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(super) fn append(
                RETURNING last_row_at";
     let at: Moment =
         work.connection.prepare_cached(sql)?.query_row((room, work.now), |found| found.get(0))?;
-    work.newest = work.newest.max(at);
+    work.newest = work.newest.max(Some(at));
     let id = MessageId::new(at)?;
     let nonce = match row.nonce {
         Some(nonce) => nonce,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     refusal::Refusal,
     rules::{Ability, Place, may_speak},
-    values::{AccountId, Mode, RoomId, VoiceId},
+    values::{AccountId, MessageId, Mode, RoomId, VoiceId},
     wire::{Message, RowKind},
 };
 
@@ -70,6 +70,17 @@ pub(crate) fn send(
     let mut message = announce(work, id)?;
     message.reactions_made = Some(Default::default());
     Ok(message)
+}
+
+/// Deletes the clip of a message, if it has one.
+pub(super) fn silence(connection: &Connection, message: MessageId) -> rusqlite::Result<()> {
+    let sql = "SELECT json_extract(meta, '$.voice_clip_id') FROM messages \
+               WHERE id = ?1 AND kind = 'voice'";
+    let mut statement = connection.prepare_cached(sql)?;
+    let clip: Option<Option<String>> =
+        statement.query_row([message], |row| row.get(0)).optional()?;
+    let clip: Option<VoiceId> = clip.flatten().and_then(|id| id.parse().ok());
+    connection.prepare_cached("DELETE FROM voices WHERE id = ?1")?.execute([clip]).map(drop)
 }
 
 /// A clip, for members and, of public rooms, for everybody. Those that were

@@ -80,8 +80,8 @@ pub(crate) struct Work<'a> {
     pub is_pushing: bool,
     /// What follows when it is on the disk.
     pub effects: Vec<Effect>,
-    /// The last moment that a row got.
-    pub newest: Moment,
+    /// The last moment that a row got, if there is one.
+    pub newest: Option<Moment>,
 }
 
 type Finish = Box<dyn FnOnce(Option<Refusal>) + Send>;
@@ -171,7 +171,8 @@ impl Loop {
             write_all(&mut self.connection, around, now, (jobs, &mut self.seen), &mut finishes);
         let (newest, effects, lost) = match written {
             Ok((newest, effects)) => (newest, effects, None),
-            Err(error) => (now, Vec::new(), Some(broken(&error))),
+            // Whether it is there is not sure.
+            Err(error) => (Some(now), Vec::new(), Some(broken(&error))),
         };
         // Behind the commit, so that what counts as settled can be read.
         self.clock.end(newest);
@@ -236,11 +237,11 @@ fn write_all(
     now: Moment,
     (jobs, seen): (Vec<Job>, &mut Option<i64>),
     finishes: &mut Vec<Finish>,
-) -> rusqlite::Result<(Moment, Vec<Effect>)> {
+) -> rusqlite::Result<(Option<Moment>, Vec<Effect>)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     close_revoked(&transaction, hub, seen)?;
     let mut work =
-        Work { connection: &transaction, now, hub, is_pushing, effects: Vec::new(), newest: now };
+        Work { connection: &transaction, now, hub, is_pushing, effects: Vec::new(), newest: None };
     for job in jobs {
         let (kept, newest) = (work.effects.len(), work.newest);
         transaction.execute_batch("SAVEPOINT work")?;

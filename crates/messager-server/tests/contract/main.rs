@@ -34,6 +34,7 @@ mod sending;
 mod service;
 mod slow;
 mod sockets;
+mod strangers;
 mod sweeping;
 mod syncing;
 mod world;

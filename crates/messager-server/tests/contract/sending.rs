@@ -244,6 +244,21 @@ async fn twenty_parallel_sends_with_one_client_message_id_give_one_row() {
 }
 
 #[tokio::test]
+async fn what_was_handed_on_from_a_room_goes_with_it_and_the_rest_stays() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let [from, to] = [alice.group(0, &[]).await, alice.group(0, &[]).await];
+    let said = alice.say(&from, "hello").await;
+    let body = json!({ "forwarded_message_id": said["id"] });
+    let sent = alice.send(&to, body).await.good();
+    assert_eq!(sent["forwarded_message"]["content"], "hello");
+    alice.delete(&format!("/api/chat/{from}")).await.is(204);
+    let rows = alice.rows(&to, 0).await;
+    assert_eq!((&rows[0]["id"], &rows[0]["forwarded_message"]), (&sent["id"], &json!(null)));
+    alice.get("/api/chat/summary").await.good();
+}
+
+#[tokio::test]
 async fn voice_is_refused_in_encrypted_rooms_with_its_own_code_and_heard_in_others() {
     let world = World::start().await;
     let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
@@ -273,4 +288,12 @@ async fn voice_is_refused_in_encrypted_rooms_with_its_own_code_and_heard_in_othe
     assert_eq!(heard.is(200), "clip");
     carol.get(&clip).await.is(403);
     world.stranger().get(&clip).await.is(401);
+    // Until the message is deleted.
+    let path = format!("/api/chat/{room}/messages/{}", id(&sent));
+    bob.delete_with(&path, sealed("content.delete")).await.is(200);
+    bob.get(&clip).await.is(404);
+    assert_eq!(
+        world.tables().query_row("SELECT count(*) FROM voices", [], |row| row.get(0)),
+        Ok(0)
+    );
 }

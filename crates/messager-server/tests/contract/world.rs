@@ -16,7 +16,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    person::{Person, ask, id},
+    person::{Answer, Person, ask, id},
     socket::Socket,
 };
 

@@ -24,8 +24,7 @@ fn repository() -> PathBuf {
 }
 
 /// Crates of which nothing is in the launcher.
-const OTHERS: [&str; 4] =
-    ["launcher-testbed", "launcher-bench", "launcher-messager", "messager-server"];
+const OTHERS: [&str; 3] = ["launcher-testbed", "launcher-bench", "messager-server"];
 
 /// The code of the launcher that runs, file by file.
 fn sources() -> Vec<String> {

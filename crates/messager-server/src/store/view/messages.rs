@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 use super::{Viewer, rows::json};
 use crate::{
     refusal::Refusal,
-    store::Stop,
+    store::{Stop, rooms::facts},
     values::{AccountId, MemberId, MessageId, Moment, Octets, RoomId},
     wire::{Attachment, Message, Reaction, RowKind},
 };
@@ -108,7 +108,12 @@ impl Viewer<'_> {
     fn quoted(&mut self, id: Option<MessageId>) -> Result<Option<Box<Message>>, Stop> {
         let row = id.map(|id| self.message_row(id)).transpose()?.flatten();
         let row = row.filter(|row| row.deleted_at.is_none());
-        row.map(|row| self.filled(row, Depth::Quoted).map(Box::new)).transpose()
+        // What was handed on from a room that is deleted by now is gone with it.
+        let Some(row) = row else { return Ok(None) };
+        if facts(self.connection, row.room_id)?.is_none() {
+            return Ok(None);
+        }
+        self.filled(row, Depth::Quoted).map(|message| Some(Box::new(message)))
     }
 
     fn filled(&mut self, row: MessageRow, depth: Depth) -> Result<Message, Stop> {

@@ -171,6 +171,12 @@ impl Person {
         self.send(room, json!({ "content": text })).await.good()
     }
 
+    /// Reacts to a message.
+    pub(crate) async fn react(&self, room: &str, message: &str) {
+        let path = format!("/api/chat/{room}/messages/{message}/reactions");
+        self.post(&path, json!({ "symbol": "heart", "attitude": 0 })).await.good();
+    }
+
     /// The rows of a room that are newer than a moment, the oldest first.
     pub(crate) async fn rows(&self, room: &str, since: i64) -> Vec<Value> {
         let body = json!({ "last_sync_timestamp": since });
