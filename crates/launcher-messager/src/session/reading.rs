@@ -12,7 +12,12 @@ use launcher_runtime::{
 };
 use tracing::{info, warn};
 
-use super::{MessagerSession, Reading, Wanted, envelopes::Brought, locked, timeline::Found};
+use super::{
+    MessagerSession, Reading, Wanted,
+    envelopes::Brought,
+    locked,
+    timeline::{Found, since_joined},
+};
 use crate::{
     client::Page,
     crypto::{Opened, RoomId, Withheld},
@@ -91,7 +96,7 @@ impl MessagerSession {
             warn!(rows = page.skipped, "the server sent rows that have no form that can be read");
         }
         self.try_again(brought, reading, found).await?;
-        for row in page.rows {
+        for row in since_joined(page.rows, self.address.account) {
             self.take_row(row, reading, found).await?;
         }
         if page.position != before {

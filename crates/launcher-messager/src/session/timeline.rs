@@ -1,10 +1,13 @@
 //! What one row of a timeline comes to.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use launcher_core::{
     fault::Fault,
-    names::{EventId, RoomId as Room},
+    names::EventId,
     trust::{Assurance, Refusal},
     undecryptable::Cause,
 };
@@ -35,13 +38,18 @@ pub(super) struct Found {
     pub(super) joined: Vec<(RoomId, AccountId)>,
 }
 
-impl Found {
-    /// Forgets what a room said before this moment: the agent was not in it.
-    fn forget_before(&mut self, room: &Room, joined: Stamp, reading: &Reading) {
-        self.intake.heard.retain(|heard| heard.message.room != *room);
-        self.intake.locked.retain(|(row, _)| row.room != *room);
-        self.gone.extend(reading.waiting.before(room, joined));
+/// The rows without those from before the agent came into their rooms: they
+/// are for others, and no key of theirs will ever come.
+pub(super) fn since_joined(rows: Vec<TimelineRow>, own: AccountId) -> Vec<TimelineRow> {
+    let mut joined = BTreeMap::new();
+    for row in &rows {
+        if matches!(&row.kind, TimelineKind::System(Notice::Joined { account }) if *account == own)
+        {
+            joined.insert(row.room, row.created_at);
+        }
     }
+    let is_since = |row: &TimelineRow| joined.get(&row.room).is_none_or(|at| row.created_at >= *at);
+    rows.into_iter().filter(is_since).collect()
 }
 
 impl MessagerSession {
@@ -270,7 +278,9 @@ impl MessagerSession {
         self.book.forget(room);
         match notice {
             Notice::Joined { account } if *account == self.address.account => {
-                found.forget_before(&names::room(room), Stamp(row.created_at), reading);
+                // What an earlier page brought from before that.
+                let (id, joined) = (names::room(room), Stamp(row.created_at));
+                found.gone.extend(reading.waiting.before(&id, joined));
             }
             Notice::Joined { account } => found.joined.push((room, *account)),
             Notice::Left { .. } => {

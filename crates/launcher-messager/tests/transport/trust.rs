@@ -1,5 +1,7 @@
 //! Who is obeyed, who gets keys, and messages whose keys come late.
 
+use std::time::Duration;
+
 use launcher_core::{names::UserId, spec::TrustMode, trust::Order};
 use launcher_messager::{
     client::{Group, TimelineKind},
@@ -135,6 +137,44 @@ async fn a_message_whose_key_comes_late_is_answered_once() {
     launcher.stop().await;
     ann.catch_up().await;
     assert_eq!(ann.heard_in(room).len(), 1);
+}
+
+#[tokio::test]
+async fn people_are_told_once_that_a_key_is_missing() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let bot = bot.with(|spec| spec.undecryptable.notice_after = Some(Duration::ZERO));
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.kept_back = Some(Vec::new());
+    ann.say(room, "one").await;
+    ann.say(room, "two").await;
+    let told = ann.hear(room, 1).await;
+    assert!(told[0].starts_with("I cannot read this message yet"), "{told:?}");
+    ann.let_go().await;
+    let mut heard = ann.hear(room, 3).await;
+    heard.sort();
+    assert_eq!(heard[1..], ["echo: one", "echo: two"]);
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_agent_came_is_for_others() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    bot.start().await.stop().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    ann.say(room, "among ourselves").await;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    let launcher = bot.start().await;
+    ann.wait_for_members(room, 2).await;
+    ann.say(room, "hello").await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    let status = launcher.report(&bot).status(&bot.spec.id, launcher.standing(&bot));
+    assert_eq!((status.undecryptable, status.undecryptable_pending), (0, 0));
+    launcher.stop().await;
 }
 
 #[tokio::test]
