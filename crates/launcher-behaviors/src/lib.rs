@@ -40,7 +40,7 @@ fn make_one(spec: &AgentSpec, behavior: &BehaviorSpec) -> Arc<dyn Behavior> {
     match behavior {
         BehaviorSpec::Echo { prefix, delay, .. } => Arc::new(Echo::new(prefix.clone(), *delay)),
         BehaviorSpec::Llm(llm) => {
-            Arc::new(Llm::new((**llm).clone(), spec.account.user_id.clone(), &spec.folder))
+            Arc::new(Llm::new((**llm).clone(), spec.name().to_owned(), &spec.folder))
         }
         BehaviorSpec::Commands { commands } => {
             Arc::new(Commands::new(commands.clone(), spec.folder.clone()))

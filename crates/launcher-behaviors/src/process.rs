@@ -69,7 +69,7 @@ impl Robot {
         let hello = ToRobot::Hello {
             version: protocol::VERSION,
             agent: agent.id.as_str().to_owned(),
-            user_id: agent.account.user_id.clone(),
+            user_id: agent.name().to_owned(),
         };
         Self {
             folder: agent.folder.join(&spec.folder),

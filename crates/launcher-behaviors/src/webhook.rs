@@ -74,7 +74,7 @@ impl Webhook {
         Self {
             spec: spec.clone(),
             agent: agent.id.as_str().to_owned(),
-            user_id: agent.account.user_id.clone(),
+            user_id: agent.name().to_owned(),
             client: client.map_err(|error| error.without_url().to_string()),
         }
     }

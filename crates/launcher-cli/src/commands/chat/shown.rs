@@ -198,11 +198,12 @@ pub(super) fn member_line(member: &Member) -> String {
 }
 
 pub(super) fn device_line(device: &PeerDevice) -> String {
-    let mark = match (device.is_present(), device.is_disputed(), device.late) {
-        (false, ..) => "  gone",
-        (true, true, _) => "  ! keys in dispute",
-        (true, false, true) => "  new",
-        (true, false, false) => "",
+    // One whose keys are in dispute does not count as present either.
+    let mark = match (device.is_disputed(), device.gone.is_some(), device.late) {
+        (true, ..) => "  ! keys in dispute",
+        (false, true, _) => "  gone",
+        (false, false, true) => "  new",
+        (false, false, false) => "",
     };
     format!("  {}  {}{mark}", harmless(device.address.device.as_str()), device.ed25519.to_base64())
 }
