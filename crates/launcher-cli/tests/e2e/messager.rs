@@ -83,7 +83,7 @@ fn at_a_terminal() -> Result<()> {
             ("safety number", "/members\r"),
             ("you", "/nonsense\r"),
             ("no such order", "/edit hello there\r"),
-            ("echo>", "again\r"),
+            ("changed", "again\r"),
             ("echo: again", "/quit\r"),
         ],
     )?;

@@ -205,12 +205,14 @@ impl Talk {
             Typed::Edit(text) => {
                 if let Some((room, row)) = self.mine() {
                     self.chat.edit(room, row, &text).await?;
+                    self.say("changed");
                 }
             }
             Typed::Delete => {
                 if let Some((room, row)) = self.mine() {
                     self.chat.delete(room, row).await?;
                     self.last.remove(&room);
+                    self.say("taken back");
                 }
             }
             Typed::Invite(name) => {

@@ -9,7 +9,7 @@ use std::{
 
 use launcher_core::secret::Secret;
 use launcher_messager::client::{Client, Connections};
-use messager_server::{Server, Settings, add_device};
+use messager_server::{Server, Settings, add_device, revoke_device};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use url::Url;
@@ -66,6 +66,11 @@ impl Host {
     /// A device of an account, which is made if it is not there. Returns the token.
     pub(crate) fn device(&self, name: &str) -> Result<String> {
         Ok(add_device(&self.data(), name, Some("test"))?.token.expose().to_owned())
+    }
+
+    /// Takes the rights of a device, while the server runs.
+    pub(crate) fn revoke(&self, name: &str, device: &str) -> Result<()> {
+        Ok(revoke_device(&self.data(), name, device)?)
     }
 
     pub(crate) fn client(&self, token: &str) -> Result<Client> {

@@ -125,18 +125,20 @@ impl Person {
         self.read.lock().unwrap().twice.len()
     }
 
-    /// Ends the chat, and tries its keys on rows as the server has them: how many
-    /// of them can be read.
-    pub(crate) async fn opens(self, rows: &[Row]) -> Result<usize> {
+    /// Ends the chat, and tries its keys on rows as the server has them. Returns
+    /// when those that can be read were encrypted, in milliseconds since 1970.
+    pub(crate) async fn opens(self, rows: &[Row]) -> Result<Vec<u64>> {
         let Self { me, folder, key, task, .. } = self;
         task.abort();
         drop(task.await);
         let address = Address::new(me.account, me.device);
         let path = folder.path().join("crypto.db");
         let mut machine = Machine::open(&path, &key, &address)?.ok_or("there is no store")?;
-        let mut read = 0;
+        let mut read = Vec::new();
         for row in rows {
-            read += usize::from(matches!(machine.open_row(row, 0)?, Opened::Read(_)));
+            if let Opened::Read(opened) = machine.open_row(row, 0)? {
+                read.push(opened.content.sent);
+            }
         }
         Ok(read)
     }
