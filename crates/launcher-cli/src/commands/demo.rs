@@ -107,7 +107,7 @@ async fn show(
 
     let (server_stop, agents_stop) = (Stop::new(), Stop::new());
     let stopped = server_stop.clone();
-    let serving = tokio::spawn(server.run(async move { stopped.asked().await }));
+    let mut serving = pin!(server.run(async move { stopped.asked().await }));
     let supervisor = supervisor()?;
     let mut board = supervisor.board();
     let (orders, received) = mpsc::channel(1);
@@ -120,15 +120,32 @@ async fn show(
         talk.begin_with(id.as_str()).await?;
         talk.run().await
     };
+    let (mut runs, mut serves) = (true, true);
     let done = tokio::select! {
         done = talking => done,
         () = interrupted => Ok(Exit::Done),
-        _ = &mut running => Err(anyhow::anyhow!("the agent's supervisor has ended")),
+        _ = &mut running => {
+            runs = false;
+            Err(anyhow::anyhow!("the agent's supervisor has ended"))
+        }
+        ended = &mut serving => {
+            serves = false;
+            Err(ended.err().map_or_else(|| anyhow::anyhow!("the server has ended"), Into::into))
+        }
     };
     agents_stop.ask();
-    running.await;
-    server_stop.ask();
-    serving.await??;
+    let agents = async {
+        if runs {
+            running.await;
+        }
+        server_stop.ask();
+    };
+    if !serves {
+        agents.await;
+        return done;
+    }
+    let ((), served) = tokio::join!(agents, serving);
+    served?;
     done
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use fs_err::{self as fs, OpenOptions, os::unix::fs::OpenOptionsExt};
-use launcher_config::parse_pickle_key;
+use launcher_config::{Environment, ProcessEnvironment, parse_pickle_key};
 use launcher_core::secret::{PickleKey, Secret};
 use launcher_runtime::locks::make_private_folder;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ pub(crate) fn make(folder: &Path, server: Url, token: Secret<String>) -> anyhow:
 
 /// Where chats are kept when nobody says otherwise.
 pub(crate) fn usual() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let set = |name: &str| ProcessEnvironment.var(name).filter(|value| !value.is_empty());
     let base = match (set("XDG_DATA_HOME"), set("HOME")) {
         (Some(data), _) => PathBuf::from(data),
         (None, Some(home)) => PathBuf::from(home).join(".local/share"),

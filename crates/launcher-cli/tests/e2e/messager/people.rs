@@ -44,6 +44,9 @@ pub(crate) enum Order {
     Remove(RoomId, AccountId),
 }
 
+/// What came of an order: the room, if one was made.
+type Done = std::result::Result<Option<RoomId>, String>;
+
 /// Somebody with a device.
 pub(crate) struct Person {
     pub(crate) me: Me,
@@ -51,10 +54,7 @@ pub(crate) struct Person {
     folder: TempDir,
     key: PickleKey,
     read: Arc<Mutex<Read>>,
-    orders: mpsc::UnboundedSender<(
-        Order,
-        oneshot::Sender<std::result::Result<Option<RoomId>, String>>,
-    )>,
+    orders: mpsc::UnboundedSender<(Order, oneshot::Sender<Done>)>,
     task: JoinHandle<()>,
 }
 
@@ -144,7 +144,7 @@ impl Person {
     }
 }
 
-async fn carry_out(chat: &mut Chat, order: Order) -> std::result::Result<Option<RoomId>, String> {
+async fn carry_out(chat: &mut Chat, order: Order) -> Done {
     loop {
         let done = match &order {
             Order::Group(name) => chat.create_group(name).await.map(Some),
