@@ -14,9 +14,7 @@ mod live;
 mod outbox;
 mod rooms;
 mod sending;
-mod serving;
 mod trusting;
-mod turns;
 
 use std::{
     collections::BTreeSet,
@@ -48,7 +46,9 @@ use launcher_runtime::{
         trust::Trust,
     },
     report::PROGRESS,
+    serving::Serving,
     stamp,
+    turns::Turns,
 };
 use matrix_sdk::{
     Client,
@@ -75,8 +75,6 @@ use self::{
     life::Life,
     live::{Live, People},
     sending::Unfinished,
-    serving::Serving,
-    turns::Turns,
 };
 use crate::{
     aftermath, client, content, errors, feed,

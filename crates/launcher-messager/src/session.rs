@@ -15,10 +15,8 @@ mod plain;
 mod reading;
 mod rooms;
 mod sending;
-mod serving;
 mod timeline;
 mod trusting;
-mod turns;
 mod waiting;
 
 use std::{
@@ -44,7 +42,9 @@ use launcher_runtime::{
         rooms::{Invitation, Rooms},
         trust::Trust,
     },
+    serving::Serving,
     stamp,
+    turns::Turns,
 };
 use tokio::sync::Notify;
 
@@ -52,7 +52,7 @@ pub(crate) use self::{
     errands::publish,
     reading::{moment_of, position_of},
 };
-use self::{invites::Invites, serving::Serving, turns::Turns, waiting::Line};
+use self::{invites::Invites, waiting::Line};
 use crate::{
     book::Book,
     client::{Client, ClientError, Me},

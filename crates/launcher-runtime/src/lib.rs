@@ -21,9 +21,11 @@ mod random;
 pub mod report;
 pub mod retired;
 mod room_settings;
+pub mod serving;
 pub mod stop;
 pub mod supervisor;
 mod task;
+pub mod turns;
 mod worker;
 
 pub use answering::transaction_part;

@@ -10,9 +10,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use launcher_config::{Environment, ProcessEnvironment};
-use launcher_core::secret::Secret;
+use launcher_core::{fault::Fault, secret::Secret};
+use launcher_messager::client::{Client, Connections};
 use launcher_runtime::locks;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 pub(crate) use self::talk::Talk;
 use self::{place::Account, terminal::Terminal};
@@ -31,10 +33,11 @@ pub(crate) fn run(options: &Chat) -> anyhow::Result<Exit> {
     };
     logging::start(LogFormat::Pretty, LevelFilter::ERROR);
     let _lock = lock(&folder)?;
-    let account = account(options, &folder)?;
+    let begun = begin(options, &folder)?;
     wait_for(async {
         let interrupted = signals::interrupted()?;
         let talking = async {
+            let account = begun.account(&folder).await?;
             let mut talk = Talk::open(&account, &folder, Terminal::open()?).await?;
             if let Some(name) = &options.with {
                 talk.begin_with(name).await?;
@@ -50,12 +53,38 @@ pub(crate) fn run(options: &Chat) -> anyhow::Result<Exit> {
 
 /// Keeps other chats off the folder.
 fn lock(folder: &Path) -> anyhow::Result<fs_err::File> {
-    let locked = locks::lock_folder(folder);
-    locked.map_err(|fault| anyhow::anyhow!("{fault}: another chat runs in {}", folder.display()))
+    locks::lock_folder(folder).map_err(|fault| match fault {
+        Fault::StoreLocked { .. } => {
+            anyhow::anyhow!("{fault}: another chat runs in {}", folder.display())
+        }
+        fault => anyhow::anyhow!("{fault}"),
+    })
+}
+
+/// How a chat begins.
+enum Begun {
+    Kept(Account),
+    /// The first time. What is wrong with it is found out before it is kept.
+    New {
+        server: Url,
+        token: Secret<String>,
+    },
+}
+
+impl Begun {
+    async fn account(self, folder: &Path) -> anyhow::Result<Account> {
+        match self {
+            Self::Kept(account) => Ok(account),
+            Self::New { server, token } => {
+                Client::new(&Connections::new()?, server.clone(), token.clone()).me().await?;
+                place::make(folder, server, token).context("keeping the account")
+            }
+        }
+    }
 }
 
 /// Who somebody is: as it was kept, or as the options say the first time.
-fn account(options: &Chat, folder: &Path) -> anyhow::Result<Account> {
+fn begin(options: &Chat, folder: &Path) -> anyhow::Result<Begun> {
     let (given, kept) = (&options.server, place::read(folder)?);
     match (kept, given) {
         (Some(kept), Some(given)) if kept.server != *given => Err(Quit::usage(format!(
@@ -64,13 +93,12 @@ fn account(options: &Chat, folder: &Path) -> anyhow::Result<Account> {
             kept.server
         ))
         .into()),
-        (Some(kept), _) => Ok(kept),
+        (Some(kept), _) => Ok(Begun::Kept(kept)),
         (None, Some(server)) => {
             if !matches!(server.scheme(), "http" | "https") || !server.username().is_empty() {
                 return Err(Quit::usage("--server takes an address such as https://chat.example.org").into());
             }
-            let token = token(options)?;
-            place::make(folder, server.clone(), token).context("keeping the account")
+            Ok(Begun::New { server: server.clone(), token: token(options)? })
         }
         (None, None) => Err(Quit::usage(format!(
             "there is no chat in {} yet: begin one with --server URL and a token of `messager account add`",

@@ -213,6 +213,14 @@ fn operated(_: &Bed) -> Result<()> {
 fn parked() -> Result<()> {
     let host = Host::start()?;
     let place = Place::at("https://example.org")?;
+    // A token that is mistyped the first time is not kept.
+    let chat = ["chat", "--server", host.url().as_str(), "--token-env", "TOKEN", "--data", "chat"];
+    let refused = place.command_with(&chat, &[("TOKEN", "mistyped")])?;
+    assert!(String::from_utf8(refused.stderr)?.contains("does not know the token"));
+    let token = host.device("ann")?;
+    let taken = place.command_with(&chat, &[("TOKEN", &token)])?;
+    assert!(taken.status.success(), "{}", String::from_utf8(taken.stderr)?);
+
     let token = host.device("lost")?;
     agent(&place, &host.url(), "wrong", "not-a-token", "")?;
     agent(&place, &host.url(), "lost", &token, "")?;

@@ -10,7 +10,7 @@ use tokio::sync::RwLock;
 /// Work for operators. It ends before the agent lets go of its stores and its
 /// journal; whoever asked for it drops it if it takes too long then.
 #[derive(Debug, Default)]
-pub(super) struct Serving {
+pub struct Serving {
     closing: AtomicBool,
     busy: RwLock<()>,
 }
@@ -19,7 +19,7 @@ impl Serving {
     /// Does the work; `None` if the agent is letting go already.
     ///
     /// Cancel safe if the work is.
-    pub(super) async fn work<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn work<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let _busy = self.busy.read().await;
         match self.is_closing() {
             true => None,
@@ -28,12 +28,12 @@ impl Serving {
     }
 
     /// Whether the agent is letting go.
-    pub(super) fn is_closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
     }
 
     /// Has nothing begin any more, and waits until nothing is under way.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         drop(self.busy.write().await);
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// Things by name, each for one at a time.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub struct Turns {
     all: Mutex<BTreeMap<String, Weak<Turn<()>>>>,
 }
 
@@ -17,7 +17,7 @@ impl Turns {
     /// Waits for the turn, first come first served. It ends when the guard is dropped.
     ///
     /// Cancel safe: who goes away gives up their place.
-    pub(super) async fn take(&self, name: &str) -> OwnedMutexGuard<()> {
+    pub async fn take(&self, name: &str) -> OwnedMutexGuard<()> {
         self.turn(name).lock_owned().await
     }
 
