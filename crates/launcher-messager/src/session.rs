@@ -10,6 +10,7 @@ mod direct;
 mod envelopes;
 mod errands;
 mod invites;
+mod modes;
 mod outbox;
 mod plain;
 mod reading;
@@ -22,7 +23,7 @@ mod turns;
 mod waiting;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -55,7 +56,7 @@ pub(crate) use self::{
 use self::{invites::Invites, serving::Serving, turns::Turns, waiting::Line};
 use crate::{
     book::Book,
-    client::{Client, ClientError, Me},
+    client::{Client, ClientError, Me, Mode},
     crypto::{Address, RoomId},
     engine::Engine,
     faults,
@@ -98,6 +99,9 @@ pub(crate) struct MessagerSession {
     hurried: Mutex<BTreeSet<UserId>>,
     /// Rooms that the journal knows to be encrypted.
     encrypted: Mutex<BTreeSet<RoomId>>,
+    /// How rooms were first encrypted, as the journal knows it. Held while the
+    /// journal is asked, so that the first word counts.
+    modes: tokio::sync::Mutex<BTreeMap<RoomId, Mode>>,
     /// Rooms in which something is sent.
     turns: Turns,
     /// Keys of messages that an operator sends.
@@ -158,6 +162,7 @@ impl MessagerSession {
             pending: Mutex::default(),
             hurried: Mutex::default(),
             encrypted: Mutex::default(),
+            modes: tokio::sync::Mutex::default(),
             turns: Turns::default(),
             keys: Turns::default(),
             delivering: tokio::sync::Mutex::default(),

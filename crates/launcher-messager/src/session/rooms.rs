@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{MessagerSession, locked, timeline::Found};
 use crate::{
-    client::{ClientError, Group, MemberState, RoomKind},
+    client::{ClientError, Group, MemberState, Mode, RoomKind},
     crypto::RoomId,
     names,
 };
@@ -130,7 +130,7 @@ impl Rooms for MessagerSession {
             let id = made.map_err(|error| self.rooms_error("make a room", &error))?.id;
             let room = names::room(id);
             info!(%room, "made a room, as an operator wanted");
-            self.note_encrypted(id).await?;
+            self.note_encrypted(id, Mode::SenderKeys).await?;
             let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
             for user in &wanted.invite {
                 let invited = match names::account_of(user) {

@@ -83,7 +83,12 @@ impl MessagerSession {
         words: Words,
     ) -> Result<EventId, SendFault> {
         // For good, and before anything is sent: whatever the server says tomorrow.
-        self.note_encrypted(room).await.map_err(|fault| self.store_fault(fault))?;
+        let first = self.note_encrypted(room, known.mode).await;
+        let first = first.map_err(|fault| self.store_fault(fault))?;
+        if first != known.mode {
+            error!(event = "send_refused_mode", %room, ?first, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
+            return Err(refused("the room was encrypted in another way before"));
+        }
         let client_message_id = names::client_message_id(&words.transaction);
         let draft = Draft { room, client_message_id, action: words.action, body: words.body };
         let members: Vec<AccountId> = known.active.iter().copied().collect();
@@ -115,14 +120,15 @@ impl MessagerSession {
         Err(SendFault::Passing { detail, retry_after: None })
     }
 
-    pub(super) async fn note_encrypted(&self, room: RoomId) -> Result<(), Fault> {
-        if self.was_encrypted(room).await? {
-            return Ok(());
+    /// Notes for good that a room is encrypted, and how. Returns how it was
+    /// encrypted first.
+    pub(super) async fn note_encrypted(&self, room: RoomId, said: Mode) -> Result<Mode, Fault> {
+        if !self.was_encrypted(room).await? {
+            let encrypted_rooms = vec![names::room(room)];
+            self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
+            locked(&self.encrypted).insert(room);
         }
-        let encrypted_rooms = vec![names::room(room)];
-        self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
-        locked(&self.encrypted).insert(room);
-        Ok(())
+        self.first_mode(room, said).await
     }
 
     async fn ask_for(&self, accounts: &[AccountId], is_claim: bool) -> Result<(), SendFault> {

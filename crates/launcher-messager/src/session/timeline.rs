@@ -153,7 +153,11 @@ impl MessagerSession {
     async fn is_direct(&self, room: RoomId, sender: AccountId) -> Result<bool, Fault> {
         let expected = BTreeSet::from([self.address.account, sender]);
         match self.book.recall(&self.parts.client, room).await {
-            Ok(known) => Ok(known.active == expected),
+            Ok(known) => {
+                // Before anything is answered: what it is said to be then may be another thing.
+                self.first_mode(room, known.mode).await?;
+                Ok(known.active == expected)
+            }
             // The agent is not in it any more: it does not matter.
             Err(ClientError::Refused { .. }) => Ok(false),
             Err(error) => Err(self.fault(&error)),

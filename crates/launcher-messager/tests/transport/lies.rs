@@ -73,6 +73,32 @@ async fn a_third_member_in_a_chat_for_two_is_given_nothing() {
 }
 
 #[tokio::test]
+async fn a_chat_for_two_that_is_called_a_group_is_given_nothing() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.say(room, "hello").await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    launcher.stop().await;
+    let add = "INSERT INTO members (id, room_id, account_id, joined_at, created_at, updated_at)
+         SELECT randomblob(16), m.room_id, a.id, m.joined_at, m.created_at, m.updated_at
+         FROM accounts a, (SELECT * FROM members LIMIT 1) m WHERE a.name = 'ghost';
+         UPDATE rooms SET mode = 2";
+    change(&mut world, add).await;
+    let launcher = bot.start().await;
+    let said = launcher.session(&bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+    ghost.catch_up().await;
+    ann.catch_up().await;
+    assert!(!ghost.heard().iter().any(|heard| heard.from.account == bot.account()));
+    assert_eq!(ann.heard_in(room).len(), 1);
+}
+
+#[tokio::test]
 async fn who_looks_at_a_room_is_told_that_the_agent_is_at_work() {
     let world = World::start().await;
     let bot = Bot::new(&world, "bot").await;
