@@ -97,7 +97,7 @@ pub(crate) struct MessagerSession {
     pending: Mutex<Option<Vec<Invitation>>>,
     /// Whose messages are looked at again because an operator said something.
     hurried: Mutex<BTreeSet<UserId>>,
-    /// Rooms that the journal knows to be encrypted.
+    /// Rooms that were seen to be encrypted, whether the journal has it by now or not.
     encrypted: Mutex<BTreeSet<RoomId>>,
     /// How rooms were first encrypted, as the journal knows it. Held while the
     /// journal is asked, so that the first word counts.

@@ -9,7 +9,7 @@ use launcher_runtime::ports::rooms::{
 };
 use tracing::info;
 
-use super::{MessagerSession, locked, timeline::Found};
+use super::{MessagerSession, locked};
 use crate::{
     client::{ClientError, Group, MemberState, Mode, RoomKind},
     crypto::RoomId,
@@ -26,10 +26,9 @@ impl Rooms for MessagerSession {
             if let Some(pending) = locked(&self.pending).clone() {
                 return Ok(pending);
             }
-            // This life has not looked yet. What it accepts now, the next reading notes.
+            // This life has not looked yet.
             let mut reading = self.reading.lock().await;
-            self.answer_invitations(&mut reading, &mut Found::default()).await?;
-            locked(&self.encrypted).clear();
+            self.answer_invitations(&mut reading).await?;
             Ok(locked(&self.pending).clone().unwrap_or_default())
         })
         .await
@@ -38,6 +37,12 @@ impl Rooms for MessagerSession {
     async fn accept(&self, room: &Room) -> Result<(), RoomsError> {
         self.serve(async {
             let id = self.room_id(room)?;
+            let invites = self.parts.client.invites().await;
+            let invites =
+                invites.map_err(|error| self.rooms_error("see its invitations", &error))?;
+            if let Some(invite) = invites.iter().find(|invite| invite.room.id == id) {
+                self.note_invitation(invite).await?;
+            }
             match self.parts.client.accept(id).await {
                 Ok(()) => {}
                 Err(ClientError::Refused { status: 404, .. }) => {

@@ -123,10 +123,12 @@ impl MessagerSession {
     /// Notes for good that a room is encrypted, and how. Returns how it was
     /// encrypted first.
     pub(super) async fn note_encrypted(&self, room: RoomId, said: Mode) -> Result<Mode, Fault> {
-        if !self.was_encrypted(room).await? {
-            let encrypted_rooms = vec![names::room(room)];
+        locked(&self.encrypted).insert(room);
+        let name = names::room(room);
+        // Memory knows more than the journal while a reading is under way.
+        if !self.parts.journal.was_encrypted(&name).await? {
+            let encrypted_rooms = vec![name];
             self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
-            locked(&self.encrypted).insert(room);
         }
         self.first_mode(room, said).await
     }

@@ -2,7 +2,7 @@
 
 use launcher_core::names::RoomId as Room;
 use launcher_messager::{
-    client::{Mode, TimelineKind},
+    client::{Group, Mode, TimelineKind},
     crypto::RoomId,
     socket::{Packet, Socket},
 };
@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::{
     bot::Bot,
     person::{Person, TICK},
+    toll::Toll,
     world::{World, soon},
 };
 
@@ -96,6 +97,49 @@ async fn a_chat_for_two_that_is_called_a_group_is_given_nothing() {
     ann.catch_up().await;
     assert!(!ghost.heard().iter().any(|heard| heard.from.account == bot.account()));
     assert_eq!(ann.heard_in(room).len(), 1);
+}
+
+/// Has the server say that nothing is encrypted, and the agent say something.
+async fn assert_nothing_in_the_clear(world: &mut World, bot: &Bot, ann: &Person, room: RoomId) {
+    ann.wait_for_members(room, 2).await;
+    change(world, "UPDATE rooms SET mode = 0").await;
+    let launcher = bot.start().await;
+    let said = launcher.session(bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_operator_accepts_as_encrypted_gets_nothing_in_the_clear() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await.with(|spec| spec.invites.from = Vec::new());
+    let launcher = bot.start().await;
+    let ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    let session = launcher.session(&bot);
+    session.rooms().unwrap().accept(&Room::new(room.to_string())).await.unwrap();
+    drop(session);
+    launcher.stop().await;
+    assert_nothing_in_the_clear(&mut world, &bot, &ann, room).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_accepts_as_encrypted_gets_nothing_in_the_clear_over_a_kill() {
+    let mut world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    let toll = Toll::new(&world.url(), "/accept ").await;
+    bot.spec.account.homeserver = toll.url.clone();
+    let launcher = bot.start().await;
+    let ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    // It was killed when the server had its word, and before it knew.
+    toll.held().await;
+    launcher.kill().await;
+    bot.client(&world).accept(room).await.unwrap();
+    bot.spec.account.homeserver = world.url();
+    assert_nothing_in_the_clear(&mut world, &bot, &ann, room).await;
 }
 
 #[tokio::test]
