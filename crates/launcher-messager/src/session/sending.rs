@@ -93,10 +93,12 @@ impl MessagerSession {
         let draft = Draft { room, client_message_id, action: words.action, body: words.body };
         let members: Vec<AccountId> = known.active.iter().copied().collect();
         for _ in 0..STEPS {
-            let withheld = self.ledger.withheld(&members).await;
+            let judged = self.ledger.judged(&members).await;
+            let judged = judged.map_err(|fault| self.store_fault(fault))?;
             let audience = Audience {
                 members: known.active.clone(),
-                withheld: withheld.map_err(|fault| self.store_fault(fault))?,
+                allowed: Some(judged.allowed),
+                withheld: judged.withheld,
                 is_direct: known.mode == Mode::Direct,
             };
             let asked = draft.clone();

@@ -14,7 +14,8 @@ use self::steps::{Begun, again, begin, circle, current, encrypt, waiting};
 use super::{Machine, Me};
 use crate::{
     crypto::{
-        AccountId, Action, Address, Body, Fanout, MAX_BODY, RoomId, RowId, SealedRow, Withheld,
+        AccountId, Action, Address, Body, Fanout, MAX_BODY, PeerDevice, RoomId, RowId, SealedRow,
+        Withheld,
     },
     store::{OutboxRow, StoreError, Tx},
 };
@@ -45,11 +46,25 @@ pub struct Audience {
     /// The active members of the room, this account included. Each device of
     /// theirs gets the key, also the other devices of this account.
     pub members: BTreeSet<AccountId>,
-    /// Except these, by the trust policy.
+    /// The devices that may have the key by the trust policy, as they were when
+    /// it was asked; a device that came later, or has other keys by now, gets
+    /// none. `None` if there is no policy.
+    pub allowed: Option<BTreeMap<Address, PeerDevice>>,
+    /// Those that may not, and are told why.
     pub withheld: BTreeMap<Address, Withheld>,
     /// Whether the room is for two: `encryption_mode` 1. Then no third account
     /// gets a key, whoever the server says is a member.
     pub is_direct: bool,
+}
+
+impl Audience {
+    /// Whether a device may have the key with the keys that it has.
+    fn allows(&self, device: &PeerDevice) -> bool {
+        let as_judged = |judged: &BTreeMap<Address, PeerDevice>| {
+            judged.get(&device.address).is_some_and(|judged| judged.keys() == device.keys())
+        };
+        self.allowed.as_ref().is_none_or(as_judged) && !self.withheld.contains_key(&device.address)
+    }
 }
 
 /// What is to be done next for a message.
