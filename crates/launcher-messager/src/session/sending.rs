@@ -49,14 +49,10 @@ impl MessagerSession {
         let started = Instant::now();
         let id = names::room_of(room).ok_or_else(|| refused("not a room of this network"))?;
         let _turn = self.turns.take(room.as_str()).await;
-        let known = self.book.ask(&self.parts.client, id).await;
-        let known = known.map_err(|error| self.send_fault(&error))?;
-        if !known.active.contains(&self.address.account) {
-            return Err(refused("not in this room"));
-        }
+        let known = self.ask_room(id).await?;
         let event = match known.mode {
             Mode::Plain => self.say_openly(id, words).await?,
-            Mode::Direct | Mode::SenderKeys => self.say_sealed(id, &known, words).await?,
+            Mode::Direct | Mode::SenderKeys => self.say_sealed(id, known, words).await?,
             Mode::Unknown(mode) => {
                 return Err(refused(format!(
                     "the room is encrypted in a way unknown here: {mode}"
@@ -65,6 +61,16 @@ impl MessagerSession {
         };
         self.parts.report.count_sent(started.elapsed());
         Ok(event)
+    }
+
+    /// Asks about a room that something is to be said in.
+    async fn ask_room(&self, room: RoomId) -> Result<Known, SendFault> {
+        let known = self.book.ask(&self.parts.client, room).await;
+        let known = known.map_err(|error| self.send_fault(&error))?;
+        match known.active.contains(&self.address.account) {
+            true => Ok(known),
+            false => Err(refused("not in this room")),
+        }
     }
 
     /// Sends into a room that the server says is not encrypted.
@@ -79,20 +85,24 @@ impl MessagerSession {
     async fn say_sealed(
         &self,
         room: RoomId,
-        known: &Known,
+        mut known: Known,
         words: Words,
     ) -> Result<EventId, SendFault> {
         // For good, and before anything is sent: whatever the server says tomorrow.
         let first = self.note_encrypted(room, known.mode).await;
         let first = first.map_err(|fault| self.store_fault(fault))?;
-        if first != known.mode {
-            error!(event = "send_refused_mode", %room, ?first, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
-            return Err(refused("the room was encrypted in another way before"));
-        }
         let client_message_id = names::client_message_id(&words.transaction);
         let draft = Draft { room, client_message_id, action: words.action, body: words.body };
-        let members: Vec<AccountId> = known.active.iter().copied().collect();
-        for _ in 0..STEPS {
+        for step in 0..STEPS {
+            if step > 0 {
+                // The step before took its time: somebody may have left.
+                known = self.ask_room(room).await?;
+            }
+            if first != known.mode {
+                error!(event = "send_refused_mode", %room, ?first, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
+                return Err(refused("the room was encrypted in another way before"));
+            }
+            let members: Vec<AccountId> = known.active.iter().copied().collect();
             let judged = self.ledger.judged(&members).await;
             let judged = judged.map_err(|fault| self.store_fault(fault))?;
             let audience = Audience {
