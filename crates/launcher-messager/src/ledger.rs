@@ -68,20 +68,23 @@ impl Ledger {
             .collect())
     }
 
-    /// Which devices of these accounts get no keys, and why.
-    pub(crate) async fn withheld(
-        &self,
-        accounts: &[AccountId],
-    ) -> Result<BTreeMap<Address, Withheld>, Fault> {
-        let mut withheld = BTreeMap::new();
+    /// Which devices of these accounts may have keys, as they are now, and which
+    /// may not, and why.
+    pub(crate) async fn judged(&self, accounts: &[AccountId]) -> Result<Judged, Fault> {
+        let mut judged = Judged::default();
         for known in self.look(accounts).await?.values() {
             for device in known.devices.iter().filter(|device| device.is_present()) {
-                if let Verdict::Refused(refusal) = self.verdict(&known.record, device) {
-                    withheld.insert(device.address.clone(), told(refusal));
+                match self.verdict(&known.record, device) {
+                    Verdict::Trusted => {
+                        judged.allowed.insert(device.address.clone(), device.clone());
+                    }
+                    Verdict::Refused(refusal) => {
+                        judged.withheld.insert(device.address.clone(), told(refusal));
+                    }
                 }
             }
         }
-        Ok(withheld)
+        Ok(judged)
     }
 
     /// The devices of an account that may have keys, and those that may not.
@@ -299,6 +302,14 @@ impl Ledger {
             }
         }
     }
+}
+
+/// What the trust policy says of devices that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// With the keys that they were judged by.
+    pub(crate) allowed: BTreeMap<Address, PeerDevice>,
+    pub(crate) withheld: BTreeMap<Address, Withheld>,
 }
 
 /// Devices of somebody, by whether they may have keys.

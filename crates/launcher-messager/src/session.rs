@@ -10,6 +10,7 @@ mod direct;
 mod envelopes;
 mod errands;
 mod invites;
+mod modes;
 mod outbox;
 mod plain;
 mod reading;
@@ -20,7 +21,7 @@ mod trusting;
 mod waiting;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -55,7 +56,7 @@ pub(crate) use self::{
 use self::{invites::Invites, waiting::Line};
 use crate::{
     book::Book,
-    client::{Client, ClientError, Me},
+    client::{Client, ClientError, Me, Mode},
     crypto::{Address, RoomId},
     engine::Engine,
     faults,
@@ -96,8 +97,11 @@ pub(crate) struct MessagerSession {
     pending: Mutex<Option<Vec<Invitation>>>,
     /// Whose messages are looked at again because an operator said something.
     hurried: Mutex<BTreeSet<UserId>>,
-    /// Rooms that the journal knows to be encrypted.
+    /// Rooms that were seen to be encrypted, whether the journal has it by now or not.
     encrypted: Mutex<BTreeSet<RoomId>>,
+    /// How rooms were first encrypted, as the journal knows it. Held while the
+    /// journal is asked, so that the first word counts.
+    modes: tokio::sync::Mutex<BTreeMap<RoomId, Mode>>,
     /// Rooms in which something is sent.
     turns: Turns,
     /// Keys of messages that an operator sends.
@@ -158,6 +162,7 @@ impl MessagerSession {
             pending: Mutex::default(),
             hurried: Mutex::default(),
             encrypted: Mutex::default(),
+            modes: tokio::sync::Mutex::default(),
             turns: Turns::default(),
             keys: Turns::default(),
             delivering: tokio::sync::Mutex::default(),

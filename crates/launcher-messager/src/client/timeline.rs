@@ -285,6 +285,43 @@ impl Client {
         Ok(new.id)
     }
 
+    /// Says something else in a message in the clear of this account. Sent again,
+    /// it is the same.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 404 if it was taken back.
+    pub async fn say_instead(
+        &self,
+        room: RoomId,
+        row: RowId,
+        text: &str,
+        client_message_id: &str,
+    ) -> Result<(), ClientError> {
+        let body = json!({ "content": text, "client_message_id": client_message_id });
+        let path = ["api", "chat", &room.to_string(), "messages", &row.to_string()];
+        let edited: IdWire = self.send(Method::PATCH, &path, &body).await?;
+        let is_it = edited.id == row;
+        is_it.then_some(()).ok_or_else(|| ClientError::nonsense("about another row"))
+    }
+
+    /// Takes a message in the clear of this account back. Sent again, it is the
+    /// same.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; refused with 404 if it was taken back otherwise.
+    pub async fn take_back(
+        &self,
+        room: RoomId,
+        row: RowId,
+        client_message_id: &str,
+    ) -> Result<(), ClientError> {
+        let body = json!({ "client_message_id": client_message_id });
+        let path = ["api", "chat", &room.to_string(), "messages", &row.to_string()];
+        super::http::taken(self.request(Method::DELETE, &path).json(&body)).await.map(drop)
+    }
+
     /// Sends a row: a message, an edit or a deletion, by its action. Gives the
     /// row of the message that it is, or is about. Sent again, it is the same.
     ///

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::{MessagerSession, rooms::refused};
 use crate::{
-    client::{self, ClientError, MemberState, Room, RoomKind},
+    client::{self, ClientError, MemberState, Mode, Room, RoomKind},
     crypto::{AccountId, RoomId},
     ledger::Devices,
     names,
@@ -50,7 +50,7 @@ impl MessagerSession {
         };
         greeting.set_room(names::room(room));
         self.parts.journal.keep_greeting(&greeting).await?;
-        self.note_encrypted(room).await?;
+        self.note_encrypted(room, Mode::Direct).await?;
         let membership = self.invite_again(account, room).await?;
         let devices = self.fresh_devices(account).await?;
         if let Some(notice) = due(&greeting, membership, &devices) {

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::MessagerSession;
 use crate::{
     client::{Client, ClientError, Delivery},
-    crypto::{Answer, Ask, Fanout, Work},
+    crypto::{Answer, Ask, Fanout, Withheld, Work},
     engine::Engine,
 };
 
@@ -52,10 +52,14 @@ impl MessagerSession {
     /// trust policy says so today.
     async fn answer_ask(&self, ask: Ask) -> Result<(), Fault> {
         let address = ask.from.address.clone();
-        let withheld = self.ledger.withheld(&[address.account]).await?;
-        let answer = match withheld.get(&address) {
-            None => Answer::Share,
-            Some(reason) => Answer::Withhold(*reason),
+        let judged = self.ledger.judged(&[address.account]).await?;
+        let allowed = judged.allowed.get(&address);
+        let answer = match allowed.is_some_and(|device| device.keys() == ask.from.keys()) {
+            true => Answer::Share,
+            false => {
+                let reason = judged.withheld.get(&address).copied();
+                Answer::Withhold(reason.unwrap_or(Withheld::NotEntitled))
+            }
         };
         info!(room = %ask.room, user = %address.account, ?answer, "a device asked for a key");
         self.parts.engine.ask(move |machine| machine.answer(&ask, answer)).await

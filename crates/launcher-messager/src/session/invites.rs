@@ -17,7 +17,7 @@ use launcher_runtime::{
 };
 use tracing::{info, warn};
 
-use super::{MessagerSession, Reading, locked, timeline::Found};
+use super::{MessagerSession, Reading, locked};
 use crate::{
     client::{ClientError, Invite, RoomKind},
     names,
@@ -69,11 +69,7 @@ impl MessagerSession {
     ///
     /// The list is the server's, so an invitation from right before a kill is
     /// found again. Since when each waits is in the journal.
-    pub(super) async fn answer_invitations(
-        &self,
-        reading: &mut Reading,
-        found: &mut Found,
-    ) -> Result<(), Fault> {
+    pub(super) async fn answer_invitations(&self, reading: &mut Reading) -> Result<(), Fault> {
         let listed = self.parts.client.invites().await.map_err(|error| self.fault(&error))?;
         let invites = &mut reading.invites;
         let before = match invites.kept.take() {
@@ -91,17 +87,9 @@ impl MessagerSession {
                 first_seen: stamp(),
                 refused: None,
             });
-            let is_encrypted = invite.room.mode.is_encrypted();
-            match self.answer_one(invites, &invite, pending).await? {
-                Some((invitation, pending)) => {
-                    waiting.push(invitation);
-                    kept.insert(room, pending);
-                }
-                None => {
-                    if is_encrypted && locked(&self.encrypted).insert(invite.room.id) {
-                        found.intake.encrypted_rooms.push(room);
-                    }
-                }
+            if let Some((invitation, pending)) = self.answer_one(invites, &invite, pending).await? {
+                waiting.push(invitation);
+                kept.insert(room, pending);
             }
         }
         invites.failed.retain(|room, _| kept.contains_key(room));
@@ -112,6 +100,21 @@ impl MessagerSession {
         invites.kept = Some(kept);
         waiting.sort_by_key(|invitation| invitation.first_seen);
         *locked(&self.pending) = Some(waiting);
+        Ok(())
+    }
+
+    /// Notes that the room of an invitation is encrypted, if it is said to be or
+    /// was when an operator was shown it. Before it is accepted: once the agent is
+    /// in, the server may say something else.
+    pub(super) async fn note_invitation(&self, invite: &Invite) -> Result<(), Fault> {
+        let (id, room) = (invite.room.id, names::room(invite.room.id));
+        let was_shown = |pending: &Vec<Invitation>| {
+            pending.iter().any(|shown| shown.room == room && shown.invited.encrypted)
+        };
+        let was_shown = locked(&self.pending).as_ref().is_some_and(was_shown);
+        if was_shown || invite.room.mode.is_encrypted() {
+            self.note_encrypted(id, invite.room.mode).await?;
+        }
         Ok(())
     }
 
@@ -132,21 +135,23 @@ impl MessagerSession {
         let inviter = invited.inviter.as_ref().map(tracing::field::display);
         let decided = invite::decide(&self.parts.spec.invites, &invited);
         match &decided {
-            Ok(()) if invites.is_due(&room) => match self.parts.client.accept(invite.room.id).await
-            {
-                Ok(()) => {
-                    info!(%room, inviter, "joined");
-                    self.book.forget(invite.room.id);
-                    return Ok(None);
+            Ok(()) if invites.is_due(&room) => {
+                self.note_invitation(invite).await?;
+                match self.parts.client.accept(invite.room.id).await {
+                    Ok(()) => {
+                        info!(%room, inviter, "joined");
+                        self.book.forget(invite.room.id);
+                        return Ok(None);
+                    }
+                    Err(ClientError::Unauthorized) => {
+                        return Err(self.fault(&ClientError::Unauthorized));
+                    }
+                    Err(error) => {
+                        let wait = invites.fail(&room, &error);
+                        warn!(%room, inviter, %error, retry_in = ?wait, "joining failed");
+                    }
                 }
-                Err(ClientError::Unauthorized) => {
-                    return Err(self.fault(&ClientError::Unauthorized));
-                }
-                Err(error) => {
-                    let wait = invites.fail(&room, &error);
-                    warn!(%room, inviter, %error, retry_in = ?wait, "joining failed");
-                }
-            },
+            }
             Ok(()) => {}
             Err(reason) => {
                 if pending.refused.as_deref() != Some(reason.code()) {

@@ -6,7 +6,7 @@ use launcher_runtime::ports::SendFault;
 use super::{MessagerSession, sending::Words};
 use crate::{
     client::Said,
-    crypto::{Action, RoomId},
+    crypto::{Action, RoomId, RowId},
     faults::refused,
     names,
 };
@@ -16,31 +16,74 @@ const LONGEST: usize = 4096;
 
 impl MessagerSession {
     /// Sends a text as it is, in as many rows as it takes; returns the first.
+    /// The others are named after that one, so that an edit finds them.
     pub(super) async fn say_plain(
         &self,
         room: RoomId,
         words: &Words,
     ) -> Result<EventId, SendFault> {
-        if words.action != Action::New {
-            return Err(refused("messages in the clear are neither edited nor taken back"));
+        let name = names::client_message_id(&words.transaction);
+        let mut pieces = cut(&words.body.text, LONGEST).into_iter();
+        let first = match words.action {
+            Action::Delete { target } => {
+                return match self.parts.client.take_back(room, target, &name).await {
+                    Ok(()) => Ok(names::event(target)),
+                    Err(error) => Err(self.post_fault(room, &error).await),
+                };
+            }
+            Action::New => self.say_piece(room, words, next(&mut pieces)?, name).await?,
+            Action::Edit { target } => {
+                self.say_instead(room, target, &next(&mut pieces)?, &name).await?;
+                target
+            }
+        };
+        for (number, text) in (1..).zip(pieces) {
+            let named = format!("part-{number}-of-{first}");
+            let row = self.say_piece(room, words, text.clone(), named).await?;
+            if words.action != Action::New {
+                // It may be there with what was said before.
+                let name = format!("{}-part-{number}", words.transaction);
+                self.say_instead(room, row, &text, &names::client_message_id(&name)).await?;
+            }
         }
-        let mut first = None;
-        for (number, text) in cut(&words.body.text, LONGEST).into_iter().enumerate() {
-            let transaction = match number {
-                0 => words.transaction.clone(),
-                _ => format!("{}-part-{number}", words.transaction),
-            };
-            let said = Said {
-                text,
-                client_message_id: names::client_message_id(&transaction),
-                reply_to: words.body.reply_to,
-                is_automated: words.body.automated,
-            };
-            let row = self.parts.client.say(room, &said).await;
-            first.get_or_insert(row.map_err(|error| self.send_fault(&error))?);
-        }
-        first.map(names::event).ok_or_else(|| refused("there is nothing to say"))
+        Ok(names::event(first))
     }
+
+    async fn say_piece(
+        &self,
+        room: RoomId,
+        words: &Words,
+        text: String,
+        client_message_id: String,
+    ) -> Result<RowId, SendFault> {
+        let said = Said {
+            text,
+            client_message_id,
+            reply_to: words.body.reply_to,
+            is_automated: words.body.automated,
+        };
+        match self.parts.client.say(room, &said).await {
+            Ok(row) => Ok(row),
+            Err(error) => Err(self.post_fault(room, &error).await),
+        }
+    }
+
+    async fn say_instead(
+        &self,
+        room: RoomId,
+        row: RowId,
+        text: &str,
+        name: &str,
+    ) -> Result<(), SendFault> {
+        match self.parts.client.say_instead(room, row, text, name).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.post_fault(room, &error).await),
+        }
+    }
+}
+
+fn next(pieces: &mut impl Iterator<Item = String>) -> Result<String, SendFault> {
+    pieces.next().ok_or_else(|| refused("there is nothing to say"))
 }
 
 /// Pieces of so many bytes at most, cut at line ends and blanks where there are some.

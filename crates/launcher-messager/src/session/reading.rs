@@ -58,7 +58,6 @@ impl MessagerSession {
         if read.is_err() {
             // Nothing of it is in the journal, so it did not happen: all is looked at again.
             *locked(&self.wanted) = Wanted::ALL;
-            locked(&self.encrypted).clear();
             reading.waiting = Waiting::load(&*self.parts.journal, &self.parts.report).await?;
             reading.is_begun = false;
         }
@@ -68,7 +67,7 @@ impl MessagerSession {
     async fn read_wanted(&self, wanted: Wanted, reading: &mut Reading) -> Result<Arrivals, Fault> {
         let mut found = Found::default();
         if wanted.invites {
-            self.answer_invitations(reading, &mut found).await?;
+            self.answer_invitations(reading).await?;
             self.parts.report.synced();
         }
         if wanted.rows {
@@ -218,6 +217,7 @@ impl MessagerSession {
         reading.waiting.add(found.intake.locked.iter().map(|(row, _)| row.clone()), report);
         reading.waiting.remove(&found.gone, report);
         found.intake.unlocked = found.gone;
+        found.intake.encrypted_rooms = found.encrypted.into_iter().map(names::room).collect();
         let now = stamp();
         let grace = spec.undecryptable.notice_after;
         let own = names::user(self.address.account);

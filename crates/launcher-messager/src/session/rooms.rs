@@ -9,9 +9,9 @@ use launcher_runtime::ports::rooms::{
 };
 use tracing::info;
 
-use super::{MessagerSession, locked, timeline::Found};
+use super::{MessagerSession, locked};
 use crate::{
-    client::{ClientError, Group, MemberState, RoomKind},
+    client::{ClientError, Group, MemberState, Mode, RoomKind},
     crypto::RoomId,
     names,
 };
@@ -26,10 +26,9 @@ impl Rooms for MessagerSession {
             if let Some(pending) = locked(&self.pending).clone() {
                 return Ok(pending);
             }
-            // This life has not looked yet. What it accepts now, the next reading notes.
+            // This life has not looked yet.
             let mut reading = self.reading.lock().await;
-            self.answer_invitations(&mut reading, &mut Found::default()).await?;
-            locked(&self.encrypted).clear();
+            self.answer_invitations(&mut reading).await?;
             Ok(locked(&self.pending).clone().unwrap_or_default())
         })
         .await
@@ -38,6 +37,12 @@ impl Rooms for MessagerSession {
     async fn accept(&self, room: &Room) -> Result<(), RoomsError> {
         self.serve(async {
             let id = self.room_id(room)?;
+            let invites = self.parts.client.invites().await;
+            let invites =
+                invites.map_err(|error| self.rooms_error("see its invitations", &error))?;
+            if let Some(invite) = invites.iter().find(|invite| invite.room.id == id) {
+                self.note_invitation(invite).await?;
+            }
             match self.parts.client.accept(id).await {
                 Ok(()) => {}
                 Err(ClientError::Refused { status: 404, .. }) => {
@@ -130,7 +135,7 @@ impl Rooms for MessagerSession {
             let id = made.map_err(|error| self.rooms_error("make a room", &error))?.id;
             let room = names::room(id);
             info!(%room, "made a room, as an operator wanted");
-            self.note_encrypted(id).await?;
+            self.note_encrypted(id, Mode::SenderKeys).await?;
             let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
             for user in &wanted.invite {
                 let invited = match names::account_of(user) {

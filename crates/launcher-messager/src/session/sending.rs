@@ -4,13 +4,19 @@
 //! kill, and the next attempt goes on. One at a time in a room, so that what is
 //! said keeps its order.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use launcher_core::{
+    backoff,
     fault::Fault,
     names::{EventId, RoomId as Room},
 };
 use launcher_runtime::{
-    ports::{SendFault, journal::Intake},
+    ports::{
+        SendFault,
+        journal::{Intake, Stamp},
+    },
     stamp,
 };
 use tokio::time::Instant;
@@ -19,7 +25,7 @@ use tracing::{error, warn};
 use super::{MessagerSession, locked};
 use crate::{
     book::Known,
-    client::{ClientError, Mode},
+    client::{ClientError, MemberState, Mode},
     crypto::{
         AccountId, Action, Audience, Body, Draft, PublicBundle, RoomId, SealedRow, SendError, Step,
     },
@@ -33,6 +39,9 @@ const STEPS: usize = 40;
 
 /// Accounts whose devices are asked for side by side.
 const ASKED_AT_ONCE: usize = 8;
+
+/// The rules that a message breaks whose room became encrypted meanwhile.
+const ENCRYPTED: [&str; 2] = ["chat.e2ee_required", "chat.e2ee_payload_required"];
 
 /// What is to be said, and how it is called.
 #[derive(Clone, Debug)]
@@ -49,14 +58,10 @@ impl MessagerSession {
         let started = Instant::now();
         let id = names::room_of(room).ok_or_else(|| refused("not a room of this network"))?;
         let _turn = self.turns.take(room.as_str()).await;
-        let known = self.book.ask(&self.parts.client, id).await;
-        let known = known.map_err(|error| self.send_fault(&error))?;
-        if !known.active.contains(&self.address.account) {
-            return Err(refused("not in this room"));
-        }
+        let known = self.ask_room(id).await?;
         let event = match known.mode {
             Mode::Plain => self.say_openly(id, words).await?,
-            Mode::Direct | Mode::SenderKeys => self.say_sealed(id, &known, words).await?,
+            Mode::Direct | Mode::SenderKeys => self.say_sealed(id, known, words).await?,
             Mode::Unknown(mode) => {
                 return Err(refused(format!(
                     "the room is encrypted in a way unknown here: {mode}"
@@ -65,6 +70,16 @@ impl MessagerSession {
         };
         self.parts.report.count_sent(started.elapsed());
         Ok(event)
+    }
+
+    /// Asks about a room that something is to be said in.
+    async fn ask_room(&self, room: RoomId) -> Result<Known, SendFault> {
+        let known = self.book.ask(&self.parts.client, room).await;
+        let known = known.map_err(|error| self.send_fault(&error))?;
+        match known.active.contains(&self.address.account) {
+            true => Ok(known),
+            false => Err(refused("not in this room")),
+        }
     }
 
     /// Sends into a room that the server says is not encrypted.
@@ -79,19 +94,30 @@ impl MessagerSession {
     async fn say_sealed(
         &self,
         room: RoomId,
-        known: &Known,
+        mut known: Known,
         words: Words,
     ) -> Result<EventId, SendFault> {
         // For good, and before anything is sent: whatever the server says tomorrow.
-        self.note_encrypted(room).await.map_err(|fault| self.store_fault(fault))?;
+        let first = self.note_encrypted(room, known.mode).await;
+        let first = first.map_err(|fault| self.store_fault(fault))?;
         let client_message_id = names::client_message_id(&words.transaction);
         let draft = Draft { room, client_message_id, action: words.action, body: words.body };
-        let members: Vec<AccountId> = known.active.iter().copied().collect();
-        for _ in 0..STEPS {
-            let withheld = self.ledger.withheld(&members).await;
+        for step in 0..STEPS {
+            if step > 0 {
+                // The step before took its time: somebody may have left.
+                known = self.ask_room(room).await?;
+            }
+            if first != known.mode {
+                error!(event = "send_refused_mode", %room, ?first, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
+                return Err(refused("the room was encrypted in another way before"));
+            }
+            let members: Vec<AccountId> = known.active.iter().copied().collect();
+            let judged = self.ledger.judged(&members).await;
+            let judged = judged.map_err(|fault| self.store_fault(fault))?;
             let audience = Audience {
                 members: known.active.clone(),
-                withheld: withheld.map_err(|fault| self.store_fault(fault))?,
+                allowed: Some(judged.allowed),
+                withheld: judged.withheld,
                 is_direct: known.mode == Mode::Direct,
             };
             let asked = draft.clone();
@@ -115,14 +141,17 @@ impl MessagerSession {
         Err(SendFault::Passing { detail, retry_after: None })
     }
 
-    pub(super) async fn note_encrypted(&self, room: RoomId) -> Result<(), Fault> {
-        if self.was_encrypted(room).await? {
-            return Ok(());
-        }
-        let encrypted_rooms = vec![names::room(room)];
-        self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
+    /// Notes for good that a room is encrypted, and how. Returns how it was
+    /// encrypted first.
+    pub(super) async fn note_encrypted(&self, room: RoomId, said: Mode) -> Result<Mode, Fault> {
         locked(&self.encrypted).insert(room);
-        Ok(())
+        let name = names::room(room);
+        // Memory knows more than the journal while a reading is under way.
+        if !self.parts.journal.was_encrypted(&name).await? {
+            let encrypted_rooms = vec![name];
+            self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
+        }
+        self.first_mode(room, said).await
     }
 
     async fn ask_for(&self, accounts: &[AccountId], is_claim: bool) -> Result<(), SendFault> {
@@ -149,11 +178,43 @@ impl MessagerSession {
     }
 
     async fn post(&self, row: &SealedRow) -> Result<EventId, SendFault> {
-        let posted = self.parts.client.post(row).await.map_err(|error| self.send_fault(&error))?;
+        let posted = match self.parts.client.post(row).await {
+            Ok(posted) => posted,
+            Err(error) => return Err(self.post_fault(row.room, &error).await),
+        };
         let name = row.client_message_id.clone();
         let noted = self.parts.engine.ask(move |machine| machine.posted(&name, posted)).await;
         noted.map_err(|fault| self.store_fault(fault))?;
         Ok(names::event(posted))
+    }
+
+    /// What it means that the server does not take a message. Some refusals pass:
+    /// the room is encrypted since it was asked about, or the agent may not
+    /// write there for a while.
+    pub(super) async fn post_fault(&self, room: RoomId, error: &ClientError) -> SendFault {
+        let retry_after = match error {
+            ClientError::Refused { .. } if ENCRYPTED.iter().any(|rule| error.is_by(rule)) => None,
+            ClientError::Refused { status: 403, .. } => match self.silence(room).await {
+                Some(silence) => Some(silence),
+                None => return self.send_fault(error),
+            },
+            ClientError::Refused { .. }
+            | ClientError::Unreachable { .. }
+            | ClientError::Unauthorized => return self.send_fault(error),
+        };
+        self.book.forget(room);
+        SendFault::Passing { detail: error.to_string(), retry_after }
+    }
+
+    /// For how long the agent may not write in a room that it is in. At most so
+    /// long as between two tries: the word can be taken back.
+    async fn silence(&self, room: RoomId) -> Option<Duration> {
+        let members = self.parts.client.members(room).await.ok()?;
+        let own = members.into_iter().find(|member| {
+            member.account == self.address.account && member.state == MemberState::Active
+        });
+        let left = Stamp(own?.silent_until?).since(self.server_now());
+        (!left.is_zero()).then(|| left.min(backoff::LONGEST))
     }
 
     /// What a refusal or a silence of the server means for what is sent.

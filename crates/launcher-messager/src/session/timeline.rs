@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) gone: Vec<EventId>,
     /// Rooms that somebody left.
     pub(super) left: BTreeSet<RoomId>,
+    /// Rooms that are encrypted, and that the journal does not know as such.
+    pub(super) encrypted: BTreeSet<RoomId>,
     /// Who came into which room.
     pub(super) joined: Vec<(RoomId, AccountId)>,
 }
@@ -62,9 +64,7 @@ impl MessagerSession {
     ) -> Result<(), Fault> {
         match row.kind {
             TimelineKind::Encrypted(sealed) => {
-                if locked(&self.encrypted).insert(sealed.room) {
-                    found.intake.encrypted_rooms.push(names::room(sealed.room));
-                }
+                self.see_encrypted(sealed.room, found).await?;
                 self.take_sealed(&sealed, Stamp(row.created_at), reading, found).await
             }
             TimelineKind::System(ref notice) => {
@@ -79,6 +79,15 @@ impl MessagerSession {
                 Ok(())
             }
         }
+    }
+
+    /// Has it noted that a room is encrypted, together with the rows that say so.
+    async fn see_encrypted(&self, room: RoomId, found: &mut Found) -> Result<(), Fault> {
+        locked(&self.encrypted).insert(room);
+        if !self.parts.journal.was_encrypted(&names::room(room)).await? {
+            found.encrypted.insert(room);
+        }
+        Ok(())
     }
 
     async fn take_sealed(
@@ -153,7 +162,11 @@ impl MessagerSession {
     async fn is_direct(&self, room: RoomId, sender: AccountId) -> Result<bool, Fault> {
         let expected = BTreeSet::from([self.address.account, sender]);
         match self.book.recall(&self.parts.client, room).await {
-            Ok(known) => Ok(known.active == expected),
+            Ok(known) => {
+                // Before anything is answered: what it is said to be then may be another thing.
+                self.first_mode(room, known.mode).await?;
+                Ok(known.active == expected)
+            }
             // The agent is not in it any more: it does not matter.
             Err(ClientError::Refused { .. }) => Ok(false),
             Err(error) => Err(self.fault(&error)),
@@ -288,9 +301,7 @@ impl MessagerSession {
             }
             Notice::EncryptionEnabled => {
                 info!(%room, "the room is encrypted from now on");
-                if locked(&self.encrypted).insert(room) {
-                    found.intake.encrypted_rooms.push(names::room(room));
-                }
+                self.see_encrypted(room, found).await?;
             }
             Notice::RotateRequired => {
                 self.parts.engine.ask(move |machine| machine.rotate(room)).await?;

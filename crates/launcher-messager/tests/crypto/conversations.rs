@@ -277,23 +277,6 @@ fn stuck_sessions_are_replaced_and_what_came_by_them_is_asked_for() {
 }
 
 #[test]
-fn a_name_stands_for_one_message_only() {
-    let alice = address(1, "phone");
-    let mut world = World::of(&[&alice]);
-    world.say(&alice, room(1), "hi");
-    let mut other = draft(room(1), "hi", Action::New);
-    other.body.text.push('!');
-    let audience =
-        Audience { members: world.server.members[&room(1)].clone(), ..Default::default() };
-    let now = world.now;
-    let error = world.machine(&alice).send(&other, &audience, now).unwrap_err();
-    assert_eq!(error.to_string(), "name hi is the name of another message");
-    let same = draft(room(1), "hi", Action::New);
-    let step = world.machine(&alice).send(&same, &audience, now).unwrap();
-    assert_eq!(step, Step::Posted(world.server.rows[0].id));
-}
-
-#[test]
 fn swapped_devices_are_announced_and_get_nothing() {
     let (alice, bob) = (address(1, "phone"), address(2, "phone"));
     let mut world = World::of(&[&alice, &bob]);

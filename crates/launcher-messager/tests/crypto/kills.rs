@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use launcher_messager::crypto::{Action, Opened, Place};
+use launcher_messager::crypto::{Action, Audience, Body, Draft, Opened, Place, SendError, Step};
 
 use crate::world::{Kill, World, address, draft, room};
 
@@ -97,16 +97,74 @@ fn a_message_that_was_posted_before_a_kill_is_not_posted_again() {
 }
 
 #[test]
+fn another_text_under_the_name_of_a_message_that_was_sent_is_that_message() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    world.say(&alice, room(1), "first");
+    world.settle();
+    let draft = draft(room(1), "second", Action::New);
+    let other = Draft { body: Body::text("found"), ..draft.clone() };
+    // The server has it, and nobody knows.
+    world.server.is_silent = true;
+    assert_eq!(world.send_once(&alice, &draft).unwrap(), None);
+    world.server.is_silent = false;
+    world.restart(&alice);
+    let row = world.server.rows[1].clone();
+    assert_eq!(world.send(&alice, &other), row.id);
+    // And now everybody knows.
+    assert_eq!(world.send(&alice, &draft), row.id);
+    assert_eq!(world.send(&alice, &other), row.id);
+    world.settle();
+    assert_eq!(world.server.rows.len(), 2);
+    for who in [&alice, &bob] {
+        assert_eq!(world.read(who, &row).content.body, draft.body);
+    }
+}
+
+#[test]
+fn another_text_under_the_name_of_a_message_that_was_lost_is_what_is_said() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    world.say(&alice, room(1), "first");
+    let draft = draft(room(1), "second", Action::New);
+    let other = Draft { body: Body::text("found"), ..draft.clone() };
+    let (members, now) = (world.server.members[&room(1)].clone(), world.now);
+    let audience = Audience { members, ..Audience::default() };
+    let step = world.machine(&alice).send(&draft, &audience, now).unwrap();
+    assert!(matches!(step, Step::Post(_)), "{step:?}");
+    let row = world.send(&alice, &other);
+    world.settle();
+    let row = world.row(row);
+    for who in [&alice, &bob] {
+        assert_eq!(world.read(who, &row).content.body, other.body);
+    }
+}
+
+#[test]
+fn a_name_is_not_used_for_another_room_or_another_action() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    let first = world.say(&alice, room(1), "first");
+    let (members, now) = (world.server.members[&room(1)].clone(), world.now);
+    let audience = Audience { members, ..Audience::default() };
+    let elsewhere = draft(room(2), "first", Action::New);
+    let edit = draft(room(1), "first", Action::Edit { target: first });
+    for draft in [elsewhere, edit] {
+        let error = world.machine(&alice).send(&draft, &audience, now).unwrap_err();
+        assert!(matches!(error, SendError::Taken { .. }), "{error}");
+        assert_eq!(error.to_string(), "name first is the name of another message");
+    }
+}
+
+#[test]
 fn a_message_is_the_same_bytes_after_a_kill() {
     let (alice, bob) = (address(1, "phone"), address(2, "phone"));
     let mut world = World::of(&[&alice, &bob]);
     world.say(&alice, room(1), "first");
     world.settle();
     let draft = draft(room(1), "second", Action::New);
-    let audience = launcher_messager::crypto::Audience {
-        members: world.server.members[&room(1)].clone(),
-        ..Default::default()
-    };
+    let audience =
+        Audience { members: world.server.members[&room(1)].clone(), ..Default::default() };
     let now = world.now;
     let before = world.machine(&alice).send(&draft, &audience, now).unwrap();
     world.restart(&alice);

@@ -1,5 +1,7 @@
 //! Who can read what, as people come and go.
 
+use std::collections::BTreeMap;
+
 use launcher_messager::crypto::{Audience, Opened, SendError};
 
 use crate::world::{World, address, room};
@@ -93,6 +95,36 @@ fn a_message_that_was_ready_when_somebody_left_is_encrypted_anew() {
     let late = world.row(late);
     world.read(&bob, &late);
     assert!(matches!(world.open(&carol, &late), Opened::Locked { .. }));
+}
+
+#[test]
+fn what_nobody_has_judged_gets_nothing() {
+    let (alice, bob, desk) = (address(1, "phone"), address(2, "phone"), address(2, "desk"));
+    let mut world = World::of(&[&alice, &bob]);
+    world.say(&alice, room(1), "before");
+    let judged = world.machine(&alice).known(bob.account).unwrap();
+    let mut judged: BTreeMap<_, _> =
+        judged.into_iter().map(|device| (device.address.clone(), device)).collect();
+    world.allowed = Some(judged.clone());
+    // It comes when the word of the policy has been given.
+    world.add_device(&desk);
+    world.look_up(&alice, bob.account).unwrap();
+    let row = world.say(&alice, room(1), "after");
+    world.settle();
+    let row = world.row(row);
+    world.read(&bob, &row);
+    assert!(matches!(world.open(&desk, &row), Opened::Locked { .. }));
+    // The word was about other keys.
+    let known = world.machine(&alice).known(bob.account).unwrap();
+    let other = known.into_iter().find(|device| device.address == desk).unwrap();
+    judged.insert(bob.clone(), other);
+    world.allowed = Some(judged);
+    let row = world.say(&alice, room(1), "last");
+    world.settle();
+    let row = world.row(row);
+    for device in [&bob, &desk] {
+        assert!(matches!(world.open(device, &row), Opened::Locked { .. }));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 use launcher_core::secret::{PickleKey, Secret};
 use launcher_messager::crypto::{
     AccountId, Action, Address, Answer, Audience, Body, DeviceName, Draft, Envelope, Finding,
-    Freshness, Machine, Opened, ReadRow, Received, RoomId, Row, RowId, Step, Withheld,
+    Freshness, Machine, Opened, PeerDevice, ReadRow, Received, RoomId, Row, RowId, Step, Withheld,
 };
 use tempfile::TempDir;
 
@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) findings: Vec<(Address, Finding)>,
     /// What machines say to devices that ask for a key.
     pub(crate) answer: Answer,
+    /// Whom a device may give keys.
+    pub(crate) allowed: Option<BTreeMap<Address, PeerDevice>>,
     /// Whom a device gives no keys.
     pub(crate) withheld: BTreeMap<Address, Withheld>,
     machines: BTreeMap<Address, Machine>,
@@ -85,6 +87,7 @@ impl World {
             changes: None,
             findings: Vec::new(),
             answer: Answer::Share,
+            allowed: None,
             withheld: BTreeMap::new(),
             machines: BTreeMap::new(),
             folder: folder(),
@@ -282,7 +285,8 @@ impl World {
         draft: &Draft,
     ) -> Result<Option<RowId>, Killed> {
         let members = self.server.members[&draft.room].clone();
-        let audience = Audience { members, withheld: self.withheld.clone(), is_direct: false };
+        let (allowed, withheld) = (self.allowed.clone(), self.withheld.clone());
+        let audience = Audience { members, allowed, withheld, is_direct: false };
         let step = self.call(who, |machine, now| machine.send(draft, &audience, now).unwrap())?;
         match step {
             Step::LookUp(accounts) => {

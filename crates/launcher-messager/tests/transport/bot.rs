@@ -101,6 +101,12 @@ impl Bot {
         self.me.account
     }
 
+    /// The client of its device, past the agent.
+    pub(crate) fn client(&self, world: &World) -> Client {
+        let token = self.spec.account.access_token.clone().unwrap();
+        Client::new(&world.connections, world.url(), token)
+    }
+
     /// Changes what its file says.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut AgentSpec)) -> Self {
         change(&mut self.spec);

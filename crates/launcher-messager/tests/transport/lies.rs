@@ -2,7 +2,7 @@
 
 use launcher_core::names::RoomId as Room;
 use launcher_messager::{
-    client::{Mode, TimelineKind},
+    client::{Group, Mode, TimelineKind},
     crypto::RoomId,
     socket::{Packet, Socket},
 };
@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::{
     bot::Bot,
     person::{Person, TICK},
+    toll::Toll,
     world::{World, soon},
 };
 
@@ -70,6 +71,75 @@ async fn a_third_member_in_a_chat_for_two_is_given_nothing() {
     ghost.catch_up().await;
     ann.catch_up().await;
     assert!(ghost.heard().is_empty() && ann.heard_in(room).is_empty());
+}
+
+#[tokio::test]
+async fn a_chat_for_two_that_is_called_a_group_is_given_nothing() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.say(room, "hello").await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    launcher.stop().await;
+    let add = "INSERT INTO members (id, room_id, account_id, joined_at, created_at, updated_at)
+         SELECT randomblob(16), m.room_id, a.id, m.joined_at, m.created_at, m.updated_at
+         FROM accounts a, (SELECT * FROM members LIMIT 1) m WHERE a.name = 'ghost';
+         UPDATE rooms SET mode = 2";
+    change(&mut world, add).await;
+    let launcher = bot.start().await;
+    let said = launcher.session(&bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+    ghost.catch_up().await;
+    ann.catch_up().await;
+    assert!(!ghost.heard().iter().any(|heard| heard.from.account == bot.account()));
+    assert_eq!(ann.heard_in(room).len(), 1);
+}
+
+/// Has the server say that nothing is encrypted, and the agent say something.
+async fn assert_nothing_in_the_clear(world: &mut World, bot: &Bot, ann: &Person, room: RoomId) {
+    ann.wait_for_members(room, 2).await;
+    change(world, "UPDATE rooms SET mode = 0").await;
+    let launcher = bot.start().await;
+    let said = launcher.session(bot).send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_operator_accepts_as_encrypted_gets_nothing_in_the_clear() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await.with(|spec| spec.invites.from = Vec::new());
+    let launcher = bot.start().await;
+    let ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    let session = launcher.session(&bot);
+    session.rooms().unwrap().accept(&Room::new(room.to_string())).await.unwrap();
+    drop(session);
+    launcher.stop().await;
+    assert_nothing_in_the_clear(&mut world, &bot, &ann, room).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_accepts_as_encrypted_gets_nothing_in_the_clear_over_a_kill() {
+    let mut world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    let toll = Toll::new(&world.url(), "/accept ").await;
+    bot.spec.account.homeserver = toll.url.clone();
+    let launcher = bot.start().await;
+    let ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    // It was killed when the server had its word, and before it knew.
+    toll.held().await;
+    launcher.kill().await;
+    bot.client(&world).accept(room).await.unwrap();
+    bot.spec.account.homeserver = world.url();
+    assert_nothing_in_the_clear(&mut world, &bot, &ann, room).await;
 }
 
 #[tokio::test]

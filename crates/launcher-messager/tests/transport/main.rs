@@ -18,5 +18,6 @@ mod operators;
 mod people;
 mod person;
 mod socket;
+mod toll;
 mod trust;
 mod world;

@@ -124,7 +124,8 @@ impl Person {
         let members = self.active(room).await;
         loop {
             let withheld = self.withheld.clone();
-            let audience = Audience { members: members.clone(), withheld, is_direct: false };
+            let members = members.clone();
+            let audience = Audience { members, withheld, ..Audience::default() };
             match self.machine.send(&draft, &audience, now()).unwrap() {
                 Step::LookUp(accounts) => self.look_up(&accounts, false).await,
                 Step::Claim(accounts) => self.look_up(&accounts, true).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use launcher_core::{names::UserId, spec::TrustMode, trust::Order};
 use launcher_messager::{
-    client::{Group, TimelineKind},
+    client::{Group, TimelineKind, TimelineRow},
     crypto::{Opened, RoomId},
 };
 use launcher_runtime::Report;
@@ -12,6 +12,7 @@ use launcher_runtime::Report;
 use crate::{
     bot::{Bot, Launcher},
     person::{Person, TICK, now},
+    toll::Toll,
     world::{World, soon},
 };
 
@@ -207,6 +208,38 @@ async fn who_has_left_reads_nothing_new_and_is_not_answered() {
     }
     assert_eq!(unread, 2, "the last question and its answer");
     launcher.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_removed_while_keys_are_given_out_reads_nothing() {
+    let world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    let toll = Toll::new(&world.url(), "/messages/fanout ").await;
+    bot.spec.account.homeserver = toll.url.clone();
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ben = Person::new(&world, "ben").await;
+    let room = ann.client.create_group("g", Group::Encrypted).await.unwrap().id;
+    for account in [bot.account(), ben.account] {
+        ann.client.invite(room, account).await.unwrap();
+    }
+    ben.client.accept(room).await.unwrap();
+    ann.wait_for_members(room, 3).await;
+    ann.say(room, "hello").await;
+    toll.held().await;
+    ann.client.remove(room, ben.account).await.unwrap();
+    toll.let_go();
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    launcher.stop().await;
+    ben.catch_up().await;
+    let page = ann.client.sync_room(room, 0).await.unwrap();
+    let is_answer = |row: &&TimelineRow| row.sender == bot.account();
+    let sealed = page.rows.iter().filter(is_answer).find_map(|row| match &row.kind {
+        TimelineKind::Encrypted(sealed) => Some(sealed),
+        _ => None,
+    });
+    let opened = ben.machine.open_row(sealed.unwrap(), now()).unwrap();
+    assert!(matches!(opened, Opened::Locked { .. }), "{opened:?}");
 }
 
 #[tokio::test]

@@ -89,8 +89,9 @@ fn reply(tx: &Tx<'_>, me: &Me, ask: &Ask, answer: Answer) -> Result<(), StoreErr
     let Some(device) = tx.devices(row.from.account)?.remove(&row.from.device) else {
         return Ok(());
     };
-    let is_entitled =
-        device.is_present() && sent.circle.devices.get(&device.address) == Some(&device.keys());
+    let is_entitled = device.is_present()
+        && device.keys() == ask.from.keys()
+        && sent.circle.devices.get(&device.address) == Some(&device.keys());
     let key = SessionKey::from_base64(&sent.key.0)
         .map_err(|_| StoreError::damaged("the table of sessions"))?;
     let (kind, goods) = match answer {

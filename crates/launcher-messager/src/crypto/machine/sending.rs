@@ -14,7 +14,8 @@ use self::steps::{Begun, again, begin, circle, current, encrypt, waiting};
 use super::{Machine, Me};
 use crate::{
     crypto::{
-        AccountId, Action, Address, Body, Fanout, MAX_BODY, RoomId, RowId, SealedRow, Withheld,
+        AccountId, Action, Address, Body, Fanout, MAX_BODY, PeerDevice, RoomId, RowId, SealedRow,
+        Withheld,
     },
     store::{OutboxRow, StoreError, Tx},
 };
@@ -45,11 +46,25 @@ pub struct Audience {
     /// The active members of the room, this account included. Each device of
     /// theirs gets the key, also the other devices of this account.
     pub members: BTreeSet<AccountId>,
-    /// Except these, by the trust policy.
+    /// The devices that may have the key by the trust policy, as they were when
+    /// it was asked; a device that came later, or has other keys by now, gets
+    /// none. `None` if there is no policy.
+    pub allowed: Option<BTreeMap<Address, PeerDevice>>,
+    /// Those that may not, and are told why.
     pub withheld: BTreeMap<Address, Withheld>,
     /// Whether the room is for two: `encryption_mode` 1. Then no third account
     /// gets a key, whoever the server says is a member.
     pub is_direct: bool,
+}
+
+impl Audience {
+    /// Whether a device may have the key with the keys that it has.
+    fn allows(&self, device: &PeerDevice) -> bool {
+        let as_judged = |judged: &BTreeMap<Address, PeerDevice>| {
+            judged.get(&device.address).is_some_and(|judged| judged.keys() == device.keys())
+        };
+        self.allowed.as_ref().is_none_or(as_judged) && !self.withheld.contains_key(&device.address)
+    }
 }
 
 /// What is to be done next for a message.
@@ -95,7 +110,7 @@ pub enum SendError {
     /// Its name is empty or too long.
     #[error("a message's name has 1 to 128 bytes")]
     Name,
-    /// There is another message of that name.
+    /// A message of that name is in another room, or does something else.
     #[error("{client_message_id} is the name of another message")]
     Taken {
         /// The name.
@@ -107,6 +122,9 @@ impl Machine {
     /// Says what is to be done next for a message. Call it until it says
     /// [`Step::Posted`], with the members as they are then. The first attempts
     /// of the same draft may be in an earlier life.
+    ///
+    /// The name is the message. Under the same name with another text it still
+    /// is one row, and says what reached the server first.
     ///
     /// # Errors
     ///
@@ -163,12 +181,14 @@ fn next_step(
     audience: &Audience,
     now: u64,
 ) -> Result<Step, SendError> {
-    let earlier = tx.outbox(&draft.client_message_id)?;
-    if let Some(earlier) = &earlier {
-        check_same(tx, me, draft, earlier)?;
-        if let Some(row) = earlier.posted {
+    let mut earlier = tx.outbox(&draft.client_message_id)?;
+    if let Some(found) = &earlier {
+        let is_same_text = is_same_text(tx, me, draft, found)?;
+        if let Some(row) = found.posted {
             return Ok(Step::Posted(row));
         }
+        // Its bytes say something else: if the server has them, it names their row.
+        earlier = earlier.filter(|_| is_same_text);
     }
     let mut stale = Vec::new();
     for account in &audience.members {
@@ -199,13 +219,18 @@ fn next_step(
     }
 }
 
-/// Makes sure that a name is not used for two messages.
-fn check_same(tx: &Tx<'_>, me: &Me, draft: &Draft, earlier: &OutboxRow) -> Result<(), SendError> {
+/// Whether a draft says what an earlier attempt under its name says. In another
+/// room, or to do something else, the name is not its own.
+fn is_same_text(
+    tx: &Tx<'_>,
+    me: &Me,
+    draft: &Draft,
+    earlier: &OutboxRow,
+) -> Result<bool, SendError> {
     let content = tx.place(&me.keys.curve25519, earlier.place)?.and_then(|place| place.content);
-    let is_same =
-        content.is_none_or(|content| content.action == draft.action && content.body == draft.body);
-    match is_same && earlier.room == draft.room {
-        true => Ok(()),
-        false => Err(SendError::Taken { client_message_id: draft.client_message_id.clone() }),
+    let is_same_action = content.as_ref().is_none_or(|content| content.action == draft.action);
+    if !is_same_action || earlier.room != draft.room {
+        return Err(SendError::Taken { client_message_id: draft.client_message_id.clone() });
     }
+    Ok(content.is_none_or(|content| content.body == draft.body))
 }

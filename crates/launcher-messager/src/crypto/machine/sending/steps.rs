@@ -22,8 +22,8 @@ use crate::{
     store::{GroupOut, OutboxRow, OutgoingRow, SealedKey, SentRecord, StoreError, Tx},
 };
 
-/// Whom a message is for: each device that is there with the keys it had, and
-/// was not left out.
+/// Whom a message is for: each device that is there with the keys it had, is
+/// allowed with these, and was not left out.
 pub(super) fn circle(
     tx: &Tx<'_>,
     me: &Me,
@@ -33,9 +33,8 @@ pub(super) fn circle(
     let mut circle = Circle { members: audience.members.clone(), devices: BTreeMap::new() };
     for account in &audience.members {
         for device in tx.devices(*account)?.into_values() {
-            let is_wanted = device.is_present()
-                && device.address != me.address
-                && !audience.withheld.contains_key(&device.address);
+            let is_wanted =
+                device.is_present() && device.address != me.address && audience.allows(&device);
             if !is_wanted {
                 continue;
             }
