@@ -56,6 +56,8 @@ pub struct Chat {
     clock: Clock,
     /// The way to the server, while there is one.
     socket: Option<Socket>,
+    /// Whether envelopes may wait at the server that the socket does not bring.
+    has_pending: bool,
     /// Whether everything before the socket was asked for.
     is_caught_up: bool,
     /// How far that is, once it has begun.
@@ -234,6 +236,7 @@ impl Chat {
             history,
             clock,
             socket: None,
+            has_pending: true,
             is_caught_up: false,
             since: None,
             is_online: None,

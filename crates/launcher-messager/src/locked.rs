@@ -40,13 +40,21 @@ const NOTICED: usize = 10_000;
 /// Rows of one sender that wait because they are not trusted at most.
 const REFUSED_PER_SENDER: usize = 100;
 
+/// Rows of one sender whose keys are missing at most.
+const LOCKED_PER_SENDER: usize = 1_000;
+
+/// Rows that wait at most, whoever sent them.
+const WAITING: usize = 10_000;
+
 /// A room's session.
 type Session = (Room, String);
 
 /// The rows of one agent that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    rows: Vec<Locked>,
+    rows: BTreeMap<EventId, Locked>,
+    /// How many of them are each sender's, and whether because of the sender.
+    shares: BTreeMap<(UserId, bool), usize>,
     noticed: BTreeSet<Session>,
     /// When people in a room were told lately.
     told: BTreeMap<Room, Vec<Stamp>>,
@@ -56,37 +64,41 @@ impl Waiting {
     /// What waits since an earlier life. All of it is tried soon: its key may
     /// have come right before a kill.
     pub(crate) async fn load(journal: &dyn Journal, report: &Report) -> Result<Self, Fault> {
-        let mut waiting = Self { rows: journal.undecryptable().await?, ..Self::default() };
+        let mut waiting = Self::default();
         let now = stamp();
-        for (number, row) in waiting.rows.iter_mut().enumerate() {
+        for (number, mut row) in journal.undecryptable().await?.into_iter().enumerate() {
             let rounds = u32::try_from(number / TRIES).unwrap_or(u32::MAX);
             row.next_try = row.next_try.min(now.plus(ROUND.saturating_mul(rounds)));
+            waiting.put(row);
         }
-        waiting.noticed = waiting.rows.iter().filter(|row| row.noticed).map(session_of).collect();
+        waiting.noticed = waiting.rows.values().filter(|row| row.noticed).map(session_of).collect();
         waiting.show(report);
         Ok(waiting)
     }
 
     /// Has those of these senders tried next that wait because of their senders.
     pub(crate) fn hurry(&mut self, senders: &BTreeSet<UserId>) {
-        for row in &mut self.rows {
+        for row in self.rows.values_mut() {
             if is_refused(row) && senders.contains(&row.sender) {
                 row.next_try = Stamp::default();
             }
         }
     }
 
-    /// Whether as many rows of a sender wait as are kept.
-    pub(crate) fn is_full(&self, sender: &UserId) -> bool {
-        let theirs = |row: &&Locked| is_refused(row) && row.sender == *sender;
-        self.rows.iter().filter(theirs).count() >= REFUSED_PER_SENDER
+    /// Whether no more rows of a sender are kept that wait for this. What one
+    /// reading brings comes on top.
+    pub(crate) fn is_full(&self, sender: &UserId, cause: &Cause) -> bool {
+        let is_refused = is_of_sender(cause);
+        let limit = if is_refused { REFUSED_PER_SENDER } else { LOCKED_PER_SENDER };
+        let share = self.shares.get(&(sender.clone(), is_refused));
+        share.is_some_and(|share| *share >= limit) || self.rows.len() >= WAITING
     }
 
     /// Takes in new ones.
     pub(crate) fn add(&mut self, rows: impl Iterator<Item = Locked>, report: &Report) {
         for row in rows {
-            if self.rows.iter().all(|known| known.event != row.event) {
-                self.rows.push(row);
+            if !self.rows.contains_key(&row.event) {
+                self.put(row);
             }
         }
         self.show(report);
@@ -94,21 +106,39 @@ impl Waiting {
 
     /// Lets go of those that opened or are given up.
     pub(crate) fn remove(&mut self, gone: &[EventId], report: &Report) {
-        self.rows.retain(|row| !gone.contains(&row.event));
+        for event in gone {
+            self.take(event);
+        }
         self.show(report);
+    }
+
+    fn put(&mut self, row: Locked) {
+        self.take(&row.event);
+        *self.shares.entry(share_of(&row)).or_default() += 1;
+        self.rows.insert(row.event.clone(), row);
+    }
+
+    fn take(&mut self, event: &EventId) -> bool {
+        let Some(row) = self.rows.remove(event) else { return false };
+        let share = share_of(&row);
+        match self.shares.get_mut(&share) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.shares.remove(&share)),
+        }
+        true
     }
 
     /// Those of a room from before this moment, when the agent was not in it.
     pub(crate) fn before(&self, room: &Room, joined: Stamp) -> Vec<EventId> {
         let is_before = |row: &&Locked| row.room == *room && row.sent < joined;
-        self.rows.iter().filter(is_before).map(|row| row.event.clone()).collect()
+        self.rows.values().filter(is_before).map(|row| row.event.clone()).collect()
     }
 
     /// Those to be tried now: all whose key was announced, and some that are due.
     pub(crate) fn take_due(&mut self, keys: &BTreeSet<Session>, now: Stamp) -> Vec<Locked> {
         let mut due = 0;
         let mut found = Vec::new();
-        for row in &mut self.rows {
+        for row in self.rows.values_mut() {
             if keys.contains(&session_of(row)) {
                 found.push(row.clone());
             } else if row.next_try <= now {
@@ -124,8 +154,8 @@ impl Waiting {
 
     /// Replaces one that was tried in vain.
     pub(crate) fn update(&mut self, tried: &Locked) {
-        for row in self.rows.iter_mut().filter(|row| row.event == tried.event) {
-            row.clone_from(tried);
+        if self.take(&tried.event) {
+            self.put(tried.clone());
         }
     }
 
@@ -138,8 +168,12 @@ impl Waiting {
         now: Stamp,
     ) -> Vec<Notice> {
         let Some(grace) = grace else { return Vec::new() };
-        let due = |row: &&Locked| !is_refused(row) && row.first_seen.plus(grace) <= now;
-        let due: Vec<Locked> = self.rows.iter().filter(due).cloned().collect();
+        let due = |row: &&Locked| {
+            let is_due = !is_refused(row) && row.first_seen.plus(grace) <= now;
+            is_due && !self.noticed.contains(&session_of(row))
+        };
+        let mut due: Vec<Locked> = self.rows.values().filter(due).cloned().collect();
+        due.sort_by_key(|row| row.first_seen);
         let mut notices = Vec::new();
         for row in due {
             let session = session_of(&row);
@@ -173,16 +207,17 @@ impl Waiting {
             let is_told = is_refused(row) || self.noticed.contains(&session_of(row));
             grace.filter(|_| !is_told).map(|grace| row.first_seen.plus(grace))
         };
-        self.rows.iter().flat_map(|row| notice(row).into_iter().chain([row.next_try])).min()
+        self.rows.values().flat_map(|row| notice(row).into_iter().chain([row.next_try])).min()
     }
 
     /// Whether keys are missing, so that they may have to be asked for.
     pub(crate) fn lacks_keys(&self) -> bool {
-        self.rows.iter().any(|row| !is_refused(row))
+        self.rows.values().any(|row| !is_refused(row))
     }
 
     fn show(&self, report: &Report) {
-        report.set_undecryptable_pending(self.rows.iter().filter(|row| !is_refused(row)).count());
+        let waiting = self.rows.values().filter(|row| !is_refused(row));
+        report.set_undecryptable_pending(waiting.count());
     }
 }
 
@@ -197,7 +232,15 @@ pub(crate) fn next_try(row: &Locked, max_age: Duration, now: Stamp) -> Stamp {
 
 /// Whether a row waits although it can be read: its sender is not trusted.
 fn is_refused(row: &Locked) -> bool {
-    matches!(row.cause, Cause::SenderNotTrusted(_))
+    is_of_sender(&row.cause)
+}
+
+fn is_of_sender(cause: &Cause) -> bool {
+    matches!(cause, Cause::SenderNotTrusted(_))
+}
+
+fn share_of(row: &Locked) -> (UserId, bool) {
+    (row.sender.clone(), is_refused(row))
 }
 
 fn session_of(row: &Locked) -> Session {
@@ -305,12 +348,44 @@ mod tests {
         };
         let mut waiting = waiting(&(0..100).map(refused).collect::<Vec<_>>());
         let (alice, now) = (UserId::new("alice"), Stamp(100));
-        assert!(waiting.is_full(&alice) && !waiting.is_full(&UserId::new("bob")));
+        let bob = UserId::new("bob");
+        let cause = refused(0).cause;
+        assert!(waiting.is_full(&alice, &cause) && !waiting.is_full(&bob, &cause));
+        assert!(!waiting.is_full(&alice, &Cause::UnknownSession), "a share of each kind");
         assert!(!waiting.lacks_keys());
         let day = Duration::from_secs(86_400);
         assert_eq!(next_try(&refused(7), day, now), Stamp(7 + 86_400_000 + 1_000));
         assert!(waiting.take_due(&BTreeSet::new(), now).is_empty());
         waiting.hurry(&BTreeSet::from([alice]));
         assert_eq!(waiting.take_due(&BTreeSet::new(), now).len(), TRIES);
+    }
+
+    #[test]
+    fn whose_keys_are_missing_fills_no_more_than_their_share_and_all_together_no_more_than_there_is()
+     {
+        let row = |n: usize| Locked {
+            sender: UserId::new(format!("user{}", n / LOCKED_PER_SENDER)),
+            ..locked(&n.to_string(), "a", 0)
+        };
+        let mut waiting = Waiting::default();
+        let is_full = |waiting: &Waiting, sender: &str| {
+            waiting.is_full(&UserId::new(sender), &Cause::UnknownSession)
+        };
+        waiting.add((0..LOCKED_PER_SENDER).map(row), &Report::default());
+        assert!(is_full(&waiting, "user0") && !is_full(&waiting, "user1"));
+        waiting.add((0..LOCKED_PER_SENDER).map(row), &Report::default());
+        waiting.remove(&[row(7).event, EventId::new("unknown")], &Report::default());
+        assert!(!is_full(&waiting, "user0"), "one has gone");
+        waiting.add((0..WAITING).map(row), &Report::default());
+        assert!(is_full(&waiting, "somebody else"));
+        // One that was tried in vain counts where it belongs now.
+        let refused =
+            Locked { cause: Cause::SenderNotTrusted(Refusal::AwaitingApproval), ..row(0) };
+        waiting.update(&refused);
+        waiting.remove(&[row(WAITING - 1).event], &Report::default());
+        assert!(!is_full(&waiting, "user0") && !is_full(&waiting, "somebody else"));
+        let all: Vec<EventId> = (0..WAITING).map(|n| row(n).event).collect();
+        waiting.remove(&all, &Report::default());
+        assert!(waiting.rows.is_empty() && waiting.shares.is_empty());
     }
 }

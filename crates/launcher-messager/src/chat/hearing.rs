@@ -139,6 +139,7 @@ impl Chat {
         self.socket = Some(socket);
         // All that the last one said is asked for again.
         self.inbox.clear();
+        self.has_pending = true;
         self.is_caught_up = false;
         self.since = None;
         Ok(())
@@ -179,6 +180,9 @@ impl Chat {
     async fn chores(&mut self) -> Result<(), ChatError> {
         self.list_rooms().await?;
         self.list_invites().await?;
+        if self.has_pending {
+            self.receive_pending().await?;
+        }
         self.work().await?;
         self.send_drafts().await?;
         let now = self.now();

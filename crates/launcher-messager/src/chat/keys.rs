@@ -6,6 +6,10 @@ use crate::{
     crypto::{Answer, Envelope, Fanout, Freshness, Received},
 };
 
+/// Pages of envelopes that are read at once at most. Anybody can send some, and
+/// rows do not wait for them.
+const PAGES: usize = 5;
+
 impl Chat {
     /// Publishes this device's keys, if there are any that are not.
     pub(super) async fn publish(&mut self) -> Result<(), ChatError> {
@@ -16,11 +20,12 @@ impl Chat {
         Ok(())
     }
 
-    /// Takes in the envelopes that wait at the server.
+    /// Takes in the envelopes that wait at the server, up to a limit.
     pub(super) async fn receive_pending(&mut self) -> Result<(), ChatError> {
-        loop {
+        for _ in 0..PAGES {
             let pending = self.client.pending_envelopes().await?;
             if pending.envelopes.is_empty() && pending.unreadable.is_empty() {
+                self.has_pending = false;
                 return Ok(());
             }
             for envelope in pending.unreadable {
@@ -30,6 +35,7 @@ impl Chat {
                 self.receive(envelope).await?;
             }
         }
+        Ok(())
     }
 
     /// Takes in an envelope; again, if it was cut off before.

@@ -20,6 +20,9 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 /// Bytes of a refusal that are read at most.
 const REFUSAL_LIMIT: usize = 64 * 1024;
 
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// What says that this client can encrypt. Without it encrypted rooms are shut.
 const CAPABILITIES: &str = "x-dyson-client-capabilities";
 
@@ -135,10 +138,16 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, ClientErr
     Ok(body)
 }
 
-/// The seconds that the server wants to be left alone for.
+/// How long the server wants to be left alone.
 fn retry_after(response: &Response) -> Option<Duration> {
     let header = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    header.trim().parse().ok().map(Duration::from_secs)
+    pause(header)
+}
+
+/// The seconds of a `Retry-After`, up to a limit: a server can neither silence
+/// an account for long nor lead a clock beyond its end.
+fn pause(header: &str) -> Option<Duration> {
+    header.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
 /// An error of the HTTP client, with its causes. They carry no token: it is
@@ -169,6 +178,16 @@ mod tests {
         assert_eq!(at(server, &["api", "chat"]), "https://chat.example.org/api/chat");
         assert_eq!(at("http://h/a/b/", &["x"]), "http://h/a/b/x");
         assert_eq!(at("http://h/a", &["c/d?e#f", "ü"]), "http://h/a/c%2Fd%3Fe%23f/%C3%BC");
+    }
+
+    #[test]
+    fn a_server_can_ask_for_a_pause_of_minutes_at_most() {
+        assert_eq!(pause(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(pause("18446744073709551615"), Some(LONGEST_PAUSE));
+        assert_eq!(pause("301"), Some(LONGEST_PAUSE));
+        assert_eq!(pause("-1"), None);
+        assert_eq!(pause("18446744073709551616"), None);
+        assert_eq!(pause("Wed, 21 Oct 2015 07:28:00 GMT"), None);
     }
 
     #[test]

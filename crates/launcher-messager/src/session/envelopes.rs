@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::try_join_all;
 use launcher_core::{fault::Fault, names::RoomId as Room};
 use launcher_runtime::stamp;
 use tracing::{debug, warn};
@@ -18,8 +19,12 @@ use crate::{
     faults, ledger, names,
 };
 
-/// Pages of envelopes that are read at once at most. The rest is read next time.
-const PAGES: usize = 100;
+/// Pages of envelopes that are read at once at most. The rest is read next time:
+/// anybody can send some, and rows do not wait for them.
+const PAGES: usize = 5;
+
+/// Acknowledgments that are under way side by side at most.
+const ACKNOWLEDGED: usize = 8;
 
 /// What envelopes brought.
 #[derive(Debug, Default)]
@@ -35,7 +40,7 @@ pub(super) struct Brought {
 }
 
 impl MessagerSession {
-    /// Takes in all envelopes that wait.
+    /// Takes in the envelopes that wait, up to a limit.
     pub(super) async fn receive_envelopes(&self) -> Result<Brought, Fault> {
         let mut brought = Brought::default();
         for _ in 0..PAGES {
@@ -44,13 +49,16 @@ impl MessagerSession {
             if pending.envelopes.is_empty() && pending.unreadable.is_empty() {
                 return Ok(brought);
             }
-            for envelope in pending.envelopes {
-                self.receive(&envelope, &mut brought).await?;
-                self.acknowledge(envelope.id).await?;
+            for envelope in &pending.envelopes {
+                self.receive(envelope, &mut brought).await?;
             }
-            for envelope in pending.unreadable {
-                warn!(envelope = %envelope, "an envelope has no form that can be read");
-                self.acknowledge(envelope).await?;
+            for envelope in &pending.unreadable {
+                warn!(%envelope, "an envelope has no form that can be read");
+            }
+            let taken = pending.envelopes.iter().map(|envelope| envelope.id);
+            let taken: Vec<EnvelopeId> = taken.chain(pending.unreadable).collect();
+            for some in taken.chunks(ACKNOWLEDGED) {
+                try_join_all(some.iter().map(|envelope| self.acknowledge(*envelope))).await?;
             }
         }
         brought.more = true;

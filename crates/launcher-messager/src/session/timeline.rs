@@ -118,7 +118,11 @@ impl MessagerSession {
                     "a message cannot be decrypted"
                 );
                 self.parts.report.count_undecryptable(locked.cause.code());
-                found.intake.locked.push((locked, kept::write(row)));
+                match reading.waiting.is_full(&locked.sender, &locked.cause) {
+                    // Its key does not bring it back: so many wait only in a flood.
+                    true => warn!(event_id = %locked.event, "it is not kept: too many wait"),
+                    false => found.intake.locked.push((locked, kept::write(row))),
+                }
             }
             Opened::Forgotten => debug!(event_id = %row.id, "a row was read long ago"),
             Opened::Refused(refusal) => self.say_refused(row, refusal),
@@ -193,7 +197,7 @@ impl MessagerSession {
             reason = %refusal,
             "a message is not acted upon"
         );
-        if refusal.can_heal() && !reading.waiting.is_full(&locked.sender) {
+        if refusal.can_heal() && !reading.waiting.is_full(&locked.sender, &locked.cause) {
             found.intake.locked.push((locked, kept::write(row)));
         }
     }

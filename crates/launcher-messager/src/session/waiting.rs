@@ -150,16 +150,10 @@ impl MessagerSession {
         let every = if line.socket.is_some() { ALL } else { INVITES };
         let invites = after(line.looked, INVITES);
         let mut all = after(line.looked_at_all, every);
-        if let Some(due) = *locked(&self.due) {
-            all = all.min(instant(due));
-        }
         if let Some(next) = line.next.filter(|_| line.socket.is_none()) {
             all = all.min(next);
         }
-        match all <= invites {
-            true => (all, Wanted { rows: true, invites: false }),
-            false => (invites, Wanted { rows: false, invites: true }),
-        }
+        first_of((*locked(&self.due)).map(instant), all, invites)
     }
 
     async fn tell_typing(&self, line: &mut Line) {
@@ -170,6 +164,16 @@ impl MessagerSession {
                 return line.lost(&error);
             }
         }
+    }
+}
+
+/// What comes first. What is due can be an invitation or a row, so everything is
+/// looked at: what is not looked at would be due again at once.
+fn first_of(due: Option<Instant>, all: Instant, invites: Instant) -> (Instant, Wanted) {
+    match due {
+        Some(due) if due <= all.min(invites) => (due, Wanted::ALL),
+        _ if all <= invites => (all, Wanted { rows: true, invites: false }),
+        _ => (invites, Wanted { rows: false, invites: true }),
     }
 }
 
@@ -188,4 +192,22 @@ fn news_in(packet: &Packet) -> Option<Wanted> {
 /// A moment of the wall clock as one to wait for.
 fn instant(due: Stamp) -> Instant {
     Instant::now() + due.since(stamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_is_looked_for_everywhere() {
+        let now = Instant::now();
+        let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
+        for (all, invites) in [(soon, late), (late, soon)] {
+            assert_eq!(first_of(Some(now), all, invites), (now, Wanted::ALL));
+        }
+        let (rows, invites) =
+            (Wanted { rows: true, invites: false }, Wanted { rows: false, invites: true });
+        assert_eq!(first_of(Some(late), now, soon), (now, rows));
+        assert_eq!(first_of(None, soon, now), (now, invites));
+    }
 }

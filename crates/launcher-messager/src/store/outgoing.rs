@@ -47,6 +47,7 @@ pub(crate) struct MissingRow {
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) asked_of_account: u32,
+    pub(crate) remembered_of_account: u32,
     pub(crate) remembered: u32,
 }
 
@@ -158,7 +159,8 @@ impl Tx<'_> {
         self.execute("DELETE FROM outgoing WHERE number = ?1", [number]).map(drop)
     }
 
-    /// Notes that a session's key is missing, unless too many are.
+    /// Notes that a session's key is missing, unless too many are. Those that
+    /// are asked for no more make room.
     pub(crate) fn note_missing(
         &self,
         missing: &MissingRow,
@@ -174,9 +176,18 @@ impl Tx<'_> {
         }
         let account = missing.account.as_bytes();
         let sql = "SELECT count(*) FROM missing WHERE account = ?1 AND asked < ?2";
-        let of_account = self.count(sql, (account, times))?;
+        if self.count(sql, (account, times))? >= i64::from(limits.asked_of_account) {
+            return Ok(false);
+        }
+        let of_account =
+            self.count("SELECT count(*) FROM missing WHERE account = ?1", [account])?;
+        if of_account >= i64::from(limits.remembered_of_account)
+            && !self.forget_done(Some(missing.account), times)?
+        {
+            return Ok(false);
+        }
         let all = self.count("SELECT count(*) FROM missing", [])?;
-        if of_account >= i64::from(limits.asked_of_account) || all >= i64::from(limits.remembered) {
+        if all >= i64::from(limits.remembered) && !self.forget_done(None, times)? {
             return Ok(false);
         }
         let sql = "INSERT INTO missing
@@ -186,6 +197,17 @@ impl Tx<'_> {
             (key.0, key.1, missing.room.as_bytes(), account, moment(now), moment(next_ask));
         self.execute(sql, values)?;
         Ok(true)
+    }
+
+    /// Forgets the oldest session that is asked for no more, of an account or of
+    /// all; `false` if there is none.
+    fn forget_done(&self, account: Option<AccountId>, times: u32) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM missing WHERE (session, sender) IN (
+                     SELECT session, sender FROM missing
+                     WHERE asked >= ?1 AND (?2 IS NULL OR account = ?2)
+                     ORDER BY first_seen LIMIT 1)";
+        let account = account.as_ref().map(AccountId::as_bytes);
+        Ok(self.execute(sql, (times, account))? > 0)
     }
 
     /// Sessions that are to be asked for now.

@@ -140,6 +140,40 @@ fn invented_rows_are_asked_for_within_bounds() {
 }
 
 #[test]
+fn sessions_that_were_asked_for_in_vain_make_room_for_others() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    let row = world.say(&alice, room(1), "hi");
+    world.settle();
+    let row = world.row(row);
+    let will_ask = |world: &mut World, sender: u8, number: u16| {
+        let mut invented = row.clone();
+        invented.sender = account(sender);
+        invented.ciphertext[1..33].fill(sender);
+        invented.ciphertext[1..3].copy_from_slice(&number.to_be_bytes());
+        matches!(world.open(&bob, &invented), Opened::Locked { will_ask: true })
+    };
+    // More of each account, and of all, than are remembered.
+    for sender in 10..22 {
+        for number in 0..240 {
+            assert!(will_ask(&mut world, sender, number), "{sender} {number}");
+            if number % 20 < 19 {
+                continue;
+            }
+            for _ in 0..3 {
+                world.wait(2 * 60 * 60 * 1000);
+                let now = world.now;
+                // The account has no device that could be asked.
+                world.machine(&bob).devices(account(sender), &[], now).unwrap();
+                let work = world.machine(&bob).work(now).unwrap();
+                assert!(work.deliver.is_empty() && work.look_up.is_empty());
+            }
+        }
+    }
+    assert!(will_ask(&mut world, 1, 0), "who comes after the flood");
+}
+
+#[test]
 fn any_bytes_are_an_envelope_that_leads_to_nothing() {
     let (alice, bob) = (address(1, "phone"), address(2, "phone"));
     let mut world = World::of(&[&alice, &bob]);

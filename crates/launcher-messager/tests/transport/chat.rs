@@ -9,6 +9,7 @@ use launcher_messager::{
 };
 
 use crate::{
+    lies::change,
     people::{Person, polled},
     world::{Device, NOW, World, soon},
 };
@@ -216,6 +217,18 @@ async fn nothing_is_lost_by_giving_up_waiting() {
         heard.push(ben.message().await.text);
     }
     assert_eq!(heard, wanted);
+}
+
+#[tokio::test]
+async fn a_server_that_never_runs_out_of_envelopes_keeps_no_message_back() {
+    let mut world = World::start().await;
+    let (mut ann, ben, room) = pair(&world).await;
+    ann.chat.send(room, "hello", None).await.unwrap();
+    let forget_acknowledgments = "CREATE TRIGGER forget BEFORE UPDATE ON envelopes
+         WHEN new.status = 2 BEGIN SELECT RAISE(IGNORE); END";
+    change(&mut world, forget_acknowledgments).await;
+    let mut ben = ben.restarted(&world).await;
+    assert_eq!(ben.message().await.text, "hello");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Changes the server's tables while it is away.
-async fn change(world: &mut World, sql: &str) {
+pub(crate) async fn change(world: &mut World, sql: &str) {
     world.stop().await;
     let tables = Connection::open(world.data().join("messager.db")).unwrap();
     tables.execute_batch(sql).unwrap();
@@ -176,4 +176,29 @@ fn answer(room: RoomId) -> Answer {
         thread: None,
         transaction: "answer-1".to_owned(),
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_envelopes_does_not_keep_a_message_from_being_answered() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    ann.say(room, "hello").await;
+    let flood =
+        "WITH RECURSIVE flood (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM flood WHERE n < 3900)
+         INSERT INTO envelopes SELECT randomblob(16), sender_id, sender_device_id, recipient_id,
+         recipient_device_id, NULL, kind, group_id, NULL, sequence + n, randomblob(200), NULL, NULL,
+         0, NULL, NULL, NULL, NULL, created_at, updated_at
+         FROM (SELECT * FROM envelopes ORDER BY created_at DESC, sequence DESC LIMIT 1), flood";
+    change(&mut world, flood).await;
+    let launcher = bot.launch().await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    let tables = Connection::open(world.data().join("messager.db")).unwrap();
+    let waiting = "SELECT count(*) FROM envelopes WHERE acked_at IS NULL";
+    let waiting: i64 = tables.query_row(waiting, [], |row| row.get(0)).unwrap();
+    assert!(waiting > 1000, "{waiting} wait when the message is answered");
+    launcher.stop().await;
 }

@@ -25,8 +25,10 @@ const PAUSES: [u64; 3] = [5 * 60 * 1000, 60 * 60 * 1000, 60 * 60 * 1000];
 const TIMES: u32 = 3;
 
 /// As many sessions are asked for of one account at a time, and as many are
-/// remembered in all. A server can invent rows without end.
-const LIMITS: Limits = Limits { asked_of_account: 20, remembered: 2000 };
+/// remembered of it and in all, with those that are asked for no more. Members
+/// and the server can invent rows without end.
+const LIMITS: Limits =
+    Limits { asked_of_account: 20, remembered_of_account: 200, remembered: 2000 };
 
 /// A device that asks for the key of a session that was made for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
