@@ -77,6 +77,9 @@ pub struct Member {
     pub name: String,
     /// Whether it is in the room.
     pub state: MemberState,
+    /// Until when it may not write there, in milliseconds since 1970, if it was
+    /// told not to.
+    pub silent_until: Option<u64>,
 }
 
 /// Whether an account is in a room.
@@ -117,6 +120,7 @@ pub(super) struct MemberWire {
     account: Option<AccountWire>,
     joined_at: Option<Moment>,
     leave_at: Option<Moment>,
+    timeout_until: Option<Moment>,
     pub(super) invited_by_id: Option<AccountId>,
     pub(super) chat_room: Option<RoomWire>,
 }
@@ -148,7 +152,8 @@ impl From<MemberWire> for Member {
             (Some(_), None) => MemberState::Active,
             (None, None) => MemberState::Invited,
         };
-        Self { account: wire.account_id, name: wire.name(), state }
+        let silent_until = wire.timeout_until.map(|until| until.0);
+        Self { account: wire.account_id, name: wire.name(), state, silent_until }
     }
 }
 

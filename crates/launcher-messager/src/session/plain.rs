@@ -26,9 +26,10 @@ impl MessagerSession {
         let mut pieces = cut(&words.body.text, LONGEST).into_iter();
         let first = match words.action {
             Action::Delete { target } => {
-                let taken = self.parts.client.take_back(room, target, &name).await;
-                taken.map_err(|error| self.send_fault(&error))?;
-                return Ok(names::event(target));
+                return match self.parts.client.take_back(room, target, &name).await {
+                    Ok(()) => Ok(names::event(target)),
+                    Err(error) => Err(self.post_fault(room, &error).await),
+                };
             }
             Action::New => self.say_piece(room, words, next(&mut pieces)?, name).await?,
             Action::Edit { target } => {
@@ -61,7 +62,10 @@ impl MessagerSession {
             reply_to: words.body.reply_to,
             is_automated: words.body.automated,
         };
-        self.parts.client.say(room, &said).await.map_err(|error| self.send_fault(&error))
+        match self.parts.client.say(room, &said).await {
+            Ok(row) => Ok(row),
+            Err(error) => Err(self.post_fault(room, &error).await),
+        }
     }
 
     async fn say_instead(
@@ -71,8 +75,10 @@ impl MessagerSession {
         text: &str,
         name: &str,
     ) -> Result<(), SendFault> {
-        let edited = self.parts.client.say_instead(room, row, text, name).await;
-        edited.map_err(|error| self.send_fault(&error))
+        match self.parts.client.say_instead(room, row, text, name).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.post_fault(room, &error).await),
+        }
     }
 }
 

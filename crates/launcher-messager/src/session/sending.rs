@@ -4,13 +4,19 @@
 //! kill, and the next attempt goes on. One at a time in a room, so that what is
 //! said keeps its order.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use launcher_core::{
+    backoff,
     fault::Fault,
     names::{EventId, RoomId as Room},
 };
 use launcher_runtime::{
-    ports::{SendFault, journal::Intake},
+    ports::{
+        SendFault,
+        journal::{Intake, Stamp},
+    },
     stamp,
 };
 use tokio::time::Instant;
@@ -19,7 +25,7 @@ use tracing::{error, warn};
 use super::{MessagerSession, locked};
 use crate::{
     book::Known,
-    client::{ClientError, Mode},
+    client::{ClientError, MemberState, Mode},
     crypto::{
         AccountId, Action, Audience, Body, Draft, PublicBundle, RoomId, SealedRow, SendError, Step,
     },
@@ -33,6 +39,12 @@ const STEPS: usize = 40;
 
 /// Accounts whose devices are asked for side by side.
 const ASKED_AT_ONCE: usize = 8;
+
+/// The rules that a message breaks whose room became encrypted meanwhile.
+const ENCRYPTED: [&str; 2] = ["chat.e2ee_required", "chat.e2ee_payload_required"];
+
+/// How long after its end the word that the agent may not write explains a refusal.
+const SILENCED: Duration = Duration::from_secs(60);
 
 /// What is to be said, and how it is called.
 #[derive(Clone, Debug)]
@@ -169,11 +181,45 @@ impl MessagerSession {
     }
 
     async fn post(&self, row: &SealedRow) -> Result<EventId, SendFault> {
-        let posted = self.parts.client.post(row).await.map_err(|error| self.send_fault(&error))?;
+        let posted = match self.parts.client.post(row).await {
+            Ok(posted) => posted,
+            Err(error) => return Err(self.post_fault(row.room, &error).await),
+        };
         let name = row.client_message_id.clone();
         let noted = self.parts.engine.ask(move |machine| machine.posted(&name, posted)).await;
         noted.map_err(|fault| self.store_fault(fault))?;
         Ok(names::event(posted))
+    }
+
+    /// What it means that the server does not take a message. Some refusals pass:
+    /// the room is encrypted since it was asked about, or the agent may not
+    /// write there for a while.
+    pub(super) async fn post_fault(&self, room: RoomId, error: &ClientError) -> SendFault {
+        let retry_after = match error {
+            ClientError::Refused { .. } if ENCRYPTED.iter().any(|rule| error.is_by(rule)) => None,
+            ClientError::Refused { status: 403, .. } => match self.silence(room).await {
+                Some(silence) => Some(silence),
+                None => return self.send_fault(error),
+            },
+            ClientError::Refused { .. }
+            | ClientError::Unreachable { .. }
+            | ClientError::Unauthorized => return self.send_fault(error),
+        };
+        self.book.forget(room);
+        SendFault::Passing { detail: error.to_string(), retry_after }
+    }
+
+    /// For how long the agent may not write in a room that it is in. At most so
+    /// long as between two tries: the word can be taken back.
+    async fn silence(&self, room: RoomId) -> Option<Duration> {
+        let members = self.parts.client.members(room).await.ok()?;
+        let own = members.into_iter().find(|member| {
+            member.account == self.address.account && member.state == MemberState::Active
+        });
+        let (until, now) = (Stamp(own?.silent_until?), self.server_now());
+        // One that ended while the refusal was on its way is not over for long.
+        let counts = until.plus(SILENCED) > now;
+        counts.then(|| until.since(now).clamp(backoff::SHORTEST, backoff::LONGEST))
     }
 
     /// What a refusal or a silence of the server means for what is sent.

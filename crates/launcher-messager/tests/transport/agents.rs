@@ -2,14 +2,15 @@
 
 use launcher_core::{names::RoomId as Room, status::AgentState};
 use launcher_messager::{
-    client::{Group, TimelineKind},
+    client::{Group, Said, TimelineKind},
     crypto::{Action, Body, RoomId},
 };
 use launcher_runtime::ports::{Answer, AnswerContent};
 
 use crate::{
     bot::{Bot, Launcher},
-    person::Person,
+    person::{Person, now},
+    toll::Toll,
     world::World,
 };
 
@@ -141,6 +142,54 @@ async fn said_openly(person: &Person, room: RoomId) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn who_may_not_write_for_a_while_answers_after_it() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let token = world.token("ann");
+    let mut ann = Person::with_token(&world, token.clone()).await;
+    let room = ann.group_with(&[bot.account()]).await;
+    let until = now() + 2_000;
+    let moment = jiff::Timestamp::from_millisecond(until.cast_signed()).unwrap().to_string();
+    let path = format!("api/chat/{room}/members/{}/timeout", bot.account());
+    let silence = reqwest::Client::new()
+        .post(world.url().join(&path).unwrap())
+        .bearer_auth(token.expose())
+        .json(&serde_json::json!({ "timeout_until": moment }));
+    assert_eq!(silence.send().await.unwrap().status(), 204);
+    ann.say(room, "hello").await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    assert!(now() >= until, "not before it may");
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_a_room_that_becomes_encrypted_is_sent_encrypted() {
+    let world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    let toll = Toll::new(&world.url(), "echo: openly").await;
+    bot.spec.account.homeserver = toll.url.clone();
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.client.create_group("g", Group::Plain).await.unwrap().id;
+    ann.client.invite(room, bot.account()).await.unwrap();
+    ann.wait_for_members(room, 2).await;
+    let said = Said {
+        text: "openly".to_owned(),
+        client_message_id: "openly".to_owned(),
+        reply_to: None,
+        is_automated: false,
+    };
+    ann.client.say(room, &said).await.unwrap();
+    toll.held().await;
+    ann.client.enable_encryption(room).await.unwrap();
+    toll.let_go();
+    assert_eq!(ann.hear(room, 1).await, ["echo: openly"]);
+    launcher.stop().await;
+    assert!(said_openly(&ann, room).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_blank_message_is_not_answered() {
     let world = World::start().await;
     let bot = Bot::new(&world, "bot").await;
@@ -164,7 +213,7 @@ async fn a_message_in_the_clear_is_not_acted_upon_where_there_is_encryption() {
     let room = room.unwrap().id;
     ann.client.invite(room, bot.account()).await.unwrap();
     ann.wait_for_members(room, 2).await;
-    let said = |text: &str| launcher_messager::client::Said {
+    let said = |text: &str| Said {
         text: text.to_owned(),
         client_message_id: text.to_owned(),
         reply_to: None,
