@@ -43,6 +43,9 @@ const ASKED_AT_ONCE: usize = 8;
 /// The rules that a message breaks whose room became encrypted meanwhile.
 const ENCRYPTED: [&str; 2] = ["chat.e2ee_required", "chat.e2ee_payload_required"];
 
+/// How long after its end the word that the agent may not write explains a refusal.
+const SILENCED: Duration = Duration::from_secs(60);
+
 /// What is to be said, and how it is called.
 #[derive(Clone, Debug)]
 pub(super) struct Words {
@@ -213,8 +216,10 @@ impl MessagerSession {
         let own = members.into_iter().find(|member| {
             member.account == self.address.account && member.state == MemberState::Active
         });
-        let left = Stamp(own?.silent_until?).since(self.server_now());
-        (!left.is_zero()).then(|| left.min(backoff::LONGEST))
+        let (until, now) = (Stamp(own?.silent_until?), self.server_now());
+        // One that ended while the refusal was on its way is not over for long.
+        let counts = until.plus(SILENCED) > now;
+        counts.then(|| until.since(now).clamp(backoff::SHORTEST, backoff::LONGEST))
     }
 
     /// What a refusal or a silence of the server means for what is sent.

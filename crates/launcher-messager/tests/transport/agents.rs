@@ -150,11 +150,12 @@ async fn who_may_not_write_for_a_while_answers_after_it() {
     let mut ann = Person::with_token(&world, token.clone()).await;
     let room = ann.group_with(&[bot.account()]).await;
     let until = now() + 2_000;
+    let moment = jiff::Timestamp::from_millisecond(until.cast_signed()).unwrap().to_string();
     let path = format!("api/chat/{room}/members/{}/timeout", bot.account());
     let silence = reqwest::Client::new()
         .post(world.url().join(&path).unwrap())
         .bearer_auth(token.expose())
-        .json(&serde_json::json!({ "timeout_until": until }));
+        .json(&serde_json::json!({ "timeout_until": moment }));
     assert_eq!(silence.send().await.unwrap().status(), 204);
     ann.say(room, "hello").await;
     assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
