@@ -33,10 +33,14 @@ pub(crate) fn heard(row: &Row, read: &ReadRow, around: Around) -> Heard {
         (_, Action::Edit { target }) => (MessageKind::Edit, Some(target)),
         (_, Action::Delete { target }) => (MessageKind::Redaction, Some(target)),
     };
-    // Its ciphertext is in the row of the edit as well, and the journal takes each once.
-    let is_copy = row.kind == RowKind::Message && read.content.action != Action::New;
-    let ciphertext = (!is_copy)
-        .then(|| Ciphertext { session: read.place.session.to_string(), index: read.place.index });
+    // The row of a message is heard once, whatever stands in it by then: an edit has its
+    // ciphertext in a row of its own as well, and the journal takes each once, for ever.
+    let ciphertext = match row.kind {
+        RowKind::Message => Ciphertext { session: format!("row:{}", row.id), index: 0 },
+        RowKind::Update { .. } | RowKind::Delete { .. } => {
+            Ciphertext { session: read.place.session.to_string(), index: read.place.index }
+        }
+    };
     let message = Message {
         kind,
         automated: body.automated,
@@ -46,7 +50,7 @@ pub(crate) fn heard(row: &Row, read: &ReadRow, around: Around) -> Heard {
         mentions: body.mentions.iter().map(|account| names::user(*account)).collect(),
         ..text(row.room, row.id, row.sender, body.text.clone(), around)
     };
-    Heard { message, ciphertext, wanted: true, verdict: None }
+    Heard { message, ciphertext: Some(ciphertext), wanted: true, verdict: None }
 }
 
 /// A message in the clear.

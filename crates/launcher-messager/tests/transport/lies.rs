@@ -3,7 +3,7 @@
 use launcher_core::names::RoomId as Room;
 use launcher_messager::{
     client::{Mode, TimelineKind},
-    crypto::RoomId,
+    crypto::{Action, Body, RoomId},
     socket::{Packet, Socket},
 };
 use launcher_runtime::ports::{Answer, AnswerContent, SendFault};
@@ -70,6 +70,31 @@ async fn a_third_member_in_a_chat_for_two_is_given_nothing() {
     ghost.catch_up().await;
     ann.catch_up().await;
     assert!(ghost.heard().is_empty() && ann.heard_in(room).is_empty());
+}
+
+#[tokio::test]
+async fn an_edited_message_that_the_server_shows_days_later_is_not_answered_again() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    let target = ann.say(room, "hello").await;
+    ann.hear(room, 1).await;
+    ann.send(room, Action::Edit { target }, Body::text("hello again")).await;
+    launcher.stop().await;
+    // By then the journal has forgotten the ids of events.
+    let journal = Connection::open(bot.spec.data_folder().join("journal.db")).unwrap();
+    journal.execute_batch("DELETE FROM inbox").unwrap();
+    drop(journal);
+    let show_it_now = "UPDATE messages SET created_at = (SELECT max(created_at) + 1 FROM messages)
+         WHERE edited_at IS NOT NULL AND kind = 'text'";
+    change(&mut world, show_it_now).await;
+    let launcher = bot.start().await;
+    ann.say(room, "more").await;
+    let heard = ann.hear(room, 2).await;
+    launcher.stop().await;
+    assert_eq!(heard, ["echo: hello", "echo: more"]);
 }
 
 #[tokio::test]
