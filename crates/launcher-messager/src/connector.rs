@@ -29,7 +29,7 @@ use crate::{
     session::{MessagerSession, Parts, moment_of, position_of, publish},
 };
 
-/// Where the journal keeps which device last had keys here.
+/// Where the journal keeps that a device had keys here; account and name follow.
 const DEVICE: &str = "messager/device";
 
 /// Pages of rows in which an earlier life's own are looked for, at most.
@@ -140,18 +140,14 @@ impl Coming<'_> {
     /// Opens the device's store, or makes one for a device that never had keys.
     async fn open(&self, found: &Found) -> Result<Engine, Fault> {
         let device = &found.device;
-        let is_new = match &found.owner {
-            Some(owner) if owner == device => false,
-            Some(owner) => {
-                let (place, owner) = (self.place.clone(), owner.clone());
-                let to = blocking(move || place.retire(&owner)).await??;
-                warn!(event = "store_reset", path = %to.display(), "the token is of another device than the crypto store; the store was put aside");
-                true
-            }
-            None => true,
-        };
+        let is_new = found.owner.as_ref() != Some(device);
         if is_new && self.had_keys(device).await? {
             return Err(faults::store_lost(device));
+        }
+        if let Some(owner) = found.owner.clone().filter(|_| is_new) {
+            let place = self.place.clone();
+            let to = blocking(move || place.retire(&owner)).await??;
+            warn!(event = "store_reset", path = %to.display(), "the token is of another device than the crypto store; the store was put aside");
         }
         let (place, device_) = (self.place.clone(), device.clone());
         let open = move || {
@@ -186,17 +182,23 @@ impl Coming<'_> {
         Ok(Engine::new(machine))
     }
 
-    /// Whether this device had keys here, and the store with them is gone.
+    /// Whether this device ever had keys here, so that the store with them is
+    /// gone, or was put aside when the token was another device's.
     async fn had_keys(&self, device: &Address) -> Result<bool, Fault> {
-        Ok(self.journal.recall(DEVICE).await?.as_deref() == Some(&*name_of(device)))
+        if self.journal.recall(&memory_of(device)).await?.is_some() {
+            return Ok(true);
+        }
+        let (place, device) = (self.place.clone(), device.clone());
+        blocking(move || place.has_retired(&device)).await?
     }
 
     async fn remember(&self, device: &Address) -> Result<(), Fault> {
-        if self.had_keys(device).await? {
+        let key = memory_of(device);
+        if self.journal.recall(&key).await?.is_some() {
             return Ok(());
         }
-        let memory = Memory { key: DEVICE.to_owned(), value: Some(name_of(device)) };
-        self.journal.remember(&[memory]).await
+        let value = Some(stamp().0.to_string().into_bytes());
+        self.journal.remember(&[Memory { key, value }]).await
     }
 
     /// Publishes the keys and finds out where to read from.
@@ -279,7 +281,7 @@ impl Coming<'_> {
     }
 }
 
-/// A device as the journal knows it.
-fn name_of(device: &Address) -> Vec<u8> {
-    format!("{} {}", device.account, device.device.as_str()).into_bytes()
+/// Where the journal keeps since when a device has had keys here.
+fn memory_of(device: &Address) -> String {
+    format!("{DEVICE}/{}/{}", device.account, device.device.as_str())
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use launcher_core::{
     fault::Fault,
-    names::UserId,
+    names::{DeviceId, UserId},
     spec::{AgentSpec, TrustMode},
     trust::{
         Assurance, DeviceRecord, Finding, Order, Reconciled, Refusal, SeenDevice, SeenUser, Sender,
@@ -143,9 +143,9 @@ impl Ledger {
         Ok(judge_message(self.mode, record.as_ref(), Sender::InTheClear))
     }
 
-    /// Carries out an operator's order. It is in the ledger before the machine
-    /// takes the keys that were approved; after a kill in between the next look
-    /// has it take them.
+    /// Carries out an operator's order upon what the ledger showed: nothing is
+    /// looked at before. It is in the ledger before the machine takes the keys
+    /// that were approved; after a kill in between the next look has it take them.
     pub(crate) async fn decide(
         &self,
         user: &UserId,
@@ -156,16 +156,28 @@ impl Ledger {
             action: format!("`launcher trust {}` lists those that are known", self.spec.id),
         })?;
         let user = names::user(account);
-        let before = self.look(&[account]).await?.remove(&account);
-        let _turn = self.turn.lock().await;
-        let stored = self.journal.trust_records(std::slice::from_ref(&user)).await?.pop();
-        let now = stamp().0;
-        let record = stored.unwrap_or_else(|| UserRecord::new(user, now));
-        let record = carry_out(&record, order, now)?;
-        self.journal.keep_trust(std::slice::from_ref(&record)).await?;
-        let devices = before.map(|known| known.devices).unwrap_or_default();
-        self.take_approved(&record, &devices).await?;
-        Ok(record)
+        let decided = {
+            let _turn = self.turn.lock().await;
+            let stored = self.journal.trust_records(std::slice::from_ref(&user)).await?.pop();
+            let now = stamp().0;
+            let record = stored.unwrap_or_else(|| UserRecord::new(user, now));
+            let record = carry_out(&record, order, now)?;
+            self.journal.keep_trust(std::slice::from_ref(&record)).await?;
+            record
+        };
+        let known = self.look(&[account]).await?.remove(&account);
+        let record = known.map_or_else(|| decided.clone(), |known| known.record);
+        match voided(order, &decided, &record) {
+            Some(device) => Err(TrustError::Refused {
+                reason: format!("the server shows other keys for {device} than were approved"),
+                action: format!(
+                    "compare the key that `launcher trust {}` shows now with its owner, and \
+                     repeat the command",
+                    self.spec.id
+                ),
+            }),
+            None => Ok(record),
+        }
     }
 
     fn verdict(&self, record: &UserRecord, device: &PeerDevice) -> Verdict {
@@ -245,7 +257,9 @@ impl Ledger {
             let Some(keys) = device.disputed else { continue };
             let approved = record.devices.get(&names::device(&device.address.device));
             let is_approved = approved.is_some_and(|approved| {
-                approved.is_approved() && approved.ed25519 == keys.ed25519.to_base64()
+                approved.is_approved()
+                    && approved.ed25519 == keys.ed25519.to_base64()
+                    && approved.curve25519 == keys.curve25519.to_base64()
             });
             if is_approved && !record.is_blocked() {
                 let address = device.address.clone();
@@ -336,6 +350,23 @@ pub(crate) fn say_findings(findings: &[crypto::Finding]) {
             | crypto::Finding::KeysChanged(_) => {}
         }
     }
+}
+
+/// A device whose keys are not those any more that an order has approved.
+fn voided(order: &Order, decided: &UserRecord, now: &UserRecord) -> Option<DeviceId> {
+    let Order::Approve(which) = order else { return None };
+    let is_meant = |id: &DeviceId| which.as_ref().is_none_or(|which| which == id);
+    let approved = decided
+        .devices
+        .iter()
+        .filter(|(id, device)| is_meant(id) && device.gone.is_none() && device.is_approved());
+    let mut approved = approved.filter(|(id, device)| {
+        let same = |now: &&DeviceRecord| {
+            now.ed25519 == device.ed25519 && now.curve25519 == device.curve25519
+        };
+        now.devices.get(id).filter(same).is_none()
+    });
+    approved.next().map(|(id, _)| id.clone())
 }
 
 /// The record of exactly this device, with exactly these keys.

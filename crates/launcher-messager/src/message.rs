@@ -33,10 +33,14 @@ pub(crate) fn heard(row: &Row, read: &ReadRow, around: Around) -> Heard {
         (_, Action::Edit { target }) => (MessageKind::Edit, Some(target)),
         (_, Action::Delete { target }) => (MessageKind::Redaction, Some(target)),
     };
-    // Its ciphertext is in the row of the edit as well, and the journal takes each once.
-    let is_copy = row.kind == RowKind::Message && read.content.action != Action::New;
-    let ciphertext = (!is_copy)
-        .then(|| Ciphertext { session: read.place.session.to_string(), index: read.place.index });
+    // The row of a message is heard once, whatever stands in it by then: an edit has its
+    // ciphertext in a row of its own as well, and the journal takes each once, for ever.
+    let ciphertext = match row.kind {
+        RowKind::Message => Ciphertext { session: format!("row:{}", row.id), index: 0 },
+        RowKind::Update { .. } | RowKind::Delete { .. } => {
+            Ciphertext { session: read.place.session.to_string(), index: read.place.index }
+        }
+    };
     let message = Message {
         kind,
         automated: body.automated,
@@ -46,7 +50,7 @@ pub(crate) fn heard(row: &Row, read: &ReadRow, around: Around) -> Heard {
         mentions: body.mentions.iter().map(|account| names::user(*account)).collect(),
         ..text(row.room, row.id, row.sender, body.text.clone(), around)
     };
-    Heard { message, ciphertext, wanted: true, verdict: None }
+    Heard { message, ciphertext: Some(ciphertext), wanted: true, verdict: None }
 }
 
 /// A message in the clear.
@@ -70,4 +74,64 @@ fn text(
 ) -> Message {
     let (room, event, sender) = (names::room(room), names::event(row), names::user(sender));
     Message { age, direct, assurance, ..Message::text(room, event, sender, body) }
+}
+
+#[cfg(test)]
+mod tests {
+    use vodozemac::{Curve25519PublicKey, Curve25519SecretKey, Ed25519Keypair};
+
+    use super::*;
+    use crate::crypto::{Address, Body, Content, DeviceName, Place, RowSender, SCHEME, SessionId};
+
+    fn row(kind: RowKind) -> Row {
+        Row {
+            id: RowId::from_bytes([1; 16]),
+            room: RoomId::from_bytes([2; 16]),
+            sender: AccountId::from_bytes([3; 16]),
+            kind,
+            scheme: SCHEME.to_owned(),
+            epoch: 1,
+            message_type: "content.new".to_owned(),
+            client_message_id: None,
+            ciphertext: Vec::new(),
+        }
+    }
+
+    fn read(action: Action, index: u32) -> ReadRow {
+        let address =
+            Address::new(AccountId::from_bytes([3; 16]), DeviceName::new("phone").unwrap());
+        let curve25519 = Curve25519PublicKey::from(&Curve25519SecretKey::new());
+        let ed25519 = Ed25519Keypair::new().public_key();
+        let session = SessionId::from_base64(&"A".repeat(43)).unwrap();
+        ReadRow {
+            content: Content {
+                room: RoomId::from_bytes([2; 16]),
+                sender: address.clone(),
+                epoch: 1,
+                client_message_id: "a".to_owned(),
+                sent: 0,
+                action,
+                body: Body::text("hi"),
+            },
+            sender: RowSender { address, curve25519, ed25519, device: None },
+            place: Place { session, index },
+            is_own: false,
+            was_read: false,
+        }
+    }
+
+    #[test]
+    fn a_message_is_known_again_by_its_row_also_after_an_edit() {
+        let around =
+            || Around { age: Duration::ZERO, direct: true, assurance: Assurance::InTheClear };
+        let target = RowId::from_bytes([1; 16]);
+        let known = |kind, action, index| heard(&row(kind), &read(action, index), around());
+        let first = known(RowKind::Message, Action::New, 0);
+        let edited = known(RowKind::Message, Action::Edit { target }, 1);
+        assert_eq!(first.ciphertext, edited.ciphertext);
+        assert_eq!(edited.message.kind, MessageKind::Text);
+        let edit = known(RowKind::Update { of: target }, Action::Edit { target }, 1);
+        assert_ne!(edit.ciphertext, first.ciphertext);
+        assert_eq!(edit.message.kind, MessageKind::Edit);
+    }
 }

@@ -9,7 +9,10 @@ use fs_err as fs;
 use launcher_core::{fault::Fault, secret::PickleKey, spec::AgentSpec};
 use launcher_runtime::{locks::LOCK_FILE, retired};
 
-use crate::{crypto::Address, faults, store};
+use crate::{
+    crypto::{Address, Machine},
+    faults, store,
+};
 
 /// What the store's file is called.
 const FILE: &str = "crypto.db";
@@ -40,6 +43,14 @@ impl Place {
         store::fold(&self.path()).map_err(|error| faults::of_opening(&self.path(), error))?;
         let moved = move_files(&self.folder, &to);
         moved.map(|()| to).map_err(|error| self.unusable(&error))
+    }
+
+    /// Whether a store of this device was put aside. One that does not open
+    /// under the key says nothing.
+    pub(crate) fn has_retired(&self, device: &Address) -> Result<bool, Fault> {
+        let folders = retired::folders(&self.folder).map_err(|error| self.unusable(&error))?;
+        let owner = |folder: PathBuf| Machine::owner(&folder.join(FILE), &self.key).ok().flatten();
+        Ok(folders.into_iter().filter_map(owner).any(|owner| owner == *device))
     }
 
     /// How many stores were put aside.

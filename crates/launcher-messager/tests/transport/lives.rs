@@ -11,6 +11,7 @@ use launcher_messager::{
 use crate::{
     bot::Bot,
     gate::{Gate, Side},
+    lies::change,
     person::{Person, TICK, now},
     world::{World, key, soon},
 };
@@ -306,6 +307,41 @@ async fn a_token_of_a_device_whose_keys_are_elsewhere_parks_the_agent() {
     launcher.stop().await;
     assert_eq!(files(&bot.spec.data_folder()), before, "the store was not put aside");
     drop(other);
+}
+
+#[tokio::test]
+async fn a_token_that_comes_back_after_another_parks_the_agent_whatever_the_server_has_forgotten() {
+    let mut world = World::start().await;
+    let mut bot = Bot::new(&world, "bot").await;
+    bot.start().await.stop().await;
+    let first = bot.spec.account.access_token.clone().unwrap();
+    bot.take_token(&world, world.token("bot")).await;
+    bot.start().await.stop().await;
+    let second = files(&bot.spec.encryption.store_path);
+    bot.take_token(&world, first).await;
+    change(&mut world, "DELETE FROM one_time_keys; DELETE FROM bundles").await;
+    // The journal knows it without the store that was put aside, and that without the journal.
+    let data = bot.spec.data_folder();
+    let retired = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let is_retired = |path: &std::path::PathBuf| path.to_string_lossy().contains(".retired-");
+    let retired = retired.filter(is_retired).collect::<Vec<_>>().pop().unwrap();
+    let hidden = data.join("hidden");
+    std::fs::rename(&retired, &hidden).unwrap();
+    for is_last in [false, true] {
+        let launcher = bot.launch().await;
+        let standing = launcher.until(&bot, AgentState::Parked).await;
+        let reason = standing.reason.unwrap();
+        assert!(reason.starts_with("store_lost: "), "{reason}");
+        launcher.stop().await;
+        let now = files(&bot.spec.encryption.store_path);
+        assert_eq!(now["crypto.db"], second["crypto.db"], "the store was not put aside");
+        if !is_last {
+            std::fs::rename(&hidden, &retired).unwrap();
+            for name in files(&data).into_keys().filter(|name| name.starts_with("journal.db")) {
+                std::fs::remove_file(data.join(name)).unwrap();
+            }
+        }
+    }
 }
 
 async fn own_bundle(world: &World, bot: &Bot) -> String {

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use launcher_core::{names::UserId, spec::TrustMode, trust::Order};
+use launcher_core::{
+    names::{DeviceId, UserId},
+    spec::TrustMode,
+    trust::{Order, UserRecord},
+};
 use launcher_messager::{
     client::{Group, TimelineKind, TimelineRow},
-    crypto::{Opened, RoomId},
+    crypto::{Address, Machine, Opened, RoomId},
 };
-use launcher_runtime::Report;
+use launcher_runtime::{Report, ports::trust::TrustError};
 
 use crate::{
     bot::{Bot, Launcher},
     person::{Person, TICK, now},
     toll::Toll,
-    world::{World, soon},
+    world::{World, key, soon},
 };
 
 async fn decide(launcher: &Launcher, bot: &Bot, person: &Person, order: Order) {
@@ -277,6 +281,49 @@ async fn other_keys_under_a_known_device_are_not_obeyed_until_an_operator_accept
     mallory.say(room, "and now?").await;
     assert_eq!(mallory.hear(room, 1).await, ["echo: and now?"]);
     launcher.stop().await;
+}
+
+#[tokio::test]
+async fn an_approval_is_of_the_keys_that_the_operator_was_shown() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let token = world.token("ann");
+    let mut ann = Person::with_token(&world, token.clone()).await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.say(room, "hello").await;
+    ann.hear(room, 1).await;
+    launcher.stop().await;
+    // The server shows other keys at the moment before the operator says yes.
+    let mallory = Person::with_token(&world, token).await;
+    let shown = mallory.client.devices(ann.account).await.unwrap();
+    let address = Address::new(bot.account(), bot.me.device.clone());
+    let mut machine = Machine::open(&bot.store(), &key(), &address).unwrap().unwrap();
+    machine.devices(ann.account, &shown, now()).unwrap();
+    drop(machine);
+    let launcher = bot.start().await;
+    let session = launcher.session(&bot);
+    let trust = session.trust().unwrap();
+    let user = UserId::new(ann.account.to_string());
+    let device = device_of(&trust.users().await.unwrap(), &user);
+    let approve = Order::Approve(Some(device.clone()));
+    let refused = trust.decide(&user, &approve).await.unwrap_err();
+    assert!(matches!(refused, TrustError::Refused { .. }), "{refused}");
+    let users = trust.users().await.unwrap();
+    let record = users.iter().find(|record| record.user == user).unwrap();
+    assert_eq!(record.devices[&device].ed25519, mallory.machine.ed25519());
+    assert!(!record.devices[&device].is_approved(), "nobody has approved these");
+    // Now they were shown.
+    let record = trust.decide(&user, &approve).await.unwrap();
+    assert!(record.devices[&device].is_approved());
+    drop(session);
+    launcher.stop().await;
+}
+
+/// The one device of a user.
+fn device_of(users: &[UserRecord], user: &UserId) -> DeviceId {
+    let record = users.iter().find(|record| record.user == *user).unwrap();
+    record.devices.keys().next().unwrap().clone()
 }
 
 #[tokio::test]
