@@ -214,7 +214,8 @@ fn parked() -> Result<()> {
     let host = Host::start()?;
     let place = Place::at("https://example.org")?;
     // A token that is mistyped the first time is not kept.
-    let chat = ["chat", "--server", host.url().as_str(), "--token-env", "TOKEN", "--data", "chat"];
+    let server = host.url().to_string();
+    let chat = ["chat", "--server", &server, "--token-env", "TOKEN", "--data", "chat"];
     let refused = place.command_with(&chat, &[("TOKEN", "mistyped")])?;
     assert!(String::from_utf8(refused.stderr)?.contains("does not know the token"));
     let token = host.device("ann")?;
