@@ -9,6 +9,7 @@ mod behaviors;
 mod children;
 mod commands;
 mod llm;
+mod network;
 mod parameters;
 mod robots;
 mod rooms;
@@ -44,7 +45,7 @@ use crate::{
     schema, shape,
     source::{Place, SourceFile},
     values::{
-        Fault, address, command,
+        address, command,
         duration::{duration, duration_or_off},
         members::members,
         pickle_key::pickle_key,
@@ -119,6 +120,7 @@ pub(crate) fn resolve(
         let needs = Needs { own: &own, meant: &meant };
         needs.check(&draft, common.homeserver.is_some(), &mut reading);
     }
+    network::check(&draft, &own, &mut reading);
     let settings = std::mem::take(&mut draft.rooms);
     let user_id = draft.user_id.clone().filter(|_| draft.network == Network::Matrix);
     let token = messager_token(&draft, &tree);
@@ -182,12 +184,12 @@ impl Draft {
         let enabled = reading.flag("enabled").map(|flag| flag.value);
         refuse_plaintext(reading);
         let text = |text: &str| Ok(Secret::new(text.to_owned()));
-        let network = network(reading);
+        let network = network::network(reading);
         Self {
             enabled,
             network,
             server: reading.parsed("messager.server", address::messager).map(|found| found.value),
-            token: reading.secret("messager.token", token),
+            token: reading.secret("messager.token", network::token),
             homeserver: reading
                 .parsed("matrix.homeserver", address::homeserver)
                 .map(|found| found.value),
@@ -197,7 +199,7 @@ impl Draft {
             store_path: reading.parsed("encryption.store_path", address::folder),
             pickle_key: reading.secret("encryption.pickle_key", pickle_key),
             recovery_key: reading.secret("encryption.recovery_key", text),
-            trust_mode: trust_mode(reading, network),
+            trust_mode: trust_mode(reading),
             invites: Invites::read(reading),
             accept_from: reading.list("verification.accept_from", user_id::user_glob),
             verification_timeout: reading
@@ -268,43 +270,13 @@ impl Draft {
     }
 }
 
-/// Which network an agent's account is on; one that names none is on Matrix.
-fn network(reading: &mut Reading<'_>) -> Network {
-    let Some(messager) = reading.tree().at("messager") else { return Network::Matrix };
-    if reading.tree().at("matrix").is_some() {
-        let place = messager.place.clone();
-        let label = "remove this, or `matrix`";
-        reading.report("messager", &place, "an agent has one account, and this is a second", label);
-    }
-    Network::Messager
-}
-
-fn trust_mode(reading: &mut Reading<'_>, network: Network) -> Option<TrustMode> {
+fn trust_mode(reading: &mut Reading<'_>) -> Option<TrustMode> {
     let modes = [
         ("tofu", TrustMode::Tofu),
         ("cross-signing", TrustMode::CrossSigning),
         ("manual", TrustMode::Manual),
     ];
-    let path = "encryption.trust_mode";
-    let mode = reading.choice(path, &modes);
-    if mode == Some(TrustMode::CrossSigning)
-        && network == Network::Messager
-        && let Some(node) = reading.tree().at(path)
-    {
-        let message = "nobody signs devices in Messager";
-        reading.report(path, &node.place, message, "write `tofu` or `manual`");
-    }
-    mode
-}
-
-/// A token that can stand in a header.
-fn token(text: &str) -> Result<Secret<String>, Fault> {
-    match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(Secret::new(text.to_owned())),
-        false => {
-            Err(Fault::new("is not a token").label("take what `messager account add` printed"))
-        }
-    }
+    reading.choice("encryption.trust_mode", &modes)
 }
 
 /// What is said about invitations.

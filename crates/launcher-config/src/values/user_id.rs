@@ -51,7 +51,7 @@ pub(crate) fn user_glob(text: &str) -> Result<(), Fault> {
 }
 
 /// Whether a pattern could match a UUID, as Messager's accounts have.
-fn could_be_uuid(text: &str) -> bool {
+pub(crate) fn could_be_uuid(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-' | b'*' | b'?');
     let is_long_enough = text.len() == 36 || text.contains('*');
     (1..=36).contains(&text.len()) && is_long_enough && text.bytes().all(fits)
