@@ -81,12 +81,17 @@ fn device_page(agent: &AgentReply) -> String {
         ("agent", agent.id.clone()),
         ("device", agent.device_id.clone().unwrap_or_else(none)),
         ("fingerprint", agent.ed25519.as_deref().map_or_else(none, in_groups)),
-        ("signed", yes(agent.cross_signed)),
+        ("signed", signed(agent)),
         ("backup", agent.backup_version.clone().unwrap_or_else(none)),
     ];
     lines.extend(agent.reason.clone().map(|reason| ("why", reason)));
     lines.extend(agent.action.clone().map(|action| ("do", action)));
     lines.iter().map(|(name, value)| format!("{name:11}  {}\n", harmless(value))).collect()
+}
+
+/// Whether its device is signed.
+fn signed(agent: &AgentReply) -> String {
+    agent.is_signed().map_or_else(|| "-".to_owned(), yes)
 }
 
 /// A fingerprint as chat clients show it.

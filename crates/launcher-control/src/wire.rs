@@ -14,6 +14,7 @@ pub mod secret;
 pub mod trust;
 pub mod verification;
 
+use launcher_core::spec::Network;
 use launcher_runtime::AgentStatus;
 use serde::{Deserialize, Serialize};
 
@@ -58,13 +59,16 @@ pub struct AgentReply {
     pub reason: Option<String>,
     /// The command or edit that helps.
     pub action: Option<String>,
+    /// `matrix` or `messager`.
+    #[serde(default = "matrix")]
+    pub network: String,
     /// The account it speaks as.
     pub user_id: Option<String>,
     /// Its device.
     pub device_id: Option<String>,
     /// The device's fingerprint, base64.
     pub ed25519: Option<String>,
-    /// Whether the account's owner has signed the device.
+    /// Whether the account's owner has signed the device. On Messager nobody does.
     pub cross_signed: bool,
     /// The key backup in use.
     pub backup_version: Option<String>,
@@ -85,6 +89,18 @@ pub struct AgentReply {
     pub acknowledged: Option<AcknowledgedReply>,
 }
 
+/// What a launcher is about that does not say it.
+fn matrix() -> String {
+    Network::Matrix.as_str().to_owned()
+}
+
+impl AgentReply {
+    /// Whether its device is signed; `None` where nobody signs devices.
+    pub fn is_signed(&self) -> Option<bool> {
+        (self.network != Network::Messager.as_str()).then_some(self.cross_signed)
+    }
+}
+
 impl From<AgentStatus> for AgentReply {
     fn from(status: AgentStatus) -> Self {
         Self {
@@ -92,6 +108,7 @@ impl From<AgentStatus> for AgentReply {
             state: status.standing.state.as_str().to_owned(),
             reason: status.standing.reason,
             action: status.standing.action,
+            network: status.facts.network.as_str().to_owned(),
             user_id: status.facts.user_id,
             device_id: status.facts.device_id,
             ed25519: status.facts.ed25519,

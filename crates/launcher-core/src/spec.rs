@@ -101,12 +101,23 @@ pub struct Account {
 }
 
 /// A chat network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Network {
     /// A Matrix homeserver.
+    #[default]
     Matrix,
     /// A server that speaks the contract of Messager and Pass.
     Messager,
+}
+
+impl Network {
+    /// The key of its section in an agent's file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Matrix => "matrix",
+            Self::Messager => "messager",
+        }
+    }
 }
 
 impl Account {

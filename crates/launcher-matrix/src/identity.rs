@@ -5,7 +5,11 @@
 //! verified it. Where the agent cannot sign itself it runs all the same and
 //! says what is missing.
 
-use launcher_core::{fault::Fault, fleet::Degradation, spec::AgentSpec};
+use launcher_core::{
+    fault::Fault,
+    fleet::Degradation,
+    spec::{AgentSpec, Network},
+};
 use launcher_runtime::{AccountFacts, Report};
 use matrix_sdk::{
     Client,
@@ -53,6 +57,7 @@ pub(crate) async fn settle(
         false => None,
     };
     report.set_facts(AccountFacts {
+        network: Network::Matrix,
         user_id: Some(spec.account.user_id.clone()),
         device_id: client.device_id().map(ToString::to_string),
         ed25519: encryption.ed25519_key().await,

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use launcher_core::{fault::Fault, spec::AgentSpec};
+use launcher_core::{
+    fault::Fault,
+    spec::{AgentSpec, Network},
+};
 use launcher_runtime::{
     AccountFacts, Report,
     ports::{
@@ -211,6 +214,7 @@ impl Coming<'_> {
     ) -> Result<MessagerSession, Fault> {
         let ed25519 = engine.run(|machine| machine.ed25519()).await?;
         report.set_facts(AccountFacts {
+            network: Network::Messager,
             user_id: Some(found.me.account.to_string()),
             device_id: Some(found.device.device.as_str().to_owned()),
             ed25519: Some(ed25519),

@@ -18,10 +18,17 @@ const DEVICE: &str = "make another device of the account with `messager account 
                       DIR` on the server and set messager.token to its token: the agent becomes \
                       that device, and the old store is put aside";
 
-/// What helps if the store is gone or damaged, and there may be a copy.
+/// What helps if the store is gone, and there may be a copy.
 const STORE: &str = "put the agent's own crypto.db back; if it is lost, make another device of \
                      the account with `messager account add NAME --data DIR` on the server and \
                      set messager.token to its token";
+
+/// What helps if the store is damaged: nobody can read whose it is, so it does
+/// not make way for another device by itself.
+const DAMAGED: &str = "put the agent's own crypto.db back; if it is lost, move the folder of the \
+                       crypto store away, make another device of the account with `messager \
+                       account add NAME --data DIR` on the server and set messager.token to its \
+                       token";
 
 /// What helps against a second launcher.
 const CLONE: &str = "stop the other one; then make another device of the account with `messager \
@@ -38,10 +45,10 @@ pub(crate) fn of_opening(path: &Path, error: StoreError) -> Fault {
     match error {
         StoreError::KeyWrong { path } => Fault::StoreKeyWrong { path },
         StoreError::Newer { .. } | StoreError::Damaged { .. } => {
-            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, STORE)
+            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, DAMAGED)
         }
         StoreError::Sqlite(ref cause) if is_damage(cause) => {
-            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, STORE)
+            advised(Fault::StoreCorrupt { path, detail: chain(&error) }, DAMAGED)
         }
         StoreError::OtherIdentity { .. }
         | StoreError::Exists { .. }

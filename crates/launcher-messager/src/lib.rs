@@ -23,4 +23,7 @@ mod session;
 pub mod socket;
 pub mod store;
 
-pub use self::{connector::MessagerConnector, maintenance::MessagerMaintenance};
+pub use self::{
+    connector::MessagerConnector,
+    maintenance::{MessagerMaintenance, OTHER_DEVICE},
+};

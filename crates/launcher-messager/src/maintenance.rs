@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What helps where another device is wanted.
-const OTHER_DEVICE: &str = "make another device of the account with `messager account add NAME \
+pub const OTHER_DEVICE: &str = "make another device of the account with `messager account add NAME \
                             --data DIR` on the server, and set messager.token to its token";
 
 /// Looks after agents whose accounts are on Messager.

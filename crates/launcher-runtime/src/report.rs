@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use launcher_core::{agent::AgentId, fleet::Degradation, status::Standing};
+use launcher_core::{agent::AgentId, fleet::Degradation, spec::Network, status::Standing};
 use tokio::sync::watch;
 
 pub use self::metrics::AgentMetrics;
@@ -53,13 +53,15 @@ pub struct Report {
 /// What is known about the account an agent speaks as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountFacts {
+    /// Where it is.
+    pub network: Network,
     /// The account.
     pub user_id: Option<String>,
     /// The agent's device.
     pub device_id: Option<String>,
     /// The device's fingerprint key, base64.
     pub ed25519: Option<String>,
-    /// Whether the account's owner has signed the device.
+    /// Whether the account's owner has signed the device. On Messager nobody does.
     pub cross_signed: bool,
     /// The key backup in use.
     pub backup_version: Option<String>,

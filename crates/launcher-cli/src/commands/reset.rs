@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
-use launcher_control::wire::{AgentReply, StoreReply};
-use launcher_core::{secret::Secret, spec::AgentSpec};
+use launcher_control::wire::{AgentReply, Refusal, StoreReply};
+use launcher_core::{
+    secret::Secret,
+    spec::{AgentSpec, Network},
+};
+use launcher_messager::OTHER_DEVICE;
 
 use super::wait_for;
 use crate::{
@@ -20,6 +24,10 @@ use crate::{
 pub(crate) fn run(options: &Reset) -> anyhow::Result<Exit> {
     let configured = Configured::read(&options.agent.files)?;
     let spec = configured.agent(&options.agent.id)?;
+    if spec.account.network == Network::Messager {
+        let reason = "nothing was done: in Messager a token is a device";
+        return Err(Refusal::new(reason, OTHER_DEVICE).into());
+    }
     say(&plan(spec));
     if !options.yes {
         if !ask::can_ask() {

@@ -48,7 +48,7 @@ fn table(reply: &StatusReply) -> Result<String, std::fmt::Error> {
             &agent.state,
             agent.user_id.as_deref().unwrap_or("-"),
             &agent.device_id.as_deref().map_or_else(|| "-".to_owned(), harmless),
-            if agent.cross_signed { "yes" } else { "no" },
+            &super::signed(agent),
             &agent.received.to_string(),
             &agent.answered.to_string(),
         ]));

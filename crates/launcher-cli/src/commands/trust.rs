@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Trust) -> anyhow::Result<Exit> {
             let shown = configured.way(spec, Purpose::Look).await?.trust_users().await?;
             exit::print(&match options.json {
                 true => json(&shown)?,
-                false => page::of(&shown, &spec.account.user_id),
+                false => page::of(&shown, &spec.account),
             });
             return Ok(Exit::Done);
         };

@@ -1,6 +1,9 @@
 //! `launcher verify`: makes sure that an agent's device is signed. What else it
 //! can do is in `verify_any.rs` and `verify_with.rs`.
 
+use launcher_control::wire::Refusal;
+use launcher_core::spec::Network;
+
 use super::{device_page, wait_for};
 use crate::{
     args::Verify,
@@ -19,6 +22,10 @@ pub(crate) fn run(options: &Verify) -> anyhow::Result<Exit> {
     let spec = configured.agent(id)?;
     if options.with.is_asked_for() {
         return super::verify_with::run(&configured, spec, &options.with, &options.account);
+    }
+    if spec.account.network == Network::Messager {
+        let look = format!("compare keys with their owners: `launcher trust {id}` shows them");
+        return Err(Refusal::new("devices are not signed in Messager", look).into());
     }
     wait_for(async {
         let way = configured.way(spec, Purpose::Change).await?;

@@ -170,7 +170,7 @@ impl Way for Remote {
             ));
         };
         let agent = settled?;
-        if agent.state == "running" && !agent.cross_signed {
+        if agent.state == "running" && agent.is_signed() == Some(false) {
             sleep(AFTERTHOUGHT).await;
             return self.status().await;
         }

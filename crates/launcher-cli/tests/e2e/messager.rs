@@ -111,7 +111,7 @@ fn one_of_ones_own() -> Result<()> {
 }
 
 /// An agent on this server.
-fn agent(place: &Place, server: &Url, id: &str, token: &str, more: &str) -> Result<()> {
+pub(crate) fn agent(place: &Place, server: &Url, id: &str, token: &str, more: &str) -> Result<()> {
     let token_variable = format!("MESSAGER_TOKEN_{}", id.to_ascii_uppercase());
     place.set_variable(&variable(id), &pickle_key(id))?;
     place.set_variable(&token_variable, token)?;
@@ -239,8 +239,14 @@ fn parked() -> Result<()> {
     launcher.wait_for_event("agent_parked", "lost")?;
     let status = launcher.wait_for_state("lost", "parked")?;
     assert!(status["action"].as_str().unwrap().contains("messager account add"), "{status}");
-    let reset = place.command(&["reset", "lost", "--yes"])?;
-    assert!(!reset.status.success());
+    for (order, reason) in [
+        (&["reset", "lost", "--yes"][..], "a token is a device"),
+        (&["verify", "lost"], "not signed in Messager"),
+    ] {
+        let refused = place.command(order)?;
+        let said = String::from_utf8(refused.stderr)?;
+        assert!(!refused.status.success() && said.contains(reason), "{order:?}: {said}");
+    }
     // Another device of the same account is the way out.
     agent(&place, &host.url(), "lost", &host.device("lost")?, "")?;
     launcher.wait_for_state("lost", "running")?;

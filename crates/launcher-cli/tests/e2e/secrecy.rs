@@ -10,17 +10,20 @@ use std::{
 
 use launcher_testbed::{DEFAULT_TIMEOUT, RoomOptions, testbed_root};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::{
     Cases, Outcome,
     asked::{bare, parked_agent},
     bed::{Bed, PASSWORD},
-    launcher::{Place, mode},
+    launcher::{Place, mode, pickle_key},
+    messager::{self, host::Host},
     observing::{address, get, watched},
 };
 
 pub(crate) const CASES: Cases = &[
     ("secrecy::no_command_route_log_or_error_shows_a_secret_that_was_set", never_shown),
+    ("secrecy::no_command_or_log_shows_a_token_or_a_key_of_messager", |_| on_messager()),
     ("secrecy::what_operators_do_is_written_down_once_with_and_without_a_launcher", written_down),
     ("secrecy::a_launcher_does_not_start_where_others_could_reach_its_socket", open_folder),
 ];
@@ -33,8 +36,10 @@ const COMMANDS: &[&[&str]] = &[
     &["acknowledge", "a", "--note", "x"],
     &["backup", "a", "--output", "config.yaml"],
     &["backup", "a", "--output", "a.backup", "--json"],
+    &["chat", "--data", "chat"],
     &["check"],
     &["completions", "bash"],
+    &["demo", "--agent", "nobody"],
     &["devices", "a"],
     &["devices", "a", "--json"],
     &["doctor"],
@@ -218,6 +223,70 @@ fn never_shown(bed: &Bed) -> Outcome {
         watch.see_output(command, &place.command(command)?);
     }
     watch.see("the audit log", fs::read(place.path().join(".launcher/audit.jsonl"))?);
+    watch.assert_nothing_is_given_away();
+    Ok(())
+}
+
+/// What is kept under these names anywhere in the JSON of a folder.
+fn kept(folder: &Path, names: &[&str]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(kept(&path, names)?);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            let value: Value = serde_json::from_slice(&fs::read(path)?)?;
+            found.extend(names.iter().filter_map(|name| Some(value[name].as_str()?.to_owned())));
+        }
+    }
+    Ok(found)
+}
+
+fn on_messager() -> Outcome {
+    let host = Host::start()?;
+    let place = Place::at("https://example.org")?;
+    let (own, hers, revoked) = (host.device("a")?, host.device("ann")?, host.device("gone")?);
+    messager::agent(&place, &host.url(), "a", &own, "")?;
+    let mut watch = Watch::default();
+    watch.secrets = vec![own, hers.clone(), revoked.clone(), pickle_key("a")];
+    let server = host.url().to_string();
+    let begin = ["chat", "a", "--server", &server, "--token-env", "TOKEN", "--data"];
+    let chat = |folder: &'static str| [&begin[..], &[folder]].concat();
+    let lives = host.client(&revoked)?;
+    let device = Runtime::new()?.block_on(lives.me())?.device;
+    host.revoke("gone", device.as_str())?;
+
+    let mut launcher = place.start_ready(&["a"])?;
+    for (arguments, token) in [
+        (chat("chat"), hers.as_str()),
+        (chat("gone"), &revoked),
+        (chat("mangled"), &format!("{hers}\n")),
+        (chat("mangled"), &format!("{hers}ä")),
+        ([&chat("mangled")[..], &["--server", "http://127.0.0.1:1"]].concat(), &hers),
+    ] {
+        watch.see_output(&arguments, &place.command_with(&arguments, &[("TOKEN", token)])?);
+    }
+    watch.secrets.extend(kept(&place.path().join("chat"), &["pickle_key"])?);
+    assert_eq!(watch.secrets.len(), 5, "three tokens, the agent's key and the chat's");
+    for command in COMMANDS {
+        watch.see_output(command, &bare(&place, command).output()?);
+    }
+    let lines = "hello\n/devices\n/members\n/safety\n/rooms\n";
+    watch.see("a chat", place.command_with_input(&["chat", "a", "--data", "chat"], lines)?.stdout);
+    launcher.wait_for_state("a", "running")?;
+    watch.see("the log", launcher.log_text()?);
+    assert!(launcher.stop()?.0.success());
+    // What a demonstration makes for itself is not shown either.
+    let demo = place.command_with_input(&["demo", "--data", "demo"], lines)?;
+    assert!(demo.status.success(), "{}", String::from_utf8_lossy(&demo.stderr));
+    watch.see_output(&["demo"], &demo);
+    let made = kept(&place.path().join("demo"), &["token", "pickle_key"])?;
+    assert_eq!(made.len(), 4, "of the agent and of the person");
+    watch.secrets.extend(made);
+    // A damaged file is named and not shown.
+    let file = place.path().join("chat/account.json");
+    fs::write(&file, &fs::read(&file)?[1..])?;
+    watch.see_output(&["chat"], &place.command(&["chat", "a", "--data", "chat"])?);
     watch.assert_nothing_is_given_away();
     Ok(())
 }

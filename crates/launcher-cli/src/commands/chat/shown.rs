@@ -164,7 +164,7 @@ fn device_news(who: &str, device: &str, news: DeviceNews) -> Option<String> {
         DeviceNews::New => format!("! {who} has a new device, {device}: `/safety` changes with it"),
         DeviceNews::Gone => format!("device {device} of {who} is gone"),
         DeviceNews::KeysDisputed => format!(
-            "! the server shows other keys for device {device} of {who} than it had: it gets nothing any more"
+            "! the server shows other keys for device {device} of {who} than it had: it gets nothing until you have compared them and `/accept` them"
         ),
         DeviceNews::OwnKeysReplaced => {
             "! the server shows other keys for this device than it has: others cannot write to you safely".to_owned()

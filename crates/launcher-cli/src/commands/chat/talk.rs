@@ -9,14 +9,14 @@ use std::{
 use launcher_messager::{
     chat::{Chat, ChatError, Happening},
     client::{Connections, Member, MemberState, Room},
-    crypto::{AccountId, RoomId, RowId},
+    crypto::{AccountId, Address, DeviceName, RoomId, RowId},
 };
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     place::Account,
     shown::{Names, device_line, happening_line, member_line, room_line},
-    terminal::Terminal,
+    terminal::{PROMPT, Terminal},
     typed::{HELP, Typed, understand},
 };
 use crate::{exit::Exit, table::harmless};
@@ -36,7 +36,7 @@ pub(crate) struct Talk {
     /// The room that lines are sent to.
     room: Option<RoomId>,
     /// What the last list showed, in its order.
-    listed: Vec<RoomId>,
+    listed: Vec<Room>,
     /// The invitations, in the order of the list.
     invited: BTreeMap<RoomId, Room>,
     /// The last message of one's own, in each room.
@@ -45,6 +45,8 @@ pub(crate) struct Talk {
     lonely: BTreeSet<RoomId>,
     /// Lines that were said and have no answer yet.
     unanswered: usize,
+    /// Whether something that was typed was not done.
+    failed: bool,
 }
 
 impl Talk {
@@ -69,6 +71,7 @@ impl Talk {
             last: BTreeMap::new(),
             lonely: BTreeSet::new(),
             unanswered: 0,
+            failed: false,
         };
         let hint =
             if talk.terminal.is_interactive() { "; /help lists what can be typed" } else { "" };
@@ -100,7 +103,7 @@ impl Talk {
     async fn open_with(&mut self, name: &str) -> Result<(), ChatError> {
         let account = self.account(name).await?;
         let room = self.chat.open_direct(account).await?;
-        self.enter(room, &harmless(name));
+        self.enter(room, &harmless(name), true);
         self.safety(account).await?;
         let members = self.chat.members(room).await?;
         let is_there =
@@ -118,7 +121,8 @@ impl Talk {
         loop {
             let is_over = end.is_some_and(|end| Instant::now() >= end);
             if is_over || (end.is_some() && self.unanswered == 0) {
-                return Ok(if self.unanswered == 0 { Exit::Done } else { Exit::Failed });
+                let is_done = self.unanswered == 0 && !self.failed;
+                return Ok(if is_done { Exit::Done } else { Exit::Failed });
             }
             tokio::select! {
                 line = self.terminal.next(), if end.is_none() => match line.as_deref().map(understand) {
@@ -159,7 +163,10 @@ impl Talk {
                 self.names.learn_room(room);
                 self.invited.insert(room.id, room.clone());
             }
-            Happening::Gone { room } if self.room == Some(*room) => self.room = None,
+            Happening::Gone { room } if self.room == Some(*room) => {
+                self.room = None;
+                self.terminal.set_prompt(PROMPT);
+            }
             _ => {}
         }
         if let Some(line) = happening_line(&happening, &self.names, self.room) {
@@ -173,6 +180,7 @@ impl Talk {
             Ok(()) => Ok(()),
             Err(error @ (ChatError::Store(_) | ChatError::History(_))) => Err(error.into()),
             Err(error) => {
+                self.failed = true;
                 self.say(&format!("error: {}", harmless(&chain(&error))));
                 Ok(())
             }
@@ -182,18 +190,30 @@ impl Talk {
     async fn carry_out(&mut self, typed: Typed) -> Result<(), ChatError> {
         match typed {
             Typed::Nothing | Typed::Quit => {}
-            Typed::Wrong(what) => self.say(&what),
+            Typed::Wrong(what) => {
+                self.failed = true;
+                self.say(&what);
+            }
             Typed::Help => self.terminal.show(HELP),
             Typed::Rooms => self.list().await?,
             Typed::Open(what) => self.open_typed(&what).await?,
             Typed::Group(name) => {
                 let room = self.chat.create_group(&name).await?;
-                self.enter(room, &harmless(&name));
+                self.enter(room, &harmless(&name), true);
             }
             Typed::Join(number) => self.join(number).await?,
+            Typed::Decline(number) => {
+                if let Some(room) = self.invitation(number) {
+                    self.chat.decline(room.id).await?;
+                    self.invited.remove(&room.id);
+                    self.say("declined");
+                }
+            }
+            Typed::Accept { name, device, key } => self.accept(&name, &device, &key).await?,
             Typed::Say(text) => {
                 if let Some(room) = self.here() {
                     if self.lonely.contains(&room) {
+                        self.failed = true;
                         self.say("not sent: nobody has come yet who could read it");
                         return Ok(());
                     }
@@ -266,7 +286,7 @@ impl Talk {
             rooms.iter().map(|room| (room, false)).chain(invited.iter().map(|room| (room, true)))
         {
             self.names.learn_room(room);
-            self.listed.push(room.id);
+            self.listed.push(room.clone());
             let line = room_line(self.listed.len(), room, &self.names, is_invitation);
             self.say(&line);
         }
@@ -277,37 +297,70 @@ impl Talk {
     }
 
     async fn open_typed(&mut self, what: &str) -> Result<(), ChatError> {
-        if let Ok(number) = what.parse::<usize>() {
-            match number.checked_sub(1).and_then(|index| self.listed.get(index)).copied() {
-                Some(room) => {
-                    let label = self.names.room(room);
-                    self.enter(room, &label);
-                }
-                None => self.say("there is no such number; `/rooms` shows them"),
+        let Ok(number) = what.parse::<usize>() else { return self.open_with(what).await };
+        match self.numbered(number) {
+            Some(room) if self.invited.contains_key(&room.id) => {
+                self.say(&format!("you are only invited there; `/join {number}` accepts"));
             }
-            return Ok(());
+            Some(room) => {
+                let label = self.names.room(room.id);
+                self.enter(room.id, &label, room.mode.is_encrypted());
+            }
+            None => self.say("there is no such number; `/rooms` shows them"),
         }
-        self.open_with(what).await
-    }
-
-    async fn join(&mut self, number: usize) -> Result<(), ChatError> {
-        let room = number.checked_sub(1).and_then(|index| self.listed.get(index)).copied();
-        let Some(room) = room.filter(|room| self.invited.contains_key(room)) else {
-            self.say("that is no invitation; `/rooms` shows the numbers");
-            return Ok(());
-        };
-        self.chat.accept(room).await?;
-        self.invited.remove(&room);
-        let label = self.names.room(room);
-        self.enter(room, &label);
         Ok(())
     }
 
-    fn enter(&mut self, room: RoomId, label: &str) {
+    /// What the last list showed under this number.
+    fn numbered(&self, number: usize) -> Option<Room> {
+        number.checked_sub(1).and_then(|index| self.listed.get(index)).cloned()
+    }
+
+    /// The invitation under this number; says so if it is none.
+    fn invitation(&mut self, number: usize) -> Option<Room> {
+        let room = self.numbered(number).filter(|room| self.invited.contains_key(&room.id));
+        if room.is_none() {
+            self.say("that is no invitation; `/rooms` shows the numbers");
+        }
+        room
+    }
+
+    async fn join(&mut self, number: usize) -> Result<(), ChatError> {
+        let Some(room) = self.invitation(number) else { return Ok(()) };
+        self.chat.accept(room.id).await?;
+        self.invited.remove(&room.id);
+        let label = self.names.room(room.id);
+        self.enter(room.id, &label, room.mode.is_encrypted());
+        Ok(())
+    }
+
+    fn enter(&mut self, room: RoomId, label: &str, is_encrypted: bool) {
         self.room = Some(room);
         self.names.call_room(room, label);
-        self.terminal.set_prompt(&format!("{label}> "));
-        self.say(&format!("in the encrypted chat with {label}"));
+        self.terminal.set_prompt(&format!("{label}{PROMPT}"));
+        self.say(&match is_encrypted {
+            true => format!("in the encrypted chat with {label}"),
+            false => format!("in {label}, which is not encrypted: nothing is sent there"),
+        });
+    }
+
+    /// Takes other keys of a device by the word of whoever types.
+    async fn accept(&mut self, name: &str, device: &str, key: &str) -> Result<(), ChatError> {
+        let account = self.account(name).await?;
+        let Ok(device) = DeviceName::new(device) else {
+            self.say("that is not the name of a device; `/devices` shows them");
+            return Ok(());
+        };
+        match self.chat.accept_keys(&Address::new(account, device), key).await? {
+            true => {
+                self.say("taken: what you write from now on can be read there");
+                self.safety(account).await
+            }
+            false => {
+                self.say("nothing was done: the server does not show this key for that device");
+                Ok(())
+            }
+        }
     }
 
     async fn safety(&mut self, account: AccountId) -> Result<(), ChatError> {
@@ -351,6 +404,7 @@ impl Talk {
 
     fn here(&mut self) -> Option<RoomId> {
         if self.room.is_none() {
+            self.failed = true;
             self.say("no room is open; `/open NAME` opens one, `/rooms` lists them");
         }
         self.room

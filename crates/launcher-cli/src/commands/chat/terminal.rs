@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::{ask::Lines, exit};
 
+/// What stands before a line; behind the name of the room, if one is open.
+pub(super) const PROMPT: &str = "> ";
+
 /// What is typed, and what is shown.
 pub(crate) struct Terminal {
     typed: Source,
@@ -39,7 +42,7 @@ impl Terminal {
         }
         let mut editor = DefaultEditor::new().context("setting up the prompt")?;
         let printer = editor.create_external_printer().context("setting up the prompt")?;
-        let prompt = Arc::new(Mutex::new("> ".to_owned()));
+        let prompt = Arc::new(Mutex::new(PROMPT.to_owned()));
         let (typed, lines) = mpsc::unbounded_channel();
         let (wanted, next) = std::sync::mpsc::channel();
         let shown = prompt.clone();

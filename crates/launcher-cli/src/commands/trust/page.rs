@@ -3,7 +3,10 @@
 use std::{cmp::Reverse, time::Duration};
 
 use launcher_control::wire::{DecisionReply, KnownDeviceReply, TrustReply, UserReply};
-use launcher_core::trust::{Decided, Method, Refusal};
+use launcher_core::{
+    spec::{Account, Network},
+    trust::{Decided, Method, Refusal},
+};
 
 use crate::{table::Table, units};
 
@@ -17,7 +20,7 @@ enum Urgency {
 }
 
 /// Everybody in the ledger, what needs a look first. `own` is the agent's account.
-pub(super) fn of(shown: &TrustReply, own: &str) -> String {
+pub(super) fn of(shown: &TrustReply, own: &Account) -> String {
     let head = format!("trust_mode: {}\n\n", shown.mode);
     if shown.users.is_empty() {
         return format!("{head}the agent has seen nobody yet\n");
@@ -41,7 +44,7 @@ pub(super) fn of(shown: &TrustReply, own: &str) -> String {
                 format!("  {}", device.device_id),
                 moment(device.first_seen_ms),
                 device.reason.clone().unwrap_or_else(|| device.verdict.clone()),
-                device_notes(user, device).join(", "),
+                device_notes(user, device, own.network).join(", "),
             ]);
         }
     }
@@ -78,9 +81,9 @@ fn is_blocked(decision: Option<&DecisionReply>) -> bool {
     decision.is_some_and(|decision| decision.decided == Decided::Blocked)
 }
 
-fn user_notes(user: &UserReply, own: &str) -> Vec<String> {
+fn user_notes(user: &UserReply, own: &Account) -> Vec<String> {
     let mut notes = Vec::new();
-    if user.user == own {
+    if user.user == own.user_id {
         notes.push("the agent's own account".to_owned());
     }
     if let Some(change) = &user.changed {
@@ -95,14 +98,15 @@ fn user_notes(user: &UserReply, own: &str) -> Vec<String> {
         };
         notes.push(format!("verified {how} {}", moment(verified.at_ms)));
     }
-    if user.identity.is_none() && !user.devices.is_empty() {
+    let is_signing = own.network == Network::Matrix;
+    if is_signing && user.identity.is_none() && !user.devices.is_empty() {
         notes.push("no cross-signing identity".to_owned());
     }
     notes.extend(user.decision.as_ref().map(decided));
     notes
 }
 
-fn device_notes(user: &UserReply, device: &KnownDeviceReply) -> Vec<String> {
+fn device_notes(user: &UserReply, device: &KnownDeviceReply, network: Network) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(gone) = device.gone_ms {
         notes.push(format!("gone {}", moment(gone)));
@@ -110,7 +114,12 @@ fn device_notes(user: &UserReply, device: &KnownDeviceReply) -> Vec<String> {
     if is_new(user, device) {
         notes.push("new".to_owned());
     }
-    notes.push(if device.signed { "signed" } else { "not signed" }.to_owned());
+    notes.push(match network {
+        Network::Matrix if device.signed => "signed".to_owned(),
+        Network::Matrix => "not signed".to_owned(),
+        // Nobody vouches for it: operators compare its key with its owner.
+        Network::Messager => format!("key {}", device.ed25519),
+    });
     notes.extend(device.decision.as_ref().map(decided));
     notes
 }

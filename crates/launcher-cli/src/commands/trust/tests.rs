@@ -2,6 +2,7 @@ use clap::Parser;
 use launcher_control::wire::TrustReply;
 use launcher_core::{
     names::{DeviceId, UserId},
+    spec::Network,
     trust::{
         Method, Order, SeenDevice, SeenIdentity, SeenUser, UserRecord, carry_out, reconcile,
         verified,
@@ -77,7 +78,7 @@ fn what_needs_a_look_comes_first() {
     let own = ordered(&UserRecord::new(UserId::new("@a:hs.test"), THEN), &Order::Block(None));
     let shown = TrustReply::new(&agent(TrustMode::Manual), &[quiet, own, new, waits, changed]);
     assert_eq!(
-        page::of(&shown, "@a:hs.test"),
+        page::of(&shown, &agent(TrustMode::Manual).account),
         "trust_mode: manual\n\n\
          WHO         SINCE                 VERDICT                                     NOTES\n\
          @d:hs       2026-03-01 09:05 UTC  -                                           changed identity 2026-03-02 09:05 UTC, was verified before\n\
@@ -92,9 +93,20 @@ fn what_needs_a_look_comes_first() {
          \x20 APHONE    2026-03-01 09:05 UTC  trusted                                     signed, approved by an operator 2026-03-03 09:05 UTC\n\
          @a:hs.test  2026-03-01 09:05 UTC  -                                           the agent's own account, blocked by an operator 2026-03-03 09:05 UTC\n"
     );
+    // Where nobody signs devices, their keys are compared.
+    let mut other = agent(TrustMode::Tofu);
+    other.account.network = Network::Messager;
+    let bob = first(&seen("bob", None, &[("PHONE", false)]));
+    assert_eq!(
+        page::of(&TrustReply::new(&other, &[bob]), &other.account),
+        "trust_mode: tofu\n\n\
+         WHO      SINCE                 VERDICT  NOTES\n\
+         bob      2026-03-01 09:05 UTC  -\n\
+         \x20 PHONE  2026-03-01 09:05 UTC  trusted  key ed-PHONE\n"
+    );
     let nobody = TrustReply::new(&agent(TrustMode::Tofu), &[]);
     assert_eq!(
-        page::of(&nobody, "@a:hs.test"),
+        page::of(&nobody, &agent(TrustMode::Tofu).account),
         "trust_mode: tofu\n\nthe agent has seen nobody yet\n"
     );
 }

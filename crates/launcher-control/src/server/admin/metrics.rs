@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use launcher_core::{
     acknowledgement::{Acknowledgement, is_ready},
     agent::AgentId,
+    spec::Network,
     status::AgentState,
     undecryptable::Cause,
 };
@@ -186,8 +187,11 @@ impl Page {
         let help = "One-time keys that the homeserver has for the device, as it last said";
         let keys = |agent: &Agent| agent.metrics.one_time_keys.map(|count| count as f64);
         self.gauge(encoder, "launcher_agent_one_time_keys", help, keys)?;
-        let help = "Whether the account's owner has signed the device";
-        let signed = |agent: &Agent| Some(f64::from(agent.status.facts.cross_signed));
+        let help = "Whether the account's owner has signed the device; absent on Messager";
+        let signed = |agent: &Agent| {
+            let facts = &agent.status.facts;
+            (facts.network == Network::Matrix).then(|| f64::from(facts.cross_signed))
+        };
         self.gauge(encoder, "launcher_agent_signed", help, signed)?;
         let help = "Whether keys are backed up on the homeserver";
         let backup = |agent: &Agent| Some(f64::from(agent.status.facts.backup_version.is_some()));
