@@ -81,6 +81,27 @@ async fn only_texts_are_edited() {
 }
 
 #[tokio::test]
+async fn what_an_author_puts_into_meta_never_says_which_message_a_row_is_about() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let room = alice.group(0, &[]).await;
+    let other = id(&alice.say(&room, "other").await);
+    let own = json!({ "message_id": other, "previous_content": "x", "color": "red" });
+    let said = id(&alice.send(&room, json!({ "content": "a", "meta": own })).await.good());
+    let path = format!("/api/chat/{room}/messages/{said}");
+    let edited = alice.patch(&path, json!({ "content": "b" })).await.good();
+    assert_eq!(edited["meta"], own, "its own is left as it is");
+    alice.react(&room, &said).await;
+    alice.delete(&path).await.is(200);
+    let rows = alice.rows(&room, 0).await;
+    let about: Vec<_> = rows.iter().filter(|row| row["type"] != "text").collect();
+    let kinds: Vec<_> = about.iter().map(|row| row["type"].clone()).collect();
+    assert_eq!(kinds, ["messages.update", "messages.reaction.added", "messages.delete"]);
+    assert!(about.iter().all(|row| row["meta"]["message_id"] == said), "{about:?}");
+    assert_eq!(about[0]["meta"]["color"], "red");
+}
+
+#[tokio::test]
 async fn a_message_of_the_time_before_encryption_becomes_an_encrypted_one() {
     let world = World::start().await;
     let alice = world.person("alice");
