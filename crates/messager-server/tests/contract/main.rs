@@ -37,4 +37,5 @@ mod sockets;
 mod strangers;
 mod sweeping;
 mod syncing;
+mod voice;
 mod world;

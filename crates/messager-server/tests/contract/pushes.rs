@@ -124,6 +124,28 @@ async fn nobody_is_pushed_who_did_not_want_it_or_is_looking() {
 }
 
 #[tokio::test]
+async fn a_clip_is_pushed_as_one_to_those_who_want_it() {
+    let mut webhook = Webhook::start(0).await;
+    let world = webhook.world().await;
+    let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
+    let room = alice.group(0, &[&bob, &carol]).await;
+    let notify = format!("/api/chat/{room}/members/me/notify");
+    carol.patch(&notify, json!({ "notify_level": 1 })).await.good();
+    for _ in 0..2 {
+        assert_eq!(webhook.next().await["topic"], "invites.chats");
+    }
+    let sent = alice.speak(&room, &[]).await.good();
+    let push = webhook.next().await;
+    let wanted = (&json!(bob.id), &json!("messages.new"), &json!("Voice message"));
+    assert_eq!((&push["account_id"], &push["topic"], &push["body"]), wanted);
+    assert_eq!(push["meta"]["message_id"], sent["id"]);
+    assert!(!push.to_string().contains("voice_"), "{push}");
+    // The next one is of something else: nobody else was pushed the clip.
+    alice.say(&room, "last").await;
+    assert_eq!(webhook.next().await["body"], "last");
+}
+
+#[tokio::test]
 async fn a_webhook_that_fails_is_asked_again_and_nobody_waits_for_it() {
     let mut webhook = Webhook::start(2).await;
     let world = webhook.world().await;
