@@ -68,20 +68,27 @@ pub(super) fn check_references(
     account: AccountId,
     references: References,
 ) -> Result<(), Stop> {
-    let place_of = |id: MessageId| -> rusqlite::Result<Option<RoomId>> {
-        let sql = "SELECT room_id FROM messages WHERE id = ?1 AND deleted_at IS NULL";
-        connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
+    let place_of = |id: MessageId| -> rusqlite::Result<Option<(RoomId, bool)>> {
+        let sql = "SELECT room_id, is_encrypted FROM messages WHERE id = ?1 \
+                   AND deleted_at IS NULL";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
     if let Some(id) = references.replied
-        && place_of(id)? != Some(room)
+        && place_of(id)?.is_none_or(|(place, _)| place != room)
     {
         return Err(Refusal::bad("The message you're replying to does not exist.").into());
     }
     if let Some(id) = references.forwarded {
         let place = place_of(id)?;
-        let own = place.map(|place| membership(connection, place, account)).transpose()?;
-        if !is_in(own.flatten().as_ref()) {
+        let own = place.map(|(place, _)| membership(connection, place, account)).transpose()?;
+        let Some((place, is_encrypted)) = place.filter(|_| is_in(own.flatten().as_ref())) else {
             return Err(Refusal::bad("The message you're forwarding does not exist.").into());
+        };
+        let mode = facts(connection, place)?.map(|facts| facts.mode);
+        // Those who would get it there need not be in the room that it is from.
+        if is_encrypted || mode.is_some_and(Mode::is_encrypted) {
+            return Err(Refusal::bad("Messages of encrypted rooms cannot be forwarded.").into());
         }
     }
     Ok(())

@@ -198,6 +198,42 @@ async fn answers_and_forwards_hold_what_they_are_about_if_the_sender_can_see_it(
 }
 
 #[tokio::test]
+async fn what_is_in_an_encrypted_room_is_not_handed_on() {
+    const REFUSED: &str = "Messages of encrypted rooms cannot be forwarded.";
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let open = alice.group(0, &[&bob]).await;
+    let room = alice.group(0, &[]).await;
+    let (plain, changed) = (alice.say(&room, "a").await, alice.say(&room, "b").await);
+    let answer = json!({ "content": "c", "replied_message_id": changed["id"] });
+    let answer = id(&alice.send(&room, answer).await.good());
+    let body = json!({ "forwarded_message_id": changed["id"] });
+    let shown = id(&alice.send(&open, body).await.good());
+    alice.poke(&format!("/api/chat/{room}/e2ee/enable")).await.good();
+    let sent = alice.send(&room, sealed(NEW)).await.good();
+    for row in [&sent, &plain] {
+        let body = json!({ "content": "look", "forwarded_message_id": row["id"] });
+        assert_eq!(alice.send(&open, body).await.is(400), REFUSED);
+        let clip = alice.speak(&open, &[("ForwardedMessageId", &id(row))]).await;
+        assert_eq!(clip.is(400), REFUSED);
+        // Whoever is not in there learns nothing about it.
+        let text = bob.send(&open, json!({ "forwarded_message_id": row["id"] })).await.is(400);
+        assert_eq!(text, "The message you're forwarding does not exist.");
+    }
+    // Nor is it seen where it was handed on before it was encrypted.
+    let path = format!("/api/chat/{room}/messages/{}", id(&changed));
+    alice.patch(&path, sealed("content.edit")).await.good();
+    for who in [&alice, &bob] {
+        let seen = who.get(&format!("/api/chat/{open}/messages/{shown}")).await.good();
+        assert_eq!(seen["forwarded_message_id"], changed["id"]);
+        assert_eq!(seen["forwarded_message"], json!(null));
+    }
+    // In its own room it is.
+    let seen = alice.get(&format!("/api/chat/{room}/messages/{answer}")).await.good();
+    assert_eq!(seen["replied_message"]["ciphertext"], "AAEC/w==");
+}
+
+#[tokio::test]
 async fn a_repeated_send_is_the_first_one_and_nobody_hears_of_it_again() {
     let world = World::start().await;
     let [alice, bob] = world.people(["alice", "bob"]);
