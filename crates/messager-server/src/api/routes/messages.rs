@@ -134,6 +134,6 @@ pub(super) fn message_area() -> Area {
             Get,
             "/unread",
             messages::unread,
-            op("unread", "How many rows were not read").gives::<i64>(),
+            op("unread", "How many rows were not read").gated().gives::<i64>(),
         )
 }
