@@ -258,6 +258,45 @@ async fn a_device_gets_its_own_envelopes_and_acknowledges_them() {
 }
 
 #[tokio::test]
+async fn what_a_device_has_not_acknowledged_is_pushed_again_when_it_is_sent_again() {
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let phone = world.person("bob");
+    for device in [&bob, &phone] {
+        enroll(device).await;
+    }
+    let body = |key: &str, until: &str| {
+        let mut body = with(fanout(&bob, &[&bob.device, &phone.device]), json!({}));
+        body["expires_at"] = until.into();
+        for payload in body["payloads"].as_array_mut().unwrap() {
+            payload["client_message_id"] = key.into();
+        }
+        body
+    };
+    let (body, expired) = (body("c1", "2100-01-01T00:00:00Z"), body("c2", "2001-01-01T00:00:00Z"));
+    let first = alice.post(FANOUT, body.clone()).await.good();
+    alice.post(FANOUT, expired.clone()).await.good();
+    assert_eq!(alice.post(FANOUT, body.clone()).await.good(), first, "nobody is there");
+    let mut socket = bob.connect().await;
+    let mut delivered = Vec::new();
+    for _ in 0..2 {
+        let again = alice.post(FANOUT, body.clone()).await.good();
+        assert_eq!((&again[0]["id"], &again[0]["delivery_status"]), (&first[0]["id"], &json!(1)));
+        assert_eq!(again[1], first[1], "the phone is not there");
+        delivered.push(again[0]["delivered_at"].clone());
+        let packets = socket.all().await;
+        assert_eq!(packets.len(), 1);
+        assert_eq!(packets[0]["type"], "e2ee.envelope");
+        assert_eq!(packets[0]["data"]["id"], first[0]["id"]);
+        assert_eq!(packets[0]["data"]["sequence"], 1);
+    }
+    assert!(delivered[0].is_string() && delivered[0] == delivered[1], "{delivered:?}");
+    assert_eq!(list(&bob, WAITING).await[0]["delivered_at"], delivered[0]);
+    alice.post(FANOUT, expired).await.good();
+    assert_eq!(socket.all().await, Vec::<Value>::new(), "it is over");
+}
+
+#[tokio::test]
 async fn what_waits_for_a_device_stays_when_it_is_revoked() {
     let world = World::start().await;
     let [alice, bob] = world.people(["alice", "bob"]);
