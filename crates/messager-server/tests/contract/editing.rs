@@ -147,13 +147,40 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     // Said again it is done already; with another key there is nothing to delete.
     alice.delete_with(&path, delete.clone()).await.is(200);
     assert_eq!(socket.all().await.len(), 0);
+    alice.unable().delete_with(&path, delete.clone()).await.breaks("chat.e2ee_required");
+    bob.delete_with(&path, delete.clone()).await.is(404);
     let other = with(delete, json!({ "client_message_id": "d2" }));
-    alice.delete_with(&path, other).await.is(404);
+    alice.delete_with(&path, other.clone()).await.is(404);
+    alice.unable().delete_with(&path, other).await.is(404);
     let rows = serde_json::to_string(&alice.rows(&room, 0).await).unwrap();
     assert!(!rows.contains("CQkJ") && !rows.contains("CAgI"), "{rows}");
     let folder = world.stop().await;
     let file = fs_err::read(folder.path().join("messager.db")).unwrap();
     assert!(!file.windows(3).any(|part| part == [9, 9, 9]), "the bytes are still in the file");
+}
+
+#[tokio::test]
+async fn a_delete_says_of_the_message_whether_it_was_encrypted() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let room = alice.group(0, &[]).await;
+    let said = alice.say(&room, "in the clear").await;
+    alice.poke(&format!("/api/chat/{room}/e2ee/enable")).await.good();
+    let sent = alice.send(&room, sealed("content.new")).await.good();
+    for (row, is_encrypted) in [(&said, false), (&sent, true)] {
+        let path = format!("/api/chat/{room}/messages/{}", id(row));
+        alice.delete(&path).await.breaks("chat.e2ee_payload_required");
+        alice.delete_with(&path, sealed("content.delete")).await.is(200);
+        let last = alice.rows(&room, 0).await.pop().unwrap();
+        assert_eq!(
+            (&last["type"], &last["meta"]["message_id"]),
+            (&json!("messages.delete"), &row["id"])
+        );
+        assert_eq!(
+            (&last["is_encrypted"], &last["ciphertext"]),
+            (&json!(is_encrypted), &json!("AAEC/w=="))
+        );
+    }
 }
 
 #[tokio::test]
