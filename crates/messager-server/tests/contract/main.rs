@@ -38,4 +38,5 @@ mod strangers;
 mod sweeping;
 mod syncing;
 mod voice;
+mod words;
 mod world;
