@@ -132,7 +132,9 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     let delete = with(sealed("content.delete"), json!({ "client_message_id": "d1" }));
     alice.unable().delete_with(&path, delete.clone()).await.breaks("chat.e2ee_required");
     let inside = with(delete.clone(), json!({ "ciphertext": "eyJjb250ZW50IjoiaGkifQ==" }));
-    alice.delete_with(&path, inside).await.breaks("chat.e2ee_ciphertext_invalid");
+    alice.delete_with(&path, inside.clone()).await.breaks("chat.e2ee_ciphertext_invalid");
+    // What is wrong with the payload comes before whose message it is.
+    bob.delete_with(&path, inside).await.breaks("chat.e2ee_ciphertext_invalid");
     bob.delete_with(&path, delete.clone()).await.is(403);
     alice.delete(&path).await.breaks("chat.e2ee_payload_required");
     let wrong = with(delete.clone(), json!({ "encryption_message_type": "content.new" }));
@@ -144,6 +146,7 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     assert_eq!(row["meta"], json!({ "message_id": sent["id"] }));
     assert_eq!((&row["client_message_id"], &row["ciphertext"]), (&json!("d1"), &json!("AAEC/w==")));
     alice.get(&path).await.is(404);
+    alice.patch(&path, sealed("content.edit")).await.is(404);
     // Said again it is done already; with another key there is nothing to delete.
     alice.delete_with(&path, delete.clone()).await.is(200);
     assert_eq!(socket.all().await.len(), 0);
