@@ -18,7 +18,8 @@ pub(crate) use self::{
     ability::Ability,
     devices::covered,
     members::{
-        Manager, Membership, may_accept, may_invite, may_join, may_leave, may_manage, may_own,
+        Door, Manager, Membership, may_accept, may_invite, may_join, may_leave, may_manage,
+        may_open, may_own,
     },
     mode::{enabled_mode, mode_of_new, mode_stays},
     preview::{is_plain, is_public, links},

@@ -18,8 +18,8 @@ pub(crate) use self::{
     pass::{DeviceBundle, Envelope, OneTimePreKey, PublicBundle, Sent, Session},
     requests::{
         BundleBody, DeleteBody, DirectBody, DistributeBody, EnableBody, EnvelopeBody, FanoutBody,
-        InviteBody, NotifyBody, Payload, ReactionBody, RoomBody, SendBody, SessionBody, SyncBody,
-        TimeoutBody,
+        InviteBody, NotifyBody, Payload, ReactionBody, References, RoomBody, SendBody, SessionBody,
+        SyncBody, TimeoutBody,
     },
     room::{Member, Picture, Room, TimeoutCause},
 };

@@ -164,8 +164,9 @@ pub(super) async fn summary(
 }
 
 /// GET `/unread`.
-pub(super) async fn unread(State(app): Shared, login: Login) -> Answer<i64> {
+pub(super) async fn unread(State(app): Shared, login: Login, headers: HeaderMap) -> Answer<i64> {
+    let (reader, ability) = (login.account, Ability::of(&headers));
     let read =
-        move |connection: &rusqlite::Connection| Ok(listing::unread(connection, login.account)?);
+        move |connection: &rusqlite::Connection| Ok(listing::unread(connection, reader, ability)?);
     app.store.read(read).await.map(Json)
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequest, Multipart, Request, State, multipart::MultipartError},
+    extract::{
+        FromRequest, Multipart, Request, State,
+        multipart::{Field, MultipartError},
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -13,7 +16,7 @@ use crate::{
     app::App,
     refusal::Refusal,
     store::voices::{self, About, Clip},
-    values::{Moment, RoomId, VoiceId, length},
+    values::{MessageId, Moment, RoomId, VoiceId, length},
     wire::Message,
 };
 
@@ -63,6 +66,12 @@ async fn read(mut form: Multipart) -> Result<(Clip, About), Refusal> {
                 about.duration_ms =
                     Some(number.ok_or_else(|| Refusal::field("DurationMs", problem))?);
             }
+            "repliedmessageid" => {
+                about.references.replied = reference("RepliedMessageId", part).await?;
+            }
+            "forwardedmessageid" => {
+                about.references.forwarded = reference("ForwardedMessageId", part).await?;
+            }
             _ => {}
         }
     }
@@ -71,6 +80,13 @@ async fn read(mut form: Multipart) -> Result<(Clip, About), Refusal> {
     }
     let clip = clip.filter(|clip| !clip.bytes.is_empty());
     Ok((clip.ok_or_else(|| Refusal::field("File", "is required"))?, about))
+}
+
+/// The id of a message, if there is anything in a part.
+async fn reference(name: &str, part: Field<'_>) -> Result<Option<MessageId>, Refusal> {
+    let text = part.text().await.map_err(|error| broken(&error))?;
+    let id = Some(text.trim()).filter(|text| !text.is_empty()).map(str::parse).transpose();
+    id.map_err(|_| Refusal::field(name, "has to be the id of a message"))
 }
 
 /// Anything else would be shown by browsers as what it says that it is.

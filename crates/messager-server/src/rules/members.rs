@@ -108,14 +108,37 @@ fn has_room(mode: Mode, others: usize) -> Result<(), Refusal> {
     }
 }
 
+/// A room that somebody wants to join without an invitation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Door {
+    pub kind: RoomKind,
+    pub mode: Mode,
+    pub is_community: bool,
+    /// Who is in the room or invited to it, without the one who wants to join.
+    pub others: usize,
+}
+
 /// Whether somebody may join without an invitation.
-pub(crate) fn may_join(is_community: bool, own: Option<&Membership>) -> Result<(), Refusal> {
-    if !is_community {
+///
+/// A direct chat is never joined, whatever its row says: it was made for two.
+pub(crate) fn may_join(door: Door, own: Option<&Membership>) -> Result<(), Refusal> {
+    if !door.is_community || door.kind == RoomKind::Direct {
         return Err(Refusal::Forbidden("This chat room is not a community: it takes invitations."));
     }
-    match own.is_some_and(|own| own.left.is_none()) {
-        true => Err(Refusal::bad("You are a member of this chat room, or invited to it, already.")),
-        false => Ok(()),
+    if own.is_some_and(|own| own.left.is_none()) {
+        let text = "You are a member of this chat room, or invited to it, already.";
+        return Err(Refusal::bad(text));
+    }
+    has_room(door.mode, door.others)
+}
+
+/// Refuses to make a direct chat a community. `wanted` is from a change of a room.
+pub(crate) fn may_open(kind: RoomKind, wanted: Option<bool>) -> Result<(), Refusal> {
+    match (kind, wanted) {
+        (RoomKind::Direct, Some(true)) => {
+            Err(Refusal::bad("A direct chat is no community: is_community cannot be true."))
+        }
+        (RoomKind::Direct | RoomKind::Group, _) => Ok(()),
     }
 }
 
@@ -176,10 +199,29 @@ mod tests {
 
     #[test]
     fn an_invitation_is_not_a_way_to_join_a_community() {
-        may_join(true, None).unwrap();
-        may_join(true, Some(&row(true, true))).unwrap();
-        assert!(matches!(may_join(true, Some(&row(false, false))), Err(Refusal::Bad(_))));
-        assert!(matches!(may_join(false, None), Err(Refusal::Forbidden(_))));
+        let (kind, mode) = (RoomKind::Group, Mode::SenderKeys);
+        let open = Door { kind, mode, is_community: true, others: 5 };
+        may_join(open, None).unwrap();
+        may_join(open, Some(&row(true, true))).unwrap();
+        assert!(matches!(may_join(open, Some(&row(false, false))), Err(Refusal::Bad(_))));
+        let closed = Door { is_community: false, ..open };
+        assert!(matches!(may_join(closed, None), Err(Refusal::Forbidden(_))));
+    }
+
+    #[test]
+    fn a_direct_chat_is_never_a_community() {
+        let kind = RoomKind::Direct;
+        let door = Door { kind, mode: Mode::Plain, is_community: true, others: 1 };
+        assert!(matches!(may_join(door, None), Err(Refusal::Forbidden(_))));
+        assert!(matches!(may_open(kind, Some(true)), Err(Refusal::Bad(_))));
+        may_open(kind, Some(false)).unwrap();
+        may_open(RoomKind::Group, Some(true)).unwrap();
+        // Nor is there a third in the mode of two, were it that of another kind of room.
+        let full = Door { kind: RoomKind::Group, mode: Mode::Direct, others: 2, ..door };
+        assert!(matches!(
+            may_join(full, None),
+            Err(Refusal::Encryption(EncryptionRule::MemberLimit, _))
+        ));
     }
 
     #[test]

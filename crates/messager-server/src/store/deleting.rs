@@ -32,15 +32,18 @@ pub(crate) fn delete(
     let asked = body.client_message_id.as_deref().filter(|id| !is_blank(Some(id)));
     if found.deleted.is_some() {
         let is_own = found.original(account).is_own;
-        let again = is_own && is_done(connection, message, RowKind::Delete, asked)?;
-        return if again { Ok(()) } else { Err(Refusal::NotFound("message").into()) };
+        if !is_own || !is_done(connection, message, RowKind::Delete, asked)? {
+            return Err(Refusal::NotFound("message").into());
+        }
+        return Ok(ability.suits(facts.mode)?);
     }
     may_delete(&place, found.original(account), body)?;
     let own = own.ok_or(Refusal::NotFound("message"))?;
     let mut row = NewRow::about(RowKind::Delete, own.id, message);
     row.client_message_id = asked.map(str::to_owned).or(found.client_message_id);
+    // That of the message: one of the time before encryption was in the clear.
+    row.is_encrypted = found.is_encrypted;
     if facts.mode.is_encrypted() {
-        row.is_encrypted = true;
         row.payload = body.payload();
     }
     let (id, at) = append(work, room, row)?;

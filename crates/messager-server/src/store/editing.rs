@@ -24,6 +24,7 @@ pub(super) struct Found {
     author: AccountId,
     pub deleted: Option<Moment>,
     pub client_message_id: Option<String>,
+    pub is_encrypted: bool,
 }
 
 impl Found {
@@ -38,8 +39,8 @@ pub(super) fn found(
     room: RoomId,
     message: MessageId,
 ) -> Result<Found, Stop> {
-    let sql = "SELECT t.kind, m.account_id, t.deleted_at, t.client_message_id FROM messages t \
-               JOIN members m ON m.id = t.sender_id WHERE t.id = ?1 AND t.room_id = ?2";
+    let sql = "SELECT t.kind, m.account_id, t.deleted_at, t.client_message_id, t.is_encrypted \
+               FROM messages t JOIN members m ON m.id = t.sender_id WHERE t.id = ?1 AND t.room_id = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_row((message, room), |row| {
         Ok(Found {
@@ -47,6 +48,7 @@ pub(super) fn found(
             author: row.get(1)?,
             deleted: row.get(2)?,
             client_message_id: row.get(3)?,
+            is_encrypted: row.get(4)?,
         })
     });
     Ok(found.optional()?.ok_or(Refusal::NotFound("message"))?)

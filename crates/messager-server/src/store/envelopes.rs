@@ -43,11 +43,11 @@ pub(super) struct Draft {
 }
 
 /// Stores an envelope and pushes it if its recipient is connected. One with the
-/// `client_message_id` of an earlier one is that one.
+/// `client_message_id` of an earlier one is that one; see [`remind`].
 pub(super) fn post(work: &mut Work<'_>, mut draft: Draft) -> Result<Envelope, Stop> {
     draft.client_message_id = draft.client_message_id.filter(|id| !is_blank(Some(id)));
     if let Some(earlier) = earlier(work.connection, &draft)? {
-        return Ok(earlier);
+        return remind(work, earlier);
     }
     if !super::accounts::exists(work.connection, draft.recipient.account)? {
         return Err(Refusal::NotFound("recipient").into());
@@ -88,14 +88,49 @@ pub(super) fn post(work: &mut Work<'_>, mut draft: Draft) -> Result<Envelope, St
     let stored = read(work.connection, "id = ?1", [id.into()])?.pop();
     let stored = stored.ok_or(Refusal::Broken)?;
     if is_there {
-        let recipients = match draft.recipient.device.as_str() {
-            "" => Recipients::Accounts(vec![draft.recipient.account]),
-            device => Recipients::Device(draft.recipient.account, DeviceId(device.to_owned())),
-        };
-        let bytes = Packet::new("e2ee.envelope", EnvelopePacket::from(&stored)).bytes()?;
-        work.effects.push(Effect::Packet(recipients, bytes));
+        push(work, &stored)?;
     }
     Ok(stored)
+}
+
+fn push(work: &mut Work<'_>, envelope: &Envelope) -> Result<(), Stop> {
+    let account = envelope.recipient_account_id;
+    let recipients = match &envelope.recipient_device_id {
+        None => Recipients::Accounts(vec![account]),
+        Some(device) => Recipients::Device(account, device.clone()),
+    };
+    let bytes = Packet::new("e2ee.envelope", EnvelopePacket::from(envelope)).bytes()?;
+    work.effects.push(Effect::Packet(recipients, bytes));
+    Ok(())
+}
+
+/// Pushes an envelope again that is sent again: its sender may have seen that the
+/// device did not get it. Not one that was acknowledged or has expired, and none for
+/// an account as a whole. What has happened to it never goes back.
+fn remind(work: &mut Work<'_>, envelope: Envelope) -> Result<Envelope, Stop> {
+    let Some(device) = &envelope.recipient_device_id else { return Ok(envelope) };
+    let is_over = envelope.expires_at.is_some_and(|until| until <= work.now);
+    if envelope.delivery_status == ACKNOWLEDGED
+        || is_over
+        || !work.hub.is_connected(envelope.recipient_account_id, device.as_str())
+    {
+        return Ok(envelope);
+    }
+    push(work, &envelope)?;
+    delivered(work, envelope)
+}
+
+/// Notes that an envelope is delivered, if it was not before.
+fn delivered(work: &Work<'_>, mut envelope: Envelope) -> Result<Envelope, Stop> {
+    if envelope.delivery_status == PENDING {
+        let sql = "UPDATE envelopes SET status = 1, delivered_at = ?2, updated_at = ?2 \
+                   WHERE id = ?1 AND status = 0";
+        work.connection.prepare_cached(sql)?.execute((envelope.id, work.now))?;
+        envelope.delivery_status = DELIVERED;
+        envelope.delivered_at = Some(work.now);
+        envelope.updated_at = work.now;
+    }
+    Ok(envelope)
 }
 
 /// What was sent before with the same `client_message_id`, as it is now.
@@ -176,17 +211,8 @@ pub(crate) fn pending(
         [recipient.account.into(), recipient.device.clone().into(), work.now.0.into(), take.into()];
     let rest = "recipient_id = ?1 AND recipient_device_id = ?2 AND status <> 2 \
                 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY sequence LIMIT ?4";
-    let mut found = read(work.connection, rest, whose)?;
-    let sql = "UPDATE envelopes SET status = 1, delivered_at = ?2, updated_at = ?2 \
-               WHERE id = ?1 AND status = 0";
-    let mut mark = work.connection.prepare_cached(sql)?;
-    for envelope in found.iter_mut().filter(|envelope| envelope.delivery_status == PENDING) {
-        mark.execute((envelope.id, work.now))?;
-        envelope.delivery_status = DELIVERED;
-        envelope.delivered_at = Some(work.now);
-        envelope.updated_at = work.now;
-    }
-    Ok(found)
+    let found = read(work.connection, rest, whose)?;
+    found.into_iter().map(|envelope| delivered(work, envelope)).collect()
 }
 
 /// Acknowledges an envelope, also one that has expired, and also again.

@@ -172,13 +172,19 @@ const UNREAD: &str = "SELECT count(*) FROM messages t JOIN members m ON m.room_i
      AND m.deleted_at IS NULL AND t.deleted_at IS NULL \
      AND t.created_at > coalesce(m.last_read_at, 0)";
 
-/// How many rows of all rooms were not read.
-pub(crate) fn unread(connection: &Connection, reader: AccountId) -> rusqlite::Result<i64> {
+/// How many rows of all rooms were not read. For a client that cannot encrypt
+/// nothing counts that is in an encrypted room.
+pub(crate) fn unread(
+    connection: &Connection,
+    reader: AccountId,
+    ability: Ability,
+) -> rusqlite::Result<i64> {
     let sql = format!(
         "{UNREAD} AND EXISTS (SELECT 1 FROM rooms r WHERE r.id = t.room_id \
-         AND r.deleted_at IS NULL)"
+         AND r.deleted_at IS NULL AND (r.mode = 0 OR ?2))"
     );
-    connection.prepare_cached(&sql)?.query_row([reader], |row| row.get(0))
+    let sees_all = ability == Ability::Encrypts;
+    connection.prepare_cached(&sql)?.query_row((reader, sees_all), |row| row.get(0))
 }
 
 /// How many rows of each room were not read, and the last one. Of an encrypted

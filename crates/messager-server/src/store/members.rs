@@ -4,14 +4,14 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Stop, Work,
-    rooms::{facts, known},
+    rooms::{Facts, facts, known},
     timeline::{Change, tell_change},
     view::Viewer,
 };
 use crate::{
     live::Hub,
     refusal::Refusal,
-    rules::{Membership, may_join, may_leave, may_manage},
+    rules::{Door, Membership, may_join, may_leave, may_manage},
     values::{AccountId, MemberId, Moment, RoomId},
     wire::{Member, NotifyBody, Room, TimeoutBody, TimeoutCause},
 };
@@ -164,7 +164,9 @@ pub(crate) enum Joined {
 pub(crate) fn join(work: &mut Work<'_>, room: RoomId, account: AccountId) -> Result<Joined, Stop> {
     let facts = known(work.connection, room)?;
     let before = membership(work.connection, room, account)?;
-    may_join(facts.is_community, before.as_ref())?;
+    let Facts { kind, mode, is_community, .. } = facts;
+    let others = present(work.connection, room, account)?;
+    may_join(Door { kind, mode, is_community, others }, before.as_ref())?;
     insert(work, room, account, Some(work.now), None)?;
     let own = own(work.connection, room, account)?;
     tell_change(work, room, &own, own.id, Change::Joined)?;

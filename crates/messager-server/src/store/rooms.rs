@@ -12,7 +12,8 @@ use super::{
 use crate::{
     refusal::{EncryptionRule, Refusal},
     rules::{
-        Manager, Membership, Reads, enabled_mode, may_manage, may_own, mode_of_new, mode_stays,
+        Manager, Membership, Reads, enabled_mode, may_manage, may_open, may_own, mode_of_new,
+        mode_stays,
     },
     values::{AccountId, Mode, Moment, RoomId, RoomKind},
     wire::{DirectBody, EnableBody, Room, RoomBody, RowKind},
@@ -224,6 +225,7 @@ pub(crate) fn change(
     let own = membership(work.connection, room, account)?;
     may_manage(facts.manager(account, own.as_ref()))?;
     mode_stays(body.encryption_mode)?;
+    may_open(facts.kind, body.is_community)?;
     let before = show(work.connection, room, Some(account))?;
     let sql = "UPDATE rooms SET name = ?2, description = coalesce(?3, description), \
                picture_id = coalesce(?4, picture_id), \

@@ -12,9 +12,9 @@ use super::{
 use crate::{
     push::Push,
     refusal::Refusal,
-    rules::{Ability, Place, Reader, is_pushed, may_send},
+    rules::{Ability, Membership, Place, Reader, is_pushed, may_send},
     values::{AccountId, MessageId, Mode, RoomId, is_blank},
-    wire::{Message, RowKind, SendBody},
+    wire::{Message, References, RowKind, SendBody},
 };
 
 /// Sends a message. One with the `client_message_id` of an earlier one is that
@@ -40,7 +40,7 @@ pub(crate) fn send(
     if let Some(earlier) = earlier.flatten() {
         return super::view::Viewer::new(work.connection, Some(account)).message(earlier);
     }
-    check_references(work.connection, room, account, &body)?;
+    check_references(work.connection, room, account, body.references())?;
     let row = new_row(work.connection, room, own.id, mode, body)?;
     let (id, _) = append(work, room, row)?;
     let mut message = announce(work, id)?;
@@ -62,29 +62,40 @@ fn sent(
 }
 
 /// Refuses what answers or hands on something that the sender cannot see.
-fn check_references(
+pub(super) fn check_references(
     connection: &Connection,
     room: RoomId,
     account: AccountId,
-    body: &SendBody,
+    references: References,
 ) -> Result<(), Stop> {
-    let room_of = |id: MessageId| -> rusqlite::Result<Option<RoomId>> {
-        let sql = "SELECT room_id FROM messages WHERE id = ?1 AND deleted_at IS NULL";
-        connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
+    let place_of = |id: MessageId| -> rusqlite::Result<Option<(RoomId, bool)>> {
+        let sql = "SELECT room_id, is_encrypted FROM messages WHERE id = ?1 \
+                   AND deleted_at IS NULL";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     };
-    if let Some(id) = body.replied_message_id
-        && room_of(id)? != Some(room)
+    if let Some(id) = references.replied
+        && place_of(id)?.is_none_or(|(place, _)| place != room)
     {
         return Err(Refusal::bad("The message you're replying to does not exist.").into());
     }
-    if let Some(id) = body.forwarded_message_id {
-        let place = room_of(id)?;
-        let own = place.map(|place| membership(connection, place, account)).transpose()?.flatten();
-        if !own.is_some_and(|own| own.is_active()) {
+    if let Some(id) = references.forwarded {
+        let place = place_of(id)?;
+        let own = place.map(|(place, _)| membership(connection, place, account)).transpose()?;
+        let Some((place, is_encrypted)) = place.filter(|_| is_in(own.flatten().as_ref())) else {
             return Err(Refusal::bad("The message you're forwarding does not exist.").into());
+        };
+        let mode = facts(connection, place)?.map(|facts| facts.mode);
+        // Those who would get it there need not be in the room that it is from.
+        if is_encrypted || mode.is_some_and(Mode::is_encrypted) {
+            return Err(Refusal::bad("Messages of encrypted rooms cannot be forwarded.").into());
         }
     }
     Ok(())
+}
+
+fn is_in(own: Option<&Membership>) -> bool {
+    own.is_some_and(Membership::is_active)
 }
 
 fn new_row(
@@ -141,7 +152,8 @@ pub(super) fn mentioned(
 /// What a push says about an encrypted message, and all that it says.
 const ENCRYPTED: &str = "Encrypted message";
 
-fn push_all(
+/// Tells those who are not looking about a message.
+pub(super) fn push_all(
     work: &mut Work<'_>,
     facts: &Facts,
     sender: AccountId,
@@ -169,6 +181,7 @@ fn push_all(
     let body = match (message.is_encrypted, message.content.as_deref()) {
         (true, _) => ENCRYPTED,
         (false, Some(content)) => content,
+        (false, None) if message.kind == RowKind::Voice => "Voice message",
         (false, None) => "Attachment",
     };
     let readers = readers.into_iter().filter(|reader| is_pushed(sender, reader, work.now));

@@ -51,9 +51,7 @@ impl NewRow {
 
     /// One about a message.
     pub(super) fn about(kind: RowKind, sender: MemberId, target: MessageId) -> Self {
-        let mut row = Self { target: Some(target), ..Self::of(kind, sender) };
-        row.meta.insert("message_id".into(), target.to_string().into());
-        row
+        Self { target: Some(target), ..Self::of(kind, sender) }
     }
 }
 
@@ -67,8 +65,12 @@ pub(super) fn newest(connection: &Connection) -> rusqlite::Result<Moment> {
 pub(super) fn append(
     work: &mut Work<'_>,
     room: RoomId,
-    row: NewRow,
+    mut row: NewRow,
 ) -> Result<(MessageId, Moment), Stop> {
+    if let Some(target) = row.target {
+        // Last: what authors put into `meta` never says which message it is.
+        row.meta.insert("message_id".into(), target.to_string().into());
+    }
     let sql = "UPDATE rooms SET last_row_at = max(last_row_at + 1, ?2) WHERE id = ?1 \
                RETURNING last_row_at";
     let at: Moment =

@@ -6,14 +6,15 @@ use serde_json::json;
 use super::{
     Stop, Work,
     members::membership,
-    rooms::facts,
+    rooms::{Facts, facts},
+    sending::{check_references, push_all},
     timeline::{NewRow, announce, append},
 };
 use crate::{
     refusal::Refusal,
     rules::{Ability, Place, may_speak},
     values::{AccountId, MessageId, Mode, RoomId, VoiceId},
-    wire::{Message, RowKind},
+    wire::{Message, References, RowKind},
 };
 
 /// A clip.
@@ -28,6 +29,7 @@ pub(crate) struct Clip {
 pub(crate) struct About {
     pub nonce: Option<String>,
     pub duration_ms: Option<i64>,
+    pub references: References,
 }
 
 /// Refuses whoever cannot send a clip, before any of it is read.
@@ -36,12 +38,13 @@ pub(crate) fn check(
     room: RoomId,
     account: AccountId,
     now: crate::values::Moment,
-) -> Result<crate::values::MemberId, Stop> {
+) -> Result<(Facts, crate::values::MemberId), Stop> {
     let facts = facts(connection, room)?;
     let own = membership(connection, room, account)?.filter(|_| facts.is_some());
-    let mode = facts.map_or(Mode::Plain, |facts| facts.mode);
+    let mode = facts.as_ref().map_or(Mode::Plain, |facts| facts.mode);
     may_speak(&Place { mode, membership: own.as_ref(), ability: Ability::None, now })?;
-    Ok(own.ok_or(Refusal::NotFound("member"))?.id)
+    let facts = facts.ok_or(Refusal::NotFound("room"))?;
+    Ok((facts, own.ok_or(Refusal::NotFound("member"))?.id))
 }
 
 /// Sends a clip.
@@ -51,13 +54,16 @@ pub(crate) fn send(
     account: AccountId,
     (clip, about): (Clip, About),
 ) -> Result<Message, Stop> {
-    let own = check(work.connection, room, account, work.now)?;
+    let (facts, own) = check(work.connection, room, account, work.now)?;
+    check_references(work.connection, room, account, about.references)?;
     let voice = VoiceId::new(work.now)?;
     let sql = "INSERT INTO voices (id, room_id, media_type, bytes, created_at) \
                VALUES (?1, ?2, ?3, ?4, ?5)";
     let values = (voice, room, &clip.media_type, &clip.bytes, work.now);
     work.connection.prepare_cached(sql)?.execute(values)?;
-    let mut row = NewRow { nonce: about.nonce, ..NewRow::of(RowKind::Voice, own) };
+    let References { replied, forwarded } = about.references;
+    let row = NewRow::of(RowKind::Voice, own);
+    let mut row = NewRow { nonce: about.nonce, replied, forwarded, ..row };
     let values = [
         ("voice_clip_id", json!(voice)),
         ("voice_url", json!(format!("/api/chat/{room}/voice/{voice}"))),
@@ -68,6 +74,7 @@ pub(crate) fn send(
     row.meta.extend(values.map(|(name, value)| (name.to_owned(), value)));
     let (id, _) = append(work, room, row)?;
     let mut message = announce(work, id)?;
+    push_all(work, &facts, account, &message)?;
     message.reactions_made = Some(Default::default());
     Ok(message)
 }

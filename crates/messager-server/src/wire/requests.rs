@@ -10,5 +10,5 @@ pub(crate) use self::{
         TimeoutBody,
     },
     pass::{BundleBody, DistributeBody, EnvelopeBody, FanoutBody, SessionBody},
-    writing::{DeleteBody, Payload, SendBody},
+    writing::{DeleteBody, Payload, References, SendBody},
 };

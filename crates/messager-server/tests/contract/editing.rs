@@ -81,6 +81,27 @@ async fn only_texts_are_edited() {
 }
 
 #[tokio::test]
+async fn what_an_author_puts_into_meta_never_says_which_message_a_row_is_about() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let room = alice.group(0, &[]).await;
+    let other = id(&alice.say(&room, "other").await);
+    let own = json!({ "message_id": other, "previous_content": "x", "color": "red" });
+    let said = id(&alice.send(&room, json!({ "content": "a", "meta": own })).await.good());
+    let path = format!("/api/chat/{room}/messages/{said}");
+    let edited = alice.patch(&path, json!({ "content": "b" })).await.good();
+    assert_eq!(edited["meta"], own, "its own is left as it is");
+    alice.react(&room, &said).await;
+    alice.delete(&path).await.is(200);
+    let rows = alice.rows(&room, 0).await;
+    let about: Vec<_> = rows.iter().filter(|row| row["type"] != "text").collect();
+    let kinds: Vec<_> = about.iter().map(|row| row["type"].clone()).collect();
+    assert_eq!(kinds, ["messages.update", "messages.reaction.added", "messages.delete"]);
+    assert!(about.iter().all(|row| row["meta"]["message_id"] == said), "{about:?}");
+    assert_eq!(about[0]["meta"]["color"], "red");
+}
+
+#[tokio::test]
 async fn a_message_of_the_time_before_encryption_becomes_an_encrypted_one() {
     let world = World::start().await;
     let alice = world.person("alice");
@@ -111,7 +132,9 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     let delete = with(sealed("content.delete"), json!({ "client_message_id": "d1" }));
     alice.unable().delete_with(&path, delete.clone()).await.breaks("chat.e2ee_required");
     let inside = with(delete.clone(), json!({ "ciphertext": "eyJjb250ZW50IjoiaGkifQ==" }));
-    alice.delete_with(&path, inside).await.breaks("chat.e2ee_ciphertext_invalid");
+    alice.delete_with(&path, inside.clone()).await.breaks("chat.e2ee_ciphertext_invalid");
+    // What is wrong with the payload comes before whose message it is.
+    bob.delete_with(&path, inside).await.breaks("chat.e2ee_ciphertext_invalid");
     bob.delete_with(&path, delete.clone()).await.is(403);
     alice.delete(&path).await.breaks("chat.e2ee_payload_required");
     let wrong = with(delete.clone(), json!({ "encryption_message_type": "content.new" }));
@@ -123,16 +146,44 @@ async fn a_delete_in_an_encrypted_room_needs_its_payload_and_leaves_no_ciphertex
     assert_eq!(row["meta"], json!({ "message_id": sent["id"] }));
     assert_eq!((&row["client_message_id"], &row["ciphertext"]), (&json!("d1"), &json!("AAEC/w==")));
     alice.get(&path).await.is(404);
+    alice.patch(&path, sealed("content.edit")).await.is(404);
     // Said again it is done already; with another key there is nothing to delete.
     alice.delete_with(&path, delete.clone()).await.is(200);
     assert_eq!(socket.all().await.len(), 0);
+    alice.unable().delete_with(&path, delete.clone()).await.breaks("chat.e2ee_required");
+    bob.delete_with(&path, delete.clone()).await.is(404);
     let other = with(delete, json!({ "client_message_id": "d2" }));
-    alice.delete_with(&path, other).await.is(404);
+    alice.delete_with(&path, other.clone()).await.is(404);
+    alice.unable().delete_with(&path, other).await.is(404);
     let rows = serde_json::to_string(&alice.rows(&room, 0).await).unwrap();
     assert!(!rows.contains("CQkJ") && !rows.contains("CAgI"), "{rows}");
     let folder = world.stop().await;
     let file = fs_err::read(folder.path().join("messager.db")).unwrap();
     assert!(!file.windows(3).any(|part| part == [9, 9, 9]), "the bytes are still in the file");
+}
+
+#[tokio::test]
+async fn a_delete_says_of_the_message_whether_it_was_encrypted() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let room = alice.group(0, &[]).await;
+    let said = alice.say(&room, "in the clear").await;
+    alice.poke(&format!("/api/chat/{room}/e2ee/enable")).await.good();
+    let sent = alice.send(&room, sealed("content.new")).await.good();
+    for (row, is_encrypted) in [(&said, false), (&sent, true)] {
+        let path = format!("/api/chat/{room}/messages/{}", id(row));
+        alice.delete(&path).await.breaks("chat.e2ee_payload_required");
+        alice.delete_with(&path, sealed("content.delete")).await.is(200);
+        let last = alice.rows(&room, 0).await.pop().unwrap();
+        assert_eq!(
+            (&last["type"], &last["meta"]["message_id"]),
+            (&json!("messages.delete"), &row["id"])
+        );
+        assert_eq!(
+            (&last["is_encrypted"], &last["ciphertext"]),
+            (&json!(is_encrypted), &json!("AAEC/w=="))
+        );
+    }
 }
 
 #[tokio::test]

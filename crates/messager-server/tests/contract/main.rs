@@ -37,4 +37,6 @@ mod sockets;
 mod strangers;
 mod sweeping;
 mod syncing;
+mod voice;
+mod words;
 mod world;

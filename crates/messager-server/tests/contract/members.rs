@@ -146,6 +146,27 @@ async fn a_community_is_joined_without_an_invitation_and_not_with_one() {
 }
 
 #[tokio::test]
+async fn a_direct_chat_is_no_community_and_nobody_joins_it() {
+    let world = World::start().await;
+    let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
+    for mode in [0, 1] {
+        let room = alice.direct(mode, &bob).await;
+        let path = format!("/api/chat/{room}");
+        let open = json!({ "name": "ours", "is_community": true });
+        for who in [&alice, &bob] {
+            let text = who.patch(&path, open.clone()).await.is(400);
+            assert!(text.contains("is_community"), "{text}");
+        }
+        alice.patch(&path, json!({ "name": "ours", "is_community": false })).await.good();
+        // Nor if it was made one before that was refused.
+        world.tables().execute("UPDATE rooms SET is_community = 1", []).unwrap();
+        carol.poke(&format!("{path}/members/me")).await.is(403);
+        let members = alice.get(&format!("{path}/members")).await.good();
+        assert_eq!(members.as_array().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn the_owner_cannot_leave_and_only_the_owner_removes_others_from_a_group() {
     let world = World::start().await;
     let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);

@@ -1,12 +1,15 @@
 //! Pushes to a webhook.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::world::{PATIENCE, World, sealed};
+use crate::world::{PATIENCE, World, sealed, with};
 
 /// Takes pushes, after it has refused some.
 struct Webhook {
@@ -119,6 +122,63 @@ async fn nobody_is_pushed_who_did_not_want_it_or_is_looking() {
     };
     assert_eq!(words(&pushed), words(&wanted));
     // The next one is of something else: nothing was left over.
+    alice.say(&room, "last").await;
+    assert_eq!(webhook.next().await["body"], "last");
+}
+
+#[tokio::test]
+async fn an_encrypted_message_is_pushed_once_and_names_nobody() {
+    let mut webhook = Webhook::start(0).await;
+    let world = webhook.world().await;
+    let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
+    let room = alice.group(2, &[&bob, &carol]).await;
+    let notify = format!("/api/chat/{room}/members/me/notify");
+    carol.patch(&notify, json!({ "notify_level": 1 })).await.good();
+    for _ in 0..2 {
+        assert_eq!(webhook.next().await["topic"], "invites.chats");
+    }
+    let body = with(
+        sealed("content.new"),
+        json!({ "client_message_id": "c1", "ciphertext": "QGNhcm9s", "encryption_scheme": "@carol" }),
+    );
+    let mut pushed = Vec::new();
+    for key in ["c1", "c1", "c2"] {
+        let body = with(body.clone(), json!({ "client_message_id": key }));
+        let sent = alice.send(&room, body).await.good();
+        assert_eq!(sent["members_mentioned"], json!([]));
+        pushed.push(sent["id"].clone());
+    }
+    assert_eq!(pushed[0], pushed[1]);
+    // In no order: they go out side by side.
+    let pushes = [webhook.next().await, webhook.next().await];
+    assert!(pushes.iter().all(|push| push["account_id"] == bob.id), "{pushes:?}");
+    let ids: BTreeSet<String> =
+        pushes.iter().map(|push| push["meta"]["message_id"].to_string()).collect();
+    assert_eq!(ids, pushed.iter().map(Value::to_string).collect());
+    // And nothing else is on its way.
+    let folder = world.stop().await;
+    assert_eq!(webhook.pushes.try_recv().ok(), None);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_clip_is_pushed_as_one_to_those_who_want_it() {
+    let mut webhook = Webhook::start(0).await;
+    let world = webhook.world().await;
+    let [alice, bob, carol] = world.people(["alice", "bob", "carol"]);
+    let room = alice.group(0, &[&bob, &carol]).await;
+    let notify = format!("/api/chat/{room}/members/me/notify");
+    carol.patch(&notify, json!({ "notify_level": 1 })).await.good();
+    for _ in 0..2 {
+        assert_eq!(webhook.next().await["topic"], "invites.chats");
+    }
+    let sent = alice.speak(&room, &[]).await.good();
+    let push = webhook.next().await;
+    let wanted = (&json!(bob.id), &json!("messages.new"), &json!("Voice message"));
+    assert_eq!((&push["account_id"], &push["topic"], &push["body"]), wanted);
+    assert_eq!(push["meta"]["message_id"], sent["id"]);
+    assert!(!push.to_string().contains("voice_"), "{push}");
+    // The next one is of something else: nobody else was pushed the clip.
     alice.say(&room, "last").await;
     assert_eq!(webhook.next().await["body"], "last");
 }

@@ -27,6 +27,9 @@ async fn an_encrypted_room_is_read_by_members_with_able_clients_only() {
     alice.unable().post(&sync, since.clone()).await.breaks("chat.e2ee_required");
     alice.post(&sync, since).await.good();
     alice.get(&format!("{list}/0198c0de-0000-7000-8000-000000000001")).await.is(404);
+    // Who is in a public room everybody may know, by the contract.
+    let members = world.stranger().unable().get(&format!("/api/chat/{room}/members")).await.good();
+    assert_eq!(members[0]["account_id"], alice.id);
 }
 
 #[tokio::test]
@@ -56,13 +59,23 @@ async fn a_public_room_in_the_clear_is_read_by_everybody_and_a_private_one_by_me
 async fn a_list_is_paged_from_the_newest_and_hides_what_was_deleted() {
     let world = World::start().await;
     let alice = world.person("alice");
-    let room = alice.group(0, &[]).await;
+    let (room, other) = (alice.group(0, &[]).await, alice.group(0, &[]).await);
     for number in 0..5 {
         alice.say(&room, &number.to_string()).await;
     }
     let deleted = id(&alice.say(&room, "gone").await);
     let list = format!("/api/chat/{room}/messages");
     alice.delete(&format!("{list}/{deleted}")).await.is(200);
+    // 20 unless told.
+    for number in 0..20 {
+        alice.say(&other, &number.to_string()).await;
+    }
+    alice.say(&other, "newest").await;
+    let path = format!("/api/chat/{other}/messages");
+    for (query, count) in [("", 20), ("?take=9999", 21), ("?take=0", 0), ("?offset=20", 1)] {
+        let rows = alice.get(&format!("{path}{query}")).await.good();
+        assert_eq!(rows.as_array().unwrap().len(), count, "{query}");
+    }
     let answer = alice.get(&format!("{list}?take=3&offset=1")).await;
     assert_eq!(answer.headers["x-total"], "6");
     let rows = answer.good();
@@ -90,7 +103,7 @@ async fn a_header_that_names_the_ability_among_others_counts_and_a_similar_one_d
 }
 
 #[tokio::test]
-async fn a_client_that_cannot_encrypt_learns_nothing_of_encrypted_rooms_from_a_summary() {
+async fn a_client_that_cannot_encrypt_learns_nothing_of_encrypted_rooms_from_counts() {
     let world = World::start().await;
     let [alice, bob] = world.people(["alice", "bob"]);
     let secret = alice.group(2, &[&bob]).await;
@@ -104,5 +117,9 @@ async fn a_client_that_cannot_encrypt_learns_nothing_of_encrypted_rooms_from_a_s
     let seen = bob.unable().get("/api/chat/summary").await.good();
     assert_eq!(seen[&secret], json!({ "unread_count": 0, "last_message": null }));
     assert_eq!(seen[&open]["unread_count"], 2);
-    assert_eq!(bob.unable().get("/api/chat/unread").await.good(), 5);
+    assert_eq!(bob.get("/api/chat/unread").await.good(), 5);
+    assert_eq!(bob.unable().get("/api/chat/unread").await.good(), 2);
+    // Rows of one's own count, too.
+    bob.say(&open, "hello").await;
+    assert_eq!(bob.unable().get("/api/chat/unread").await.good(), 3);
 }

@@ -51,7 +51,11 @@ async fn a_pair_has_one_direct_chat_of_each_mode() {
     assert_eq!(found["members"][0]["account_id"], alice.id);
     // A declined one does not stand in the way of another.
     bob.poke(&format!("/api/chat/invites/{plain}/decline")).await.is(204);
-    alice.post("/api/chat/direct", make(0)).await.good();
+    let plain = id(&alice.post("/api/chat/direct", make(0)).await.good());
+    // One that the other has left does.
+    bob.poke(&format!("/api/chat/invites/{plain}/accept")).await.good();
+    bob.delete(&format!("/api/chat/{plain}/members/me")).await.is(204);
+    alice.post("/api/chat/direct", make(0)).await.is(400);
     alice.get(&format!("/api/chat/direct/{nobody}")).await.is(404);
 }
 
@@ -98,6 +102,10 @@ async fn encryption_is_turned_on_by_its_endpoint_for_ever_and_takes_effect_at_on
     assert_eq!(row["sender"]["account_id"], alice.id);
     let refused = bob.send(&room, json!({ "content": "hello" })).await;
     refused.breaks("chat.e2ee_payload_required");
+    // Nobody has to change keys that nobody has.
+    let kinds: Vec<_> = alice.rows(&room, 0).await.iter().map(|row| row["type"].clone()).collect();
+    assert_eq!(kinds, ["system.member.joined", "text", "system.e2ee.enabled"]);
+    bob.poke(&enable).await.is(403);
     for mode in [0, 1, 2] {
         let refused = alice.post(&enable, json!({ "encryption_mode": mode })).await;
         refused.breaks("chat.e2ee_already_enabled");
@@ -115,6 +123,10 @@ async fn both_members_of_a_direct_chat_can_turn_encryption_on() {
     let enable = format!("/api/chat/{room}/e2ee/enable");
     carol.poke(&enable).await.is(403);
     assert_eq!(bob.poke(&enable).await.good()["encryption_mode"], 1);
+    let row = alice.rows(&room, 0).await.pop().unwrap();
+    let meta = json!({ "event": "e2ee_enabled", "room_id": room, "mode": "E2eeDm" });
+    assert_eq!((&row["type"], &row["meta"]), (&json!("system.e2ee.enabled"), &meta));
+    assert_eq!(row["sender"]["account_id"], bob.id);
 }
 
 #[tokio::test]

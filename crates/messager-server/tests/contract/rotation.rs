@@ -44,7 +44,9 @@ async fn every_change_of_members_is_told_and_then_that_keys_have_to_change() {
     carol.poke(&me).await.good();
     let (_, rotate) = pair(&mut socket).await;
     hints.push(says(&rotate, &room, &carol, "member_joined"));
+    let mut leaves = carol.connect().await;
     carol.delete(&me).await.is(204);
+    assert_eq!(leaves.all().await, Vec::<Value>::new(), "whoever is gone hears neither");
     let (left, rotate) = pair(&mut socket).await;
     assert_eq!(
         (&left["type"], &left["meta"]["reason"]),

@@ -84,6 +84,8 @@ async fn each_part_of_the_payload_is_required() {
     for fields in [
         json!({ "is_encrypted": null }),
         json!({ "is_encrypted": false }),
+        // Underscores count.
+        json!({ "is_encrypted": null, "isEncrypted": true }),
         json!({ "ciphertext": null }),
         json!({ "ciphertext": "" }),
         json!({ "encryption_scheme": null }),
@@ -195,6 +197,102 @@ async fn answers_and_forwards_hold_what_they_are_about_if_the_sender_can_see_it(
     }
     let forwarded = alice.send(&room, json!({ "forwarded_message_id": hidden })).await.good();
     assert_eq!(forwarded["forwarded_message"]["content"], "secret");
+}
+
+#[tokio::test]
+async fn attachments_and_meta_come_back_as_they_were_sent() {
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let room = alice.group(0, &[&bob]).await;
+    let first = alice.say(&room, "first").await;
+    let mut socket = bob.connect().await;
+    let meta = json!({ "aB": { "c_D": [1, null] }, "e f": "g" });
+    let body = json!({
+        "attachments_id": ["f1", "f2"], "meta": meta, "replied_message_id": first["id"],
+    });
+    let sent = alice.send(&room, body).await.good();
+    let path = format!("/api/chat/{room}/messages/{}", id(&sent));
+    let (packet, read) = (socket.until("messages.new").await, bob.get(&path).await.good());
+    for row in [&sent, &packet["data"], &read] {
+        assert_eq!(row["attachments"], json!([{ "id": "f1" }, { "id": "f2" }]));
+        assert_eq!((&row["meta"], &row["content"]), (&meta, &json!(null)));
+    }
+    // Encrypted by an edit it has none any more; what else there is about it stays.
+    alice.poke(&format!("/api/chat/{room}/e2ee/enable")).await.good();
+    let edited = alice.patch(&path, sealed("content.edit")).await.good();
+    assert_eq!((&edited["attachments"], &edited["is_encrypted"]), (&json!([]), &json!(true)));
+    assert_eq!((&edited["meta"], &edited["nonce"]), (&meta, &sent["nonce"]));
+    assert_eq!(edited["replied_message_id"], first["id"]);
+    assert_eq!(edited["replied_message"]["content"], "first");
+}
+
+#[tokio::test]
+async fn an_answer_to_what_was_deleted_stays_without_it() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let room = alice.group(0, &[]).await;
+    let said = alice.say(&room, "gone").await;
+    let body = json!({ "content": "yes", "replied_message_id": said["id"] });
+    let answer = alice.send(&room, body.clone()).await.good();
+    alice.delete(&format!("/api/chat/{room}/messages/{}", id(&said))).await.is(200);
+    let path = format!("/api/chat/{room}/messages/{}", id(&answer));
+    let answer = alice.get(&path).await.good();
+    assert_eq!(answer["replied_message_id"], said["id"]);
+    assert_eq!((&answer["replied_message"], &answer["content"]), (&json!(null), &json!("yes")));
+    alice.send(&room, body).await.is(400);
+}
+
+#[tokio::test]
+async fn a_send_repeated_after_its_message_was_deleted_brings_nothing_back() {
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let room = alice.group(2, &[&bob]).await;
+    let body = with(sealed(NEW), json!({ "client_message_id": "c1" }));
+    let sent = alice.send(&room, body.clone()).await.good();
+    let path = format!("/api/chat/{room}/messages/{}", id(&sent));
+    alice.delete_with(&path, sealed("content.delete")).await.is(200);
+    let mut socket = bob.connect().await;
+    let again = alice.send(&room, body).await.good();
+    assert_eq!((&again["id"], &again["ciphertext"]), (&sent["id"], &json!(null)));
+    assert!(again["deleted_at"].is_string());
+    assert_eq!(socket.all().await.len(), 0);
+    alice.get(&path).await.is(404);
+}
+
+#[tokio::test]
+async fn what_is_in_an_encrypted_room_is_not_handed_on() {
+    const REFUSED: &str = "Messages of encrypted rooms cannot be forwarded.";
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let open = alice.group(0, &[&bob]).await;
+    let room = alice.group(0, &[]).await;
+    let (plain, changed) = (alice.say(&room, "a").await, alice.say(&room, "b").await);
+    let answer = json!({ "content": "c", "replied_message_id": changed["id"] });
+    let answer = id(&alice.send(&room, answer).await.good());
+    let body = json!({ "forwarded_message_id": changed["id"] });
+    let shown = id(&alice.send(&open, body).await.good());
+    alice.poke(&format!("/api/chat/{room}/e2ee/enable")).await.good();
+    let sent = alice.send(&room, sealed(NEW)).await.good();
+    for row in [&sent, &plain] {
+        let body = json!({ "content": "look", "forwarded_message_id": row["id"] });
+        assert_eq!(alice.send(&open, body).await.is(400), REFUSED);
+        let clip = alice.speak(&open, &[("ForwardedMessageId", &id(row))]).await;
+        assert_eq!(clip.is(400), REFUSED);
+        // Whoever is not in there learns nothing about it.
+        let text = bob.send(&open, json!({ "forwarded_message_id": row["id"] })).await.is(400);
+        assert_eq!(text, "The message you're forwarding does not exist.");
+    }
+    // Nor is it seen where it was handed on before it was encrypted.
+    let path = format!("/api/chat/{room}/messages/{}", id(&changed));
+    alice.patch(&path, sealed("content.edit")).await.good();
+    for who in [&alice, &bob] {
+        let seen = who.get(&format!("/api/chat/{open}/messages/{shown}")).await.good();
+        assert_eq!(seen["forwarded_message_id"], changed["id"]);
+        assert_eq!(seen["forwarded_message"], json!(null));
+    }
+    // In its own room it is.
+    let seen = alice.get(&format!("/api/chat/{room}/messages/{answer}")).await.good();
+    assert_eq!(seen["replied_message"]["ciphertext"], "AAEC/w==");
 }
 
 #[tokio::test]

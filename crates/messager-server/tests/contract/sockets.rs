@@ -1,7 +1,13 @@
 //! The websocket.
 
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
 use crate::world::{World, sealed, with};
 
@@ -92,6 +98,23 @@ async fn a_packet_of_more_than_256_kib_is_refused_and_the_socket_stays() {
     assert_eq!(socket.next().await.unwrap()["type"], "pong");
     socket.raw(Message::text(ping(300 * 1024))).await;
     assert_eq!(socket.next().await.unwrap()["type"], "error");
+    assert_eq!(socket.all().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_packet_in_several_frames_is_one() {
+    let world = World::start().await;
+    let alice = world.person("alice");
+    let mut socket = alice.connect().await;
+    let part = |bytes: &'static [u8], code, is_last| {
+        Message::Frame(Frame::message(bytes, OpCode::Data(code), is_last))
+    };
+    for kind in [Data::Text, Data::Binary] {
+        socket.raw(part(b"{\"type\":", kind, false)).await;
+        socket.raw(part(b" \"pi", Data::Continue, false)).await;
+        socket.raw(part(b"ng\"}", Data::Continue, true)).await;
+        assert_eq!(socket.next().await.unwrap()["type"], "pong");
+    }
     assert_eq!(socket.all().await, Vec::<Value>::new());
 }
 

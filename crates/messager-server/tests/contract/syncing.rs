@@ -47,6 +47,46 @@ async fn a_sync_gives_each_row_once_in_order_500_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_sync_of_all_rooms_gives_each_row_once_in_order_500_at_a_time() {
+    let world = World::start().await;
+    let [alice, bob] = world.people(["alice", "bob"]);
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        rooms.push(alice.group(0, &[&bob]).await);
+    }
+    let mut sends = tokio::task::JoinSet::new();
+    for number in 0..1020 {
+        let (alice, room) = (alice.clone(), rooms[number % 3].clone());
+        sends.spawn(async move { id(&alice.say(&room, &number.to_string()).await) });
+    }
+    let mut sent = BTreeSet::new();
+    while let Some(id) = sends.join_next().await {
+        sent.insert(id.unwrap());
+    }
+    let (mut seen, mut counts, mut since) = (BTreeSet::new(), Vec::new(), 0);
+    loop {
+        let page = sync(&bob, "/api/chat/sync", since).await;
+        let rows = page["messages"].as_array().unwrap();
+        assert_eq!(page["total_count"], rows.len());
+        let moments: Vec<i64> = rows.iter().map(|row| millis(&row["created_at"])).collect();
+        assert!(moments.is_sorted(), "the oldest first");
+        assert!(moments.first().is_none_or(|first| *first > since), "none is given again");
+        let Some(last) = moments.last() else { break };
+        assert_eq!(millis(&page["current_timestamp"]), *last);
+        since = *last;
+        counts.push(rows.len());
+        for row in rows.iter().filter(|row| row["type"] == "text") {
+            assert!(seen.insert(id(row)), "a row came twice");
+        }
+    }
+    assert_eq!(seen, sent);
+    // Each room has a row of whoever joined it. A page never ends inside a millisecond.
+    assert_eq!(counts.iter().sum::<usize>(), 1023);
+    assert!(counts.iter().all(|count| *count <= 500), "{counts:?}");
+    assert!(counts[0] > 490, "{counts:?}");
+}
+
+#[tokio::test]
 async fn a_global_sync_is_refused_as_a_whole_for_a_client_that_cannot_read_one_room() {
     let world = World::start().await;
     let [alice, bob] = world.people(["alice", "bob"]);

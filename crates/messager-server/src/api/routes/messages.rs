@@ -72,10 +72,14 @@ pub(super) fn message_area() -> Area {
             Post,
             "/{id}/messages/voice",
             voice::send,
-            op("send_voice", "Sends a voice clip as a multipart form: File, Nonce, DurationMs")
-                .up_to(LARGE)
-                .gives::<Message>()
-                .refuses(&[400, 403, 409, 413]),
+            op(
+                "send_voice",
+                "Sends a voice clip as a multipart form: File, Nonce, DurationMs, \
+                 RepliedMessageId, ForwardedMessageId",
+            )
+            .up_to(LARGE)
+            .gives::<Message>()
+            .refuses(&[400, 403, 409, 413]),
         )
         .on(
             Get,
@@ -130,6 +134,6 @@ pub(super) fn message_area() -> Area {
             Get,
             "/unread",
             messages::unread,
-            op("unread", "How many rows were not read").gives::<i64>(),
+            op("unread", "How many rows were not read").gated().gives::<i64>(),
         )
 }

@@ -105,9 +105,15 @@ impl Viewer<'_> {
         Ok(self.connection.prepare_cached(&sql)?.query_row([id], message).optional()?)
     }
 
-    fn quoted(&mut self, id: Option<MessageId>) -> Result<Option<Box<Message>>, Stop> {
+    fn quoted(
+        &mut self,
+        id: Option<MessageId>,
+        room: RoomId,
+    ) -> Result<Option<Box<Message>>, Stop> {
         let row = id.map(|id| self.message_row(id)).transpose()?.flatten();
         let row = row.filter(|row| row.deleted_at.is_none());
+        // What is encrypted is for the members of its own room.
+        let row = row.filter(|row| !row.is_encrypted || row.room_id == room);
         // What was handed on from a room that is deleted by now is gone with it.
         let Some(row) = row else { return Ok(None) };
         if facts(self.connection, row.room_id)?.is_none() {
@@ -118,7 +124,10 @@ impl Viewer<'_> {
 
     fn filled(&mut self, row: MessageRow, depth: Depth) -> Result<Message, Stop> {
         let (replied_message, forwarded_message) = match depth {
-            Depth::Whole => (self.quoted(row.replied_id)?, self.quoted(row.forwarded_id)?),
+            Depth::Whole => (
+                self.quoted(row.replied_id, row.room_id)?,
+                self.quoted(row.forwarded_id, row.room_id)?,
+            ),
             Depth::Quoted => (None, None),
         };
         let sender = self.member(row.sender_id)?;

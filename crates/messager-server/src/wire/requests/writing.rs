@@ -55,7 +55,19 @@ pub(crate) struct SendBody {
     pub encryption_message_type: Option<String>,
 }
 
+/// The messages that a message answers and hands on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct References {
+    pub replied: Option<MessageId>,
+    pub forwarded: Option<MessageId>,
+}
+
 impl SendBody {
+    /// What it answers and hands on.
+    pub(crate) fn references(&self) -> References {
+        References { replied: self.replied_message_id, forwarded: self.forwarded_message_id }
+    }
+
     /// Its encrypted part.
     pub(crate) fn payload(&self) -> Payload {
         Payload {

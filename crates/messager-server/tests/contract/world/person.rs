@@ -171,6 +171,22 @@ impl Person {
         self.send(room, json!({ "content": text })).await.good()
     }
 
+    /// Sends a voice clip with these fields beside it.
+    pub(crate) async fn speak(&self, room: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = String::from(
+            "--x\r\nContent-Disposition: form-data; name=\"File\"; filename=\"a\"\r\n\
+             Content-Type: audio/ogg\r\n\r\nclip\r\n",
+        );
+        for (name, value) in fields {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            form.push_str(&format!("--x\r\n{head}\r\n\r\n{value}\r\n"));
+        }
+        let path = format!("/api/chat/{room}/messages/voice");
+        let request = self.request(Method::POST, &path);
+        let request = request.header("content-type", "multipart/form-data; boundary=x");
+        ask(request.body(form + "--x--\r\n")).await
+    }
+
     /// Reacts to a message.
     pub(crate) async fn react(&self, room: &str, message: &str) {
         let path = format!("/api/chat/{room}/messages/{message}/reactions");
