@@ -62,7 +62,10 @@ impl<'de> Deserialize<'de> for Moment {
         let text = String::deserialize(deserializer)?;
         let time: Timestamp =
             text.parse().map_err(|_| D::Error::custom("not a time in ISO 8601 with an offset"))?;
-        Ok(Self(time.as_millisecond()))
+        match time.as_millisecond() {
+            millis @ 0.. => Ok(Self(millis)),
+            _ => Err(D::Error::custom("not a time from 1970 on")),
+        }
     }
 }
 
@@ -109,5 +112,6 @@ mod tests {
         assert_eq!(read("2025-11-13T03:13:20+01:00").unwrap(), Moment(1_763_000_000_000));
         read("2025-11-13T03:13:20").unwrap_err();
         read("yesterday").unwrap_err();
+        read("1969-12-31T23:59:59Z").unwrap_err();
     }
 }

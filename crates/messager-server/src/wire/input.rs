@@ -15,6 +15,10 @@ const MOST_BYTES: usize = 64 * 1024;
 /// The most bytes of what clients put into a field of their own, as JSON.
 const MOST_FREE: usize = 16 * 1024;
 
+/// How deep that may be nested. What is read with a limit of its own has to stay
+/// readable inside of an answer.
+const DEEPEST: usize = 32;
+
 /// A body that clients send.
 pub(crate) trait Input: DeserializeOwned + JsonSchema + Send + 'static {
     /// Whether `identityKey` is taken for `identity_key`, too.
@@ -55,11 +59,15 @@ impl Limits {
         }
     }
 
-    /// What clients put into a field of their own has a most.
+    /// What clients put into a field of their own has a most, and a depth.
     pub(crate) fn free(&mut self, name: &str, free: Option<&Map<String, Value>>) {
-        let length = free.map(|free| Value::Object(free.clone()).to_string().len());
-        if length.is_some_and(|length| length > MOST_FREE) {
+        let Some(free) = free else { return };
+        let free = Value::Object(free.clone());
+        if free.to_string().len() > MOST_FREE {
             self.wrong(name, format!("has to be of {MOST_FREE} bytes at most"));
+        }
+        if depth(&free) > DEEPEST {
+            self.wrong(name, format!("has to be nested {DEEPEST} deep at most"));
         }
     }
 
@@ -83,4 +91,14 @@ impl Limits {
             self.wrong(name, format!("has to have from {from} to {to} items"));
         }
     }
+}
+
+/// How deep a value is nested; what was parsed has a limit.
+fn depth(value: &Value) -> usize {
+    let inside = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inside.unwrap_or(0)
 }

@@ -117,6 +117,8 @@ enum Most {
     Bytes(usize),
     /// An object with one text, of so many bytes as JSON.
     Object(usize),
+    /// Objects in each other.
+    Depth(usize),
 }
 
 impl Most {
@@ -125,6 +127,7 @@ impl Most {
             Self::Letters(most) => "x".repeat(most + more).into(),
             Self::Bytes(most) => STANDARD.encode(vec![0; most + more]).into(),
             Self::Object(most) => json!({ "a": "x".repeat(most + more - r#"{"a":""}"#.len()) }),
+            Self::Depth(most) => (0..most + more).fold(json!(1), |inner, _| json!({ "a": inner })),
         }
     }
 }
@@ -141,7 +144,7 @@ fn filled(body: &Value, place: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn each_field_holds_its_most_and_no_more() {
-    use Most::{Bytes, Letters, Object};
+    use Most::{Bytes, Depth, Letters, Object};
     const SEALED: usize = 64 * 1024;
     const FREE: usize = 16 * 1024;
     let world = World::start().await;
@@ -180,7 +183,7 @@ async fn each_field_holds_its_most_and_no_more() {
         (&post, &chat, &named, 200, &[("name", Letters(1024))][..]),
         (&post, &chat, &named, 200, &[("description", Letters(4096))]),
         (&post, &chat, &named, 200, &[("picture_id", Letters(32)), ("background_id", Letters(32))]),
-        (&post, &chat, &named, 200, &[("e2ee_policy", Object(FREE))]),
+        (&post, &chat, &named, 200, &[("e2ee_policy", Object(FREE)), ("e2ee_policy", Depth(32))]),
         (&patch, &change, &named, 200, &[("name", Letters(1024)), ("description", Letters(4096))]),
         (&patch, &change, &named, 200, &[("picture_id", Letters(32))]),
         (&patch, &change, &named, 200, &[("background_id", Letters(32))]),
@@ -192,7 +195,8 @@ async fn each_field_holds_its_most_and_no_more() {
         (&post, &messages, &text, 200, &[("ciphertext", Bytes(SEALED))]),
         (&post, &messages, &text, 200, &[("encryption_header", Bytes(SEALED))]),
         (&post, &messages, &text, 200, &[("encryption_signature", Bytes(SEALED))]),
-        (&post, &messages, &text, 200, &[("meta", Object(FREE))]),
+        (&post, &messages, &text, 200, &[("meta", Object(FREE)), ("meta", Depth(32))]),
+        (&put, &bundle, &own, 200, &[("meta", Depth(32))]),
         (&patch, &edit, &text, 200, &[("content", Letters(4096)), ("nonce", Letters(36))]),
         (&patch, &edit, &text, 200, &[("ciphertext", Bytes(SEALED))]),
         // The fields come first, and then that there is no such message.
