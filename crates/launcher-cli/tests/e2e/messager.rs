@@ -221,6 +221,9 @@ fn parked() -> Result<()> {
     let token = host.device("ann")?;
     let taken = place.command_with(&chat, &[("TOKEN", &token)])?;
     assert!(taken.status.success(), "{}", String::from_utf8(taken.stderr)?);
+    // A script learns that what it said was not sent.
+    let unsaid = place.command_with_input(&["chat", "--data", "chat"], "to nobody")?;
+    assert_eq!(unsaid.status.code(), Some(1), "{}", String::from_utf8(unsaid.stdout)?);
 
     let token = host.device("lost")?;
     agent(&place, &host.url(), "wrong", "not-a-token", "")?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use fs_err as fs;
+use launcher_core::spec::Network;
 use launcher_runtime::AccountFacts;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -196,6 +197,10 @@ async fn what_is_counted_is_what_happened() {
         let age: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
         assert!((0.0..10.0).contains(&age), "{line}");
     }
+    // Where nobody signs devices, there is nothing to be alarmed by.
+    report.set_facts(AccountFacts { network: Network::Messager, ..AccountFacts::default() });
+    let metrics = admin.metrics().await;
+    assert!(!metrics.contains("launcher_agent_signed{"), "{metrics}");
 }
 
 /// The names of all samples that there can be, and those of the families.
