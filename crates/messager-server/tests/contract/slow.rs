@@ -77,8 +77,8 @@ async fn a_connection_that_asks_for_nothing_is_closed() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_takes_is_given_up() {
-    // Time enough to make the answer.
-    let world = World::with(|settings| settings.patience = SHORT * 4).await;
+    // Time enough to make the answer, and to see that it is not taken.
+    let world = World::with(|settings| settings.patience = SHORT * 10).await;
     let alice = world.person("alice");
     let room = alice.group(2, &[]).await;
     // More than a connection of this computer holds.
