@@ -53,10 +53,10 @@ pub(crate) use self::{
     errands::publish,
     reading::{moment_of, position_of},
 };
-use self::{invites::Invites, waiting::Line};
+use self::{invites::Invites, modes::First, waiting::Line};
 use crate::{
     book::Book,
-    client::{Client, ClientError, Me, Mode},
+    client::{Client, ClientError, Me},
     crypto::{Address, RoomId},
     engine::Engine,
     faults,
@@ -99,9 +99,9 @@ pub(crate) struct MessagerSession {
     hurried: Mutex<BTreeSet<UserId>>,
     /// Rooms that were seen to be encrypted, whether the journal has it by now or not.
     encrypted: Mutex<BTreeSet<RoomId>>,
-    /// How rooms were first encrypted, as the journal knows it. Held while the
-    /// journal is asked, so that the first word counts.
-    modes: tokio::sync::Mutex<BTreeMap<RoomId, Mode>>,
+    /// What rooms were first, as the journal knows it. Held while the journal is
+    /// asked, so that the first word counts.
+    modes: tokio::sync::Mutex<BTreeMap<RoomId, First>>,
     /// Rooms in which something is sent.
     turns: Turns,
     /// Keys of messages that an operator sends.

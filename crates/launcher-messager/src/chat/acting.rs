@@ -47,17 +47,23 @@ impl Chat {
     }
 
     /// The encrypted direct chat with somebody: the one there is, one that they
-    /// invite to, or a new one, to which they are invited.
+    /// invite to, or a new one, to which they are invited. One that was with
+    /// somebody else is none, whatever the server says now.
     ///
     /// # Errors
     ///
     /// See [`ChatError`].
     pub async fn open_direct(&mut self, account: AccountId) -> Result<RoomId, ChatError> {
+        let rooms = self.rooms().await?;
+        let known = self.history.rooms()?;
         let is_with = |room: &&Room| {
             let is_direct = room.kind == RoomKind::Direct && room.mode == Mode::Direct;
-            is_direct && room.others.iter().any(|other| other.account == account)
+            let before = known.get(&room.id).and_then(|known| known.other);
+            let is_other = before.is_some_and(|before| before != account);
+            is_direct && !is_other && room.others.iter().any(|other| other.account == account)
         };
-        if let Some(room) = self.rooms().await?.iter().find(is_with) {
+        if let Some(room) = rooms.iter().find(is_with) {
+            self.history.note_other(room.id, account)?;
             let is_away = room
                 .others
                 .iter()
@@ -69,10 +75,12 @@ impl Chat {
         }
         let invites = self.client.invites().await?;
         if let Some(invite) = invites.iter().find(|invite| is_with(&&invite.room)) {
+            self.history.note_other(invite.room.id, account)?;
             self.accept(invite.room.id).await?;
             return Ok(invite.room.id);
         }
         let made = self.client.create_direct(account, Direct::Encrypted).await?;
+        self.history.note_other(made.id, account)?;
         self.list_rooms().await?;
         Ok(made.id)
     }

@@ -250,7 +250,7 @@ impl Chat {
         let telling = self.handed.iter().chain(self.queue.iter().map(|entry| &entry.mark));
         for mark in telling {
             if let Mark::Member { room, is_member } = mark {
-                let unknown = KnownRoom { mode: None, is_member: false };
+                let unknown = KnownRoom { mode: None, other: None, is_member: false };
                 known.entry(*room).or_insert(unknown).is_member = *is_member;
             }
         }

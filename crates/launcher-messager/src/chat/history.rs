@@ -16,11 +16,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     client::Mode,
-    crypto::Row,
+    crypto::{AccountId, Row},
     store::{SealError, Sealer},
 };
 
-const VERSION: u32 = 1;
+/// Each step leads to the version that is its place in the list, counted from one.
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+
+const VERSION: u32 = STEPS.len() as u32;
 
 /// What went wrong with `chat.db`.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,8 @@ pub(super) struct LockedRow {
 pub(super) struct KnownRoom {
     /// How it was encrypted when it first was.
     pub(super) mode: Option<Mode>,
+    /// Whom it was with first, if it is for two.
+    pub(super) other: Option<AccountId>,
     /// Whether it was told that this account is in it.
     pub(super) is_member: bool,
 }
@@ -74,13 +79,15 @@ impl History {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            found => return Err(HistoryError::Newer { found }),
+        let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > VERSION {
+            return Err(HistoryError::Newer { found });
+        }
+        for step in STEPS.iter().skip(found as usize) {
+            transaction.execute_batch(step)?;
+        }
+        if found < VERSION {
+            transaction.pragma_update(None, "user_version", VERSION)?;
         }
         transaction.commit()?;
         Ok(Self { connection, sealer: Sealer::new(key) })
@@ -155,4 +162,44 @@ impl History {
 
 fn moment(millis: u64) -> i64 {
     i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::RoomId;
+
+    #[test]
+    fn a_file_of_an_earlier_version_keeps_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("chat.db"), PickleKey::new([7; 32]));
+        let before = Connection::open(&path).unwrap();
+        before.execute_batch(STEPS[0]).unwrap();
+        before.execute_batch("INSERT INTO room VALUES (zeroblob(16), 1, 1)").unwrap();
+        before.pragma_update(None, "user_version", 1).unwrap();
+        drop(before);
+        let (room, bob) = (RoomId::from_bytes([0; 16]), AccountId::from_bytes([2; 16]));
+        for other in [None, Some(bob)] {
+            let history = History::open(&path, &key).unwrap();
+            let known = history.rooms().unwrap()[&room];
+            assert_eq!((known.mode, known.is_member), (Some(Mode::Direct), true));
+            assert_eq!(known.other, other);
+            history.note_other(room, bob).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_room_is_with_whom_it_was_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PickleKey::new([7; 32]);
+        let history = History::open(&folder.path().join("chat.db"), &key).unwrap();
+        let room = RoomId::from_bytes([1; 16]);
+        let [bob, eve] = [2, 3].map(|number| AccountId::from_bytes([number; 16]));
+        history.note_other(room, bob).unwrap();
+        history.note_mode(room, Mode::Direct).unwrap();
+        history.note_member(room, true).unwrap();
+        history.note_other(room, eve).unwrap();
+        let known = history.rooms().unwrap()[&room];
+        assert_eq!((known.mode, known.other), (Some(Mode::Direct), Some(bob)));
+    }
 }

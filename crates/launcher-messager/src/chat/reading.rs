@@ -100,6 +100,10 @@ impl Chat {
     ) -> Result<Outcome, ChatError> {
         let trust = self.trust(&read.sender);
         let content = read.content;
+        // What is sealed proves who is in the room with this account, if it is for two.
+        if content.sender.account != self.me.account {
+            self.history.note_other(content.room, content.sender.account)?;
+        }
         let message = |row: RowId, is_edited: bool| Message {
             room: content.room,
             row,

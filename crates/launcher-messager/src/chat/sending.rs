@@ -3,12 +3,14 @@
 //! A message is on the disk before anything is done about it, and keeps its
 //! name for every attempt, in whichever life: the server takes it once.
 
+use std::collections::BTreeSet;
+
 use uuid::Builder;
 
 use super::{Chat, ChatError, Happening};
 use crate::{
     client::{MemberState, Mode},
-    crypto::{Action, Audience, Body, Draft, RoomId, RowId, SendError, Step},
+    crypto::{AccountId, Action, Audience, Body, Draft, RoomId, RowId, SendError, Step},
 };
 
 /// How many steps a message may take. Each leads to the next unless devices
@@ -156,11 +158,14 @@ impl Chat {
         }
         let members = self.client.members(room).await?.into_iter();
         let active = members.filter(|member| member.state == MemberState::Active);
-        Ok(Audience {
-            members: active.map(|member| member.account).collect(),
-            is_direct: found.mode == Mode::Direct,
-            ..Audience::default()
-        })
+        let members: BTreeSet<AccountId> = active.map(|member| member.account).collect();
+        let is_direct = found.mode == Mode::Direct;
+        let mut others = members.iter().filter(|account| **account != self.me.account);
+        if let (true, Some(other), None) = (is_direct, others.next(), others.next()) {
+            self.history.note_other(room, *other)?;
+        }
+        let other = self.history.rooms()?.get(&room).and_then(|known| known.other);
+        Ok(Audience { members, is_direct, other, ..Audience::default() })
     }
 }
 

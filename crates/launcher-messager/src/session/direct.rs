@@ -18,7 +18,7 @@ use launcher_runtime::ports::{
 };
 use tracing::{info, warn};
 
-use super::{MessagerSession, rooms::refused};
+use super::{MessagerSession, modes::First, rooms::refused};
 use crate::{
     client::{self, ClientError, MemberState, Mode, Room, RoomKind},
     crypto::{AccountId, RoomId},
@@ -50,7 +50,7 @@ impl MessagerSession {
         };
         greeting.set_room(names::room(room));
         self.parts.journal.keep_greeting(&greeting).await?;
-        self.note_encrypted(room, Mode::Direct).await?;
+        self.note_encrypted(room, Mode::Direct, Some(account)).await?;
         let membership = self.invite_again(account, room).await?;
         let devices = self.fresh_devices(account).await?;
         if let Some(notice) = due(&greeting, membership, &devices) {
@@ -159,15 +159,24 @@ impl MessagerSession {
         }
     }
 
-    /// The encrypted direct chat with an account, if the agent is in it.
+    /// The encrypted direct chat with an account, if the agent is in it. One that
+    /// was with somebody else is not, whatever the server says now; one that was
+    /// with nobody yet is with them from now on.
     pub(super) async fn find_chat(&self, account: AccountId) -> Result<Option<RoomId>, RoomsError> {
         let rooms = self.parts.client.rooms().await;
         let rooms = rooms.map_err(|error| self.rooms_error("list its rooms", &error))?;
         let is_it = |room: &&Room| {
             let is_with = room.others.iter().any(|member| member.account == account);
-            room.kind == RoomKind::Direct && room.mode.is_encrypted() && is_with
+            room.kind == RoomKind::Direct && room.mode == Mode::Direct && is_with
         };
-        Ok(rooms.iter().filter(is_it).map(|room| room.id).min())
+        let found: BTreeSet<RoomId> = rooms.iter().filter(is_it).map(|room| room.id).collect();
+        for room in found {
+            let first = self.first_seen(room, Mode::Direct, Some(account)).await?;
+            if first == (First { mode: Mode::Direct, other: Some(account) }) {
+                return Ok(Some(room));
+            }
+        }
+        Ok(None)
     }
 
     async fn make_chat(&self, account: AccountId) -> Result<RoomId, RoomsError> {

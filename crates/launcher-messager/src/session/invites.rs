@@ -113,7 +113,8 @@ impl MessagerSession {
         };
         let was_shown = locked(&self.pending).as_ref().is_some_and(was_shown);
         if was_shown || invite.room.mode.is_encrypted() {
-            self.note_encrypted(id, invite.room.mode).await?;
+            // A room for two is with who invites to it.
+            self.note_encrypted(id, invite.room.mode, invite.by).await?;
         }
         Ok(())
     }

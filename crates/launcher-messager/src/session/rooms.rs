@@ -135,7 +135,7 @@ impl Rooms for MessagerSession {
             let id = made.map_err(|error| self.rooms_error("make a room", &error))?.id;
             let room = names::room(id);
             info!(%room, "made a room, as an operator wanted");
-            self.note_encrypted(id, Mode::SenderKeys).await?;
+            self.note_encrypted(id, Mode::SenderKeys, None).await?;
             let mut made = MadeRoom { room, invited: Vec::new(), not_invited: Vec::new() };
             for user in &wanted.invite {
                 let invited = match names::account_of(user) {

@@ -22,7 +22,7 @@ use launcher_runtime::{
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::{MessagerSession, locked};
+use super::{MessagerSession, locked, modes::First};
 use crate::{
     book::Known,
     client::{ClientError, MemberState, Mode},
@@ -101,17 +101,19 @@ impl MessagerSession {
         words: Words,
     ) -> Result<EventId, SendFault> {
         // For good, and before anything is sent: whatever the server says tomorrow.
-        let first = self.note_encrypted(room, known.mode).await;
-        let first = first.map_err(|fault| self.store_fault(fault))?;
+        let first = self.note_encrypted(room, known.mode, self.only_other(&known)).await;
+        let mut first = first.map_err(|fault| self.store_fault(fault))?;
         let client_message_id = names::client_message_id(&words.transaction);
         let draft = Draft { room, client_message_id, action: words.action, body: words.body };
         for step in 0..STEPS {
             if step > 0 {
                 // The step before took its time: somebody may have left.
                 known = self.ask_room(room).await?;
+                let seen = self.first_seen(room, known.mode, self.only_other(&known)).await;
+                first = seen.map_err(|fault| self.store_fault(fault))?;
             }
-            if first != known.mode {
-                error!(event = "send_refused_mode", %room, ?first, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
+            if first.mode != known.mode {
+                error!(event = "send_refused_mode", %room, first = ?first.mode, now = ?known.mode, "the room was encrypted in another way before; nothing is sent there");
                 return Err(refused("the room was encrypted in another way before"));
             }
             let members: Vec<AccountId> = known.active.iter().copied().collect();
@@ -122,6 +124,7 @@ impl MessagerSession {
                 allowed: Some(judged.allowed),
                 withheld: judged.withheld,
                 is_direct: known.mode == Mode::Direct,
+                other: first.other,
             };
             let asked = draft.clone();
             let step =
@@ -144,9 +147,20 @@ impl MessagerSession {
         Err(SendFault::Passing { detail, retry_after: None })
     }
 
-    /// Notes for good that a room is encrypted, and how. Returns how it was
-    /// encrypted first.
-    pub(super) async fn note_encrypted(&self, room: RoomId, said: Mode) -> Result<Mode, Fault> {
+    /// Who is in a room with the agent, if it is one account.
+    fn only_other(&self, known: &Known) -> Option<AccountId> {
+        let mut others = known.active.iter().filter(|account| **account != self.address.account);
+        others.next().copied().filter(|_| others.next().is_none())
+    }
+
+    /// Notes for good that a room is encrypted, how, and with whom if it is for
+    /// two. Returns what it was first.
+    pub(super) async fn note_encrypted(
+        &self,
+        room: RoomId,
+        said: Mode,
+        other: Option<AccountId>,
+    ) -> Result<First, Fault> {
         locked(&self.encrypted).insert(room);
         let name = names::room(room);
         // Memory knows more than the journal while a reading is under way.
@@ -154,7 +168,7 @@ impl MessagerSession {
             let encrypted_rooms = vec![name];
             self.parts.journal.ingest(Intake { encrypted_rooms, ..Intake::default() }).await?;
         }
-        self.first_mode(room, said).await
+        self.first_seen(room, said, other).await
     }
 
     async fn ask_for(&self, accounts: &[AccountId], is_claim: bool) -> Result<(), SendFault> {
@@ -246,6 +260,10 @@ impl MessagerSession {
             SendError::Store(error) => self.store_fault(faults::of_store(error)),
             SendError::NotForTwo { room, members } => {
                 warn!(%room, members, "the server names more than two people in a room for two; nothing is sent there");
+                refused(error.to_string())
+            }
+            SendError::NotWith { room, account, other } => {
+                warn!(%room, user = %account, before = %other, "the server names somebody else in a room for two; nothing is sent there");
                 refused(error.to_string())
             }
             SendError::NotAMember { .. }

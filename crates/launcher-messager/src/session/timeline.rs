@@ -153,7 +153,7 @@ impl MessagerSession {
         sent: Stamp,
         assurance: Assurance,
     ) -> Result<Heard, Fault> {
-        let direct = self.is_direct(row.room, row.sender).await?;
+        let direct = self.is_direct(row.room, row.sender, true).await?;
         let around = Around { age: self.age(sent), direct, assurance };
         Ok(message::heard(row, read, around))
     }
@@ -162,13 +162,19 @@ impl MessagerSession {
         self.server_now().since(sent)
     }
 
-    /// Whether nobody but the sender and the agent is in a room.
-    async fn is_direct(&self, room: RoomId, sender: AccountId) -> Result<bool, Fault> {
+    /// Whether nobody but the sender and the agent is in a room. A row that was
+    /// sealed proves who the sender is.
+    async fn is_direct(
+        &self,
+        room: RoomId,
+        sender: AccountId,
+        is_sealed: bool,
+    ) -> Result<bool, Fault> {
         let expected = BTreeSet::from([self.address.account, sender]);
         match self.book.recall(&self.parts.client, room).await {
             Ok(known) => {
                 // Before anything is answered: what it is said to be then may be another thing.
-                self.first_mode(room, known.mode).await?;
+                self.first_seen(room, known.mode, is_sealed.then_some(sender)).await?;
                 Ok(known.active == expected)
             }
             // The agent is not in it any more: it does not matter.
@@ -256,7 +262,7 @@ impl MessagerSession {
         };
         match judged {
             Ok(assurance) => {
-                let direct = self.is_direct(room, sender).await?;
+                let direct = self.is_direct(room, sender, false).await?;
                 let around = Around { age: self.age(sent), direct, assurance };
                 found.intake.heard.push(message::plain(room, id, sender, said, around));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use launcher_messager::crypto::{Audience, Opened, SendError};
+use launcher_messager::crypto::{Address, Audience, Machine, Opened, SendError};
 
 use crate::world::{World, address, room};
 
@@ -137,6 +137,25 @@ fn a_third_member_of_a_room_for_two_gets_nothing() {
     let now = world.now;
     let error = world.machine(&alice).send(&draft, &audience, now).unwrap_err();
     assert!(matches!(error, SendError::NotForTwo { members: 3, .. }), "{error}");
+}
+
+#[test]
+fn somebody_else_in_a_room_for_two_gets_nothing() {
+    let (alice, bob, ghost) = (address(1, "phone"), address(2, "phone"), address(3, "ghost"));
+    let mut world = World::of(&[&alice, &bob, &ghost]);
+    let draft = crate::world::draft(room(1), "hi", launcher_messager::crypto::Action::New);
+    let now = world.now;
+    let send = |machine: &mut Machine, others: &[&Address]| {
+        let members = others.iter().map(|other| other.account).chain([alice.account]).collect();
+        let other = Some(bob.account);
+        let audience = Audience { members, is_direct: true, other, ..Default::default() };
+        machine.send(&draft, &audience, now)
+    };
+    let machine = world.machine(&alice);
+    let error = send(machine, &[&ghost]).unwrap_err();
+    assert!(matches!(error, SendError::NotWith { .. }), "{error}");
+    assert!(send(machine, &[&bob]).is_ok());
+    assert!(send(machine, &[]).is_ok(), "who has left may be missing");
 }
 
 #[test]

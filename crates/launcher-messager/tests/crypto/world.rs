@@ -286,7 +286,7 @@ impl World {
     ) -> Result<Option<RowId>, Killed> {
         let members = self.server.members[&draft.room].clone();
         let (allowed, withheld) = (self.allowed.clone(), self.withheld.clone());
-        let audience = Audience { members, allowed, withheld, is_direct: false };
+        let audience = Audience { members, allowed, withheld, ..Audience::default() };
         let step = self.call(who, |machine, now| machine.send(draft, &audience, now).unwrap())?;
         match step {
             Step::LookUp(accounts) => {

@@ -2,15 +2,20 @@
 
 use launcher_core::names::RoomId as Room;
 use launcher_messager::{
-    client::{Group, Mode, TimelineKind},
-    crypto::RoomId,
+    chat::ChatError,
+    client::{Direct, Group, Mode, TimelineKind},
+    crypto::{RoomId, SendError},
     socket::{Packet, Socket},
 };
-use launcher_runtime::ports::{Answer, AnswerContent, SendFault};
+use launcher_runtime::ports::{
+    Answer, AnswerContent, SendFault,
+    outbox::{OutboxError, Outgoing, OutgoingContent},
+};
 use rusqlite::Connection;
 
 use crate::{
-    bot::Bot,
+    bot::{Bot, Launcher},
+    people,
     person::{Person, TICK},
     toll::Toll,
     world::{World, soon},
@@ -71,6 +76,111 @@ async fn a_third_member_in_a_chat_for_two_is_given_nothing() {
     ghost.catch_up().await;
     ann.catch_up().await;
     assert!(ghost.heard().is_empty() && ann.heard_in(room).is_empty());
+}
+
+/// Shows somebody else in the place of ann, in every room of hers.
+const SWAP: &str = "UPDATE members SET leave_at = joined_at
+                    WHERE account_id = (SELECT id FROM accounts WHERE name = 'ann');
+    INSERT INTO members (id, room_id, account_id, joined_at, created_at, updated_at)
+    SELECT randomblob(16), m.room_id, a.id, m.joined_at, m.created_at, m.updated_at
+    FROM accounts a, (SELECT * FROM members LIMIT 1) m WHERE a.name = 'ghost'";
+
+/// Makes sure that what is said in a room is not for the ghost.
+async fn assert_not_for(ghost: &mut Person, bot: &Bot, launcher: Launcher, room: RoomId) {
+    let session = launcher.session(bot);
+    let said = session.send(&answer(room)).await;
+    assert!(matches!(said, Err(SendFault::Refused { .. })), "{said:?}");
+    let message = Outgoing {
+        target: ghost.account.to_string().parse().unwrap(),
+        key: "k1".to_owned(),
+        thread: None,
+        notice: false,
+        content: OutgoingContent::Text("for the ghost, as an operator thinks".to_owned()),
+    };
+    let sent = session.outbox().unwrap().send(&message).await;
+    assert!(matches!(sent, Err(OutboxError::Refused { .. })), "the chat is another one: {sent:?}");
+    drop(session);
+    launcher.stop().await;
+    ghost.catch_up().await;
+    assert!(ghost.heard().is_empty());
+}
+
+#[tokio::test]
+async fn somebody_else_in_a_chat_for_two_is_given_nothing() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    // The invitation says whom it is with.
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    change(&mut world, SWAP).await;
+    let launcher = bot.start().await;
+    assert_not_for(&mut ghost, &bot, launcher, room).await;
+}
+
+#[tokio::test]
+async fn a_chat_for_two_is_with_who_first_wrote_there() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    bot.start().await.stop().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ann.client.create_direct(bot.account(), Direct::Encrypted).await.unwrap().id;
+    bot.client(&world).accept(room).await.unwrap();
+    ann.say(room, "hello").await;
+    change(&mut world, SWAP).await;
+    let launcher = bot.start().await;
+    soon(async {
+        while launcher.report(&bot).status(&bot.spec.id, launcher.standing(&bot)).received == 0 {
+            tokio::time::sleep(TICK).await;
+        }
+    })
+    .await;
+    assert_not_for(&mut ghost, &bot, launcher, room).await;
+}
+
+#[tokio::test]
+async fn a_chat_for_two_is_with_who_was_there_when_something_was_first_sent() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    bot.start().await.stop().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ann.client.create_direct(bot.account(), Direct::Encrypted).await.unwrap().id;
+    bot.client(&world).accept(room).await.unwrap();
+    let launcher = bot.start().await;
+    let first = Answer { transaction: "answer-0".to_owned(), ..answer(room) };
+    launcher.session(&bot).send(&first).await.unwrap();
+    assert_eq!(ann.hear(room, 1).await, ["an answer"]);
+    launcher.stop().await;
+    change(&mut world, SWAP).await;
+    let launcher = bot.start().await;
+    assert_not_for(&mut ghost, &bot, launcher, room).await;
+}
+
+#[tokio::test]
+async fn a_chat_for_two_that_a_person_has_is_not_with_somebody_else_later() {
+    let mut world = World::start().await;
+    let mut ann = people::Person::new(&world, "ann").await;
+    let mut ben = people::Person::new(&world, "ben").await;
+    let mut ghost = Person::new(&world, "ghost").await;
+    let room = ben.befriend(&mut ann).await;
+    ann.chat.send(room, "hello", None).await.unwrap();
+    ben.message().await;
+    let mut ben = ben.restarted(&world).await;
+    change(&mut world, SWAP).await;
+    for _ in 0..2 {
+        let refused = ben.chat.send(room, "is it you?", None).await.unwrap_err();
+        let is_it = matches!(&refused, ChatError::Send(SendError::NotWith { room: where_, .. }) if *where_ == room);
+        assert!(is_it, "{refused}");
+        ben = ben.restarted(&world).await;
+    }
+    let other = ben.chat.open_direct(ghost.account).await;
+    assert!(other.is_err() || other.is_ok_and(|other| other != room));
+    ghost.catch_up().await;
+    assert!(ghost.heard().is_empty());
 }
 
 #[tokio::test]

@@ -29,13 +29,14 @@ impl History {
     }
 
     pub(in crate::chat) fn rooms(&self) -> Result<BTreeMap<RoomId, KnownRoom>, HistoryError> {
-        let found = self.all("SELECT room, mode, is_member FROM room", [], |row| {
+        let found = self.all("SELECT room, mode, is_member, other FROM room", [], |row| {
             let mode = match row.get::<_, Option<i64>>(1)? {
                 Some(1) => Some(Mode::Direct),
                 Some(2) => Some(Mode::SenderKeys),
                 _ => None,
             };
-            let known = KnownRoom { mode, is_member: row.get(2)? };
+            let other = row.get::<_, Option<[u8; 16]>>(3)?.map(AccountId::from_bytes);
+            let known = KnownRoom { mode, other, is_member: row.get(2)? };
             Ok((RoomId::from_bytes(row.get(0)?), known))
         })?;
         Ok(found.into_iter().collect())
@@ -49,9 +50,21 @@ impl History {
             Mode::SenderKeys => 2,
             Mode::Plain | Mode::Unknown(_) => return Ok(()),
         };
-        let sql = "INSERT INTO room VALUES (?1, ?2, 0)
+        let sql = "INSERT INTO room (room, mode, is_member) VALUES (?1, ?2, 0)
                    ON CONFLICT DO UPDATE SET mode = coalesce(mode, excluded.mode)";
         self.execute(sql, (room.as_bytes(), number))
+    }
+
+    /// Notes whom a room is with if it is for two, unless that is known: it stays
+    /// so, whatever the server says later.
+    pub(in crate::chat) fn note_other(
+        &self,
+        room: RoomId,
+        other: AccountId,
+    ) -> Result<(), HistoryError> {
+        let sql = "INSERT INTO room (room, is_member, other) VALUES (?1, 0, ?2)
+                   ON CONFLICT DO UPDATE SET other = excluded.other WHERE other IS NULL";
+        self.execute(sql, (room.as_bytes(), other.as_bytes()))
     }
 
     /// It was told whether this account is in a room.
@@ -60,7 +73,7 @@ impl History {
         room: RoomId,
         is_member: bool,
     ) -> Result<(), HistoryError> {
-        let sql = "INSERT INTO room VALUES (?1, NULL, ?2)
+        let sql = "INSERT INTO room (room, mode, is_member) VALUES (?1, NULL, ?2)
                    ON CONFLICT DO UPDATE SET is_member = excluded.is_member";
         self.execute(sql, (room.as_bytes(), is_member))
     }

@@ -55,6 +55,9 @@ pub struct Audience {
     /// Whether the room is for two: `encryption_mode` 1. Then no third account
     /// gets a key, whoever the server says is a member.
     pub is_direct: bool,
+    /// Whom a room for two was with when that was first known. Nobody else gets
+    /// a key instead.
+    pub other: Option<AccountId>,
 }
 
 impl Audience {
@@ -104,6 +107,16 @@ pub enum SendError {
         /// How many.
         members: usize,
     },
+    /// A room for two was with somebody else.
+    #[error("room {room} is for two people and was with {other} before, not with {account}")]
+    NotWith {
+        /// The room.
+        room: RoomId,
+        /// Who is in it now.
+        account: AccountId,
+        /// Whom it was with.
+        other: AccountId,
+    },
     /// Text or mentions are too many.
     #[error("a message has {MAX_BODY} bytes of text and 64 mentions at most")]
     TooLong,
@@ -144,12 +157,27 @@ impl Machine {
         if !audience.members.contains(&self.me.address.account) {
             return Err(SendError::NotAMember { room: draft.room });
         }
-        if audience.is_direct && audience.members.len() > 2 {
-            let members = audience.members.len();
-            return Err(SendError::NotForTwo { room: draft.room, members });
+        if audience.is_direct {
+            self.check_two(draft.room, audience)?;
         }
         let me = &self.me;
         self.store.write(|tx| next_step(tx, me, draft, audience, now))
+    }
+
+    /// Whether a room for two has nobody in it but this account and the one that
+    /// it was with before.
+    fn check_two(&self, room: RoomId, audience: &Audience) -> Result<(), SendError> {
+        let members = audience.members.len();
+        if members > 2 {
+            return Err(SendError::NotForTwo { room, members });
+        }
+        let is_me = |account: &AccountId| *account == self.me.address.account;
+        match (audience.members.iter().copied().find(|account| !is_me(account)), audience.other) {
+            (Some(account), Some(other)) if account != other => {
+                Err(SendError::NotWith { room, account, other })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The server has the message; for an edit or a deletion, `row` is the one
