@@ -13,8 +13,8 @@ const LONGEST: usize = 300;
 #[non_exhaustive]
 pub enum ClientError {
     /// There was no answer, or none that says anything: the network, a server
-    /// that is down or busy, or somebody in between. The request may have been
-    /// carried out.
+    /// that is down or busy, or somebody in between, who says no in words that are
+    /// not the server's. The request may have been carried out.
     #[error("no answer from the server: {detail}")]
     Unreachable {
         /// What it was.
@@ -73,21 +73,37 @@ impl ClientError {
         Self::unreachable(format!("an answer that is none, {}", what.as_ref()))
     }
 
-    /// What an answer with this status and body means.
-    pub(super) fn of(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let detail = told(&body).unwrap_or_else(|| status.to_string());
+    /// What an answer with this status and body means; `None` is a body that could
+    /// not be read. What is not in the server's words is a proxy's, and says
+    /// nothing about the request.
+    pub(super) fn of(
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: Option<&[u8]>,
+    ) -> Self {
+        let is_silent = body.is_some_and(<[u8]>::is_empty);
+        let body: Value = serde_json::from_slice(body.unwrap_or_default()).unwrap_or_default();
         let is_passing = status.is_server_error()
             || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
-        match status {
-            StatusCode::UNAUTHORIZED => Self::Unauthorized,
-            _ if is_passing => {
+        match (status, told(&body)) {
+            // Of a token that it does not know the server says nothing, or that it is a problem.
+            (StatusCode::UNAUTHORIZED, _) if is_silent || body["status"] == 401 => {
+                Self::Unauthorized
+            }
+            (_, Some(detail)) if is_passing => {
                 let detail = cut(&format!("{}: {detail}", status.as_u16()));
                 Self::Unreachable { detail, retry_after }
             }
-            _ if status.is_client_error() => {
+            (_, None) if is_passing => {
+                Self::Unreachable { detail: status.to_string(), retry_after }
+            }
+            (_, Some(detail)) if status.is_client_error() && status != StatusCode::UNAUTHORIZED => {
                 let code = body["code"].as_str().map(cut);
                 Self::Refused { status: status.as_u16(), code, detail: cut(&detail) }
+            }
+            _ if status.is_client_error() => {
+                let detail = format!("{status}, and not in the server's words");
+                Self::Unreachable { detail, retry_after }
             }
             // Redirects are not followed: the token is for this server.
             _ => Self::nonsense(format!("with status {}", status.as_u16())),
@@ -131,7 +147,7 @@ mod tests {
     use super::*;
 
     fn of(status: u16, body: &str) -> ClientError {
-        ClientError::of(StatusCode::from_u16(status).unwrap(), None, body.as_bytes())
+        ClientError::of(StatusCode::from_u16(status).unwrap(), None, Some(body.as_bytes()))
     }
 
     #[test]
@@ -139,10 +155,33 @@ mod tests {
         for status in [408, 429, 500, 503, 599, 302, 600] {
             assert!(of(status, "").is_passing(), "{status}");
         }
-        for status in [400, 401, 403, 404, 409, 413] {
-            assert!(!of(status, "").is_passing(), "{status}");
+        for status in [400, 403, 404, 409, 413] {
+            for body in [r#""No.""#, r#"{"error":"no"}"#, r#"{"title":"t"}"#] {
+                assert!(of(status, body).is_refused_with(status), "{status} {body}");
+            }
         }
-        assert_eq!(of(401, ""), ClientError::Unauthorized);
+    }
+
+    #[test]
+    fn who_says_no_in_other_words_is_not_the_server() {
+        for body in ["", "<html>", "Forbidden", "{}", "[]", "null", r#"{"message":"no route"}"#] {
+            for status in [400, 403, 404, 405, 409, 413] {
+                assert!(of(status, body).is_passing(), "{status} {body}");
+            }
+        }
+        let unread = ClientError::of(StatusCode::NOT_FOUND, None, None);
+        assert!(unread.is_passing());
+    }
+
+    #[test]
+    fn only_the_server_says_that_a_token_does_not_count() {
+        for body in ["", r#"{"title":"Unauthorized","status":401}"#] {
+            assert_eq!(of(401, body), ClientError::Unauthorized);
+        }
+        for body in ["<html>", "Unauthorized", r#"{"error":"invalid_token"}"#, r#""no""#] {
+            assert!(of(401, body).is_passing(), "{body}");
+        }
+        assert!(ClientError::of(StatusCode::UNAUTHORIZED, None, None).is_passing());
     }
 
     #[test]
@@ -159,7 +198,6 @@ mod tests {
             "name is required"
         );
         assert_eq!(told(r#"{"title":"t","detail":"d"}"#).1, "d");
-        assert_eq!(told("<html>").1, "409 Conflict");
     }
 
     #[test]

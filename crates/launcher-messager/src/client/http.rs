@@ -119,11 +119,8 @@ pub(super) async fn taken(request: RequestBuilder) -> Result<Response, ClientErr
 /// What an answer means that is no success.
 pub(crate) async fn refusal(response: Response) -> ClientError {
     let (status, retry_after) = (response.status(), retry_after(&response));
-    match body(response, REFUSAL_LIMIT).await {
-        Ok(body) => ClientError::of(status, retry_after, &body),
-        // The status says enough.
-        Err(_) => ClientError::of(status, retry_after, &[]),
-    }
+    let body = body(response, REFUSAL_LIMIT).await.ok();
+    ClientError::of(status, retry_after, body.as_deref())
 }
 
 /// What an answer has in it, up to `limit` bytes.

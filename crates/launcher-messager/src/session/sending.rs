@@ -27,7 +27,8 @@ use crate::{
     book::Known,
     client::{ClientError, MemberState, Mode},
     crypto::{
-        AccountId, Action, Audience, Body, Draft, PublicBundle, RoomId, SealedRow, SendError, Step,
+        AccountId, Action, Audience, Body, Draft, Fanout, PublicBundle, RoomId, SealedRow,
+        SendError, Step,
     },
     faults::{self, passing, refused},
     names,
@@ -135,8 +136,7 @@ impl MessagerSession {
                 Step::Claim(accounts) => self.ask_for(&accounts, true).await?,
                 Step::Deliver(fanouts) => {
                     for fanout in fanouts {
-                        let delivered = self.deliver(&fanout).await;
-                        delivered.map_err(|error| self.send_fault(&error))?;
+                        self.give_key(&fanout).await?;
                     }
                 }
                 Step::Post(row) => return self.post(&row).await,
@@ -171,6 +171,22 @@ impl MessagerSession {
         self.first_seen(room, said, other).await
     }
 
+    /// Sends envelopes that a message waits for. Others do not go without the
+    /// message because the server never takes those of one account: who lacks the
+    /// key asks for it.
+    async fn give_key(&self, fanout: &Fanout) -> Result<(), SendFault> {
+        match self.deliver(fanout).await {
+            Ok(()) => Ok(()),
+            Err(error @ ClientError::Refused { status: 400 | 413, .. }) => {
+                warn!(account = %fanout.account, %error, "envelopes were not taken");
+                let fanout = fanout.clone();
+                let done = self.parts.engine.ask(move |machine| machine.delivered(&fanout)).await;
+                done.map_err(|fault| self.store_fault(fault))
+            }
+            Err(error) => Err(self.member_fault(&error)),
+        }
+    }
+
     async fn ask_for(&self, accounts: &[AccountId], is_claim: bool) -> Result<(), SendFault> {
         let client = &self.parts.client;
         let ask = |account: AccountId| async move {
@@ -187,7 +203,7 @@ impl MessagerSession {
                 .collect()
                 .await;
         for (account, shown) in all {
-            let shown = shown.map_err(|error| self.send_fault(&error))?;
+            let shown = shown.map_err(|error| self.member_fault(&error))?;
             let taken = self.show_devices(account, shown, is_claim).await;
             taken.map_err(|fault| self.store_fault(fault))?;
         }
@@ -212,8 +228,10 @@ impl MessagerSession {
         let retry_after = match error {
             ClientError::Refused { .. } if ENCRYPTED.iter().any(|rule| error.is_by(rule)) => None,
             ClientError::Refused { status: 403, .. } => match self.silence(room).await {
-                Some(silence) => Some(silence),
-                None => return self.send_fault(error),
+                Ok(Some(silence)) => Some(silence),
+                Ok(None) | Err(ClientError::Refused { .. }) => return self.send_fault(error),
+                // Why it was refused is not known yet.
+                Err(error) => return self.send_fault(&error),
             },
             ClientError::Refused { .. }
             | ClientError::Unreachable { .. }
@@ -225,15 +243,16 @@ impl MessagerSession {
 
     /// For how long the agent may not write in a room that it is in. At most so
     /// long as between two tries: the word can be taken back.
-    async fn silence(&self, room: RoomId) -> Option<Duration> {
-        let members = self.parts.client.members(room).await.ok()?;
+    async fn silence(&self, room: RoomId) -> Result<Option<Duration>, ClientError> {
+        let members = self.parts.client.members(room).await?;
         let own = members.into_iter().find(|member| {
             member.account == self.address.account && member.state == MemberState::Active
         });
-        let (until, now) = (Stamp(own?.silent_until?), self.server_now());
+        let Some(until) = own.and_then(|own| own.silent_until) else { return Ok(None) };
+        let (until, now) = (Stamp(until), self.server_now());
         // One that ended while the refusal was on its way is not over for long.
         let counts = until.plus(SILENCED) > now;
-        counts.then(|| until.since(now).clamp(backoff::SHORTEST, backoff::LONGEST))
+        Ok(counts.then(|| until.since(now).clamp(backoff::SHORTEST, backoff::LONGEST)))
     }
 
     /// What a refusal or a silence of the server means for what is sent.
@@ -243,6 +262,17 @@ impl MessagerSession {
             ClientError::Unreachable { .. } | ClientError::Unauthorized => {
                 passing(&self.fault(error))
             }
+        }
+    }
+
+    /// What it means for a message that the server says no about one of those whom
+    /// it is for. That is no word about the message, which waits.
+    fn member_fault(&self, error: &ClientError) -> SendFault {
+        match error {
+            ClientError::Refused { .. } => {
+                SendFault::Passing { detail: error.to_string(), retry_after: None }
+            }
+            ClientError::Unreachable { .. } | ClientError::Unauthorized => self.send_fault(error),
         }
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod agents;
+mod between;
 mod bot;
 mod chat;
 mod client;
@@ -17,6 +18,7 @@ mod lives;
 mod operators;
 mod people;
 mod person;
+mod proxies;
 mod socket;
 mod toll;
 mod trust;
