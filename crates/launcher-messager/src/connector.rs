@@ -22,7 +22,7 @@ use launcher_runtime::{
 use tracing::{info, warn};
 
 use crate::{
-    client::{Client, ClientError, Connections, Me, TimelineKind},
+    client::{Client, ClientError, Connections, Me, Page, TimelineKind},
     crypto::{Address, Machine, Opened, PublicBundle, Published, Refusal},
     engine::{Engine, blocking},
     faults,
@@ -35,8 +35,12 @@ use crate::{
 /// Where the journal keeps that a device had keys here; account and name follow.
 const DEVICE: &str = "messager/device";
 
-/// Pages of rows in which an earlier life's own are looked for, at most.
+/// Pages of rows in which an earlier life's own are looked for, at most: behind
+/// the journal's position, and once more from there.
 const PAGES: usize = 20;
+
+/// How far the server's clock may be behind this one, in milliseconds: an hour.
+const BEHIND: u64 = 60 * 60 * 1000;
 
 /// Connects agents to Messager servers; one for the whole process.
 #[derive(Clone, Debug)]
@@ -242,31 +246,57 @@ impl Coming<'_> {
         .await
     }
 
-    /// Looks at what the device itself has sent since the journal's position. A
-    /// row that the store does not know was sent by a later life of it, before
-    /// the store was restored, or by a copy.
+    /// Looks at what the device itself has sent since the journal's position, and
+    /// since the store last wrote something: the store alone may have been put
+    /// back. A row that it does not know was sent by a later life of it, before it
+    /// was restored, or by a copy.
     async fn look_for_others(&self, engine: &Engine, device: &Address) -> Result<(), Fault> {
         let position = self.journal.position().await?;
-        let Some(mut since) = position.as_deref().and_then(moment_of) else { return Ok(()) };
-        for _ in 0..PAGES {
-            let page = self.client.sync_all(since).await.map_err(|error| self.fault(&error))?;
-            for row in page.rows {
-                let TimelineKind::Encrypted(row) = row.kind else { continue };
-                if row.sender != device.account {
-                    continue;
-                }
-                let opened = engine.ask(move |machine| machine.open_row(&row, stamp().0)).await?;
-                if matches!(opened, Opened::Refused(Refusal::NotOurs)) {
-                    let detail = "it has sent messages that they do not know";
-                    return Err(faults::rolled_back(device, detail));
+        let Some(read) = position.as_deref().and_then(moment_of) else { return Ok(()) };
+        let written = match engine.ask(|machine| machine.last_written()).await? {
+            Some(written) => written,
+            None => self.had_keys_since(device).await?.unwrap_or(read),
+        };
+        let mut since = 0;
+        for from in [written.saturating_sub(BEHIND).min(read), read] {
+            since = from.max(since);
+            for _ in 0..PAGES {
+                let page = self.client.sync_all(since).await.map_err(|error| self.fault(&error))?;
+                since = page.position;
+                let is_last = page.is_last;
+                self.look_for_own(engine, device, page).await?;
+                if is_last {
+                    return Ok(());
                 }
             }
-            if page.is_last {
-                break;
-            }
-            since = page.position;
         }
         Ok(())
+    }
+
+    async fn look_for_own(
+        &self,
+        engine: &Engine,
+        device: &Address,
+        page: Page,
+    ) -> Result<(), Fault> {
+        for row in page.rows {
+            let TimelineKind::Encrypted(row) = row.kind else { continue };
+            if row.sender != device.account {
+                continue;
+            }
+            let opened = engine.ask(move |machine| machine.open_row(&row, stamp().0)).await?;
+            if matches!(opened, Opened::Refused(Refusal::NotOurs)) {
+                let detail = "it has sent messages that they do not know";
+                return Err(faults::rolled_back(device, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Since when the device has had keys here, in milliseconds since 1970.
+    async fn had_keys_since(&self, device: &Address) -> Result<Option<u64>, Fault> {
+        let kept = self.journal.recall(&memory_of(device)).await?;
+        Ok(kept.and_then(|kept| str::from_utf8(&kept).ok()?.parse().ok()))
     }
 
     /// Now, by the server's clock, for an agent that never read anything: what

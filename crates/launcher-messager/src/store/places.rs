@@ -10,7 +10,7 @@ use vodozemac::Curve25519PublicKey;
 
 use super::{
     StoreError,
-    table::{Tx, moment},
+    table::{Tx, from_moment, moment},
 };
 use crate::crypto::{AccountId, Content, Place, RowId};
 
@@ -98,6 +98,16 @@ impl Tx<'_> {
                    WHERE session = ?1 AND sender = ?2 AND position = ?3 AND row IS NULL";
         let key = (place.session.as_bytes(), sender.as_bytes(), place.index, row.as_bytes());
         self.execute(sql, key).map(drop)
+    }
+
+    /// When a device last wrote in a place, or was first read there.
+    pub(crate) fn last_written(
+        &self,
+        sender: &Curve25519PublicKey,
+    ) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT max(seen) FROM place WHERE sender = ?1";
+        let last: Option<Option<i64>> = self.one(sql, [sender.as_bytes()], |row| row.get(0))?;
+        Ok(last.flatten().map(from_moment))
     }
 
     /// Whether the sender's name for a message is in another row than this.

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use launcher_core::{secret::Secret, status::AgentState};
 use launcher_messager::{
     client::Client,
-    crypto::{Address, Machine, RoomId},
+    crypto::{Action, Address, Body, Machine, RoomId, RowId},
 };
+use rusqlite::Connection;
 
 use crate::{
     bot::Bot,
@@ -253,6 +254,63 @@ async fn a_copy_from_the_middle_of_a_life_parks_the_agent_and_nothing_is_sent() 
     launcher.stop().await;
     ann.catch_up().await;
     assert_eq!(ann.heard_in(room), ["echo: one", "echo: two"]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_alone_parks_the_agent_once_something_was_sent() {
+    // Also if it had not written anything when it was copied.
+    for is_new in [false, true] {
+        let world = World::start().await;
+        let bot = Bot::new(&world, "bot").await;
+        let launcher = bot.start().await;
+        let mut ann = Person::new(&world, "ann").await;
+        let room = ann.chat_with(bot.account()).await;
+        let mut count = 0;
+        if !is_new {
+            ann.say(room, "one").await;
+            ann.hear(room, 1).await;
+            count = 1;
+        }
+        let copy = files(&bot.spec.encryption.store_path);
+        ann.say(room, "two").await;
+        ann.hear(room, count + 1).await;
+        // The journal is further than all that was sent.
+        let automated = Body { automated: true, ..Body::text("by a machine") };
+        let last = ann.send(room, Action::New, automated).await;
+        read_as_far_as(&bot, &ann, last).await;
+        launcher.stop().await;
+        let store = &bot.spec.encryption.store_path;
+        for name in files(store).into_keys() {
+            std::fs::remove_file(store.join(name)).unwrap();
+        }
+        for (name, content) in &copy {
+            std::fs::write(store.join(name), content).unwrap();
+        }
+        let launcher = bot.launch().await;
+        let standing = launcher.until(&bot, AgentState::Parked).await;
+        let reason = standing.reason.unwrap();
+        assert!(reason.starts_with("store_rolled_back: "), "{reason}");
+        assert!(standing.action.unwrap().contains("messager.token"));
+        launcher.stop().await;
+    }
+}
+
+/// Waits until an agent's journal is behind a row.
+async fn read_as_far_as(bot: &Bot, person: &Person, row: RowId) {
+    let page = person.client.sync_all(0).await.unwrap();
+    let created_at = page.rows.iter().find(|there| there.id == row).unwrap().created_at;
+    let journal = Connection::open(bot.spec.data_folder().join("journal.db")).unwrap();
+    soon(async {
+        loop {
+            let position: String =
+                journal.query_row("SELECT position FROM value", [], |row| row.get(0)).unwrap();
+            if position.strip_prefix("messager:").unwrap().parse::<u64>().unwrap() >= created_at {
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

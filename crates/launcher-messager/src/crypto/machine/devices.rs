@@ -81,6 +81,16 @@ impl Machine {
         Ok(if checked.age.0 > offered { Published::Ahead } else { Published::Ours })
     }
 
+    /// When this store last wrote a row; `None` if it never did.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be used.
+    pub fn last_written(&mut self) -> Result<Option<u64>, StoreError> {
+        let own = self.me.keys.curve25519;
+        self.store.read(|tx| tx.last_written(&own))
+    }
+
     /// Takes in the devices that the server shows of an account: all of them,
     /// none claimed. Says what is new about them; nothing of it is silent.
     ///
