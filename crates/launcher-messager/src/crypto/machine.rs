@@ -42,7 +42,8 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 /// How long what was in a place is kept, in milliseconds.
 const CONTENT_KEPT: u64 = 8 * DAY;
 
-/// How long sessions of this device can be asked for, in milliseconds.
+/// How long sessions of this device can be asked for, and messages of its own be
+/// tried again as they are, in milliseconds.
 const SENT_KEPT: u64 = 30 * DAY;
 
 /// One device's end-to-end encryption.
@@ -170,8 +171,10 @@ impl Machine {
     pub fn prune(&mut self, now: u64) -> Result<(), StoreError> {
         self.store.write(|tx| {
             tx.prune_envelopes(now.saturating_sub(SENT_KEPT))?;
+            // First, as contents and sessions stay for it.
+            tx.prune_outbox(now.saturating_sub(CONTENT_KEPT), now.saturating_sub(SENT_KEPT))?;
             tx.prune_contents(now.saturating_sub(CONTENT_KEPT))?;
-            tx.prune_outbox(now.saturating_sub(CONTENT_KEPT))?;
+            tx.prune_unread(now.saturating_sub(CONTENT_KEPT))?;
             tx.prune_missing(now.saturating_sub(CONTENT_KEPT))?;
             tx.prune_sent(now.saturating_sub(SENT_KEPT))
         })

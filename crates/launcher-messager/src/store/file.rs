@@ -14,8 +14,11 @@ use super::{
 };
 use crate::crypto::{Address, Notes, Own};
 
+/// Each step leads to the version that is its place in the list, counted from one.
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+
 /// The version of the tables.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = STEPS.len() as u32;
 
 /// Only this process uses the file, so a lock is held for moments: by a
 /// transaction of a life that was cut off, or by a backup.
@@ -46,7 +49,11 @@ impl Store {
                 account: notes.address().account.to_string(),
                 device: notes.address().device.as_str().to_owned(),
             }),
-            Found::Store(notes) => Ok(Some((Self { connection: connect(path)?, sealer }, *notes))),
+            Found::Store(notes) => {
+                let mut connection = connect(path)?;
+                migrate(&mut connection)?;
+                Ok(Some((Self { connection, sealer }, *notes)))
+            }
         }
     }
 
@@ -75,7 +82,9 @@ impl Store {
         // Before there is a write-ahead log: then the check of the key is in the
         // file itself from the first moment, where a look finds it.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
+        for step in STEPS {
+            transaction.execute_batch(step)?;
+        }
         let check = sealer.seal(CHECK, &CHECK_PLACE)?;
         transaction.execute(
             "INSERT INTO value (id, key_check, generation, account, record)
@@ -122,6 +131,20 @@ impl Store {
 pub(crate) fn fold(path: &Path) -> Result<(), StoreError> {
     let connection = connect(path)?;
     Ok(connection.pragma_update(None, "journal_mode", "DELETE")?)
+}
+
+/// Makes the tables of a store those of this version, in one transaction.
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == VERSION {
+        return Ok(());
+    }
+    for step in STEPS.iter().skip(found as usize) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::crypto::{Address, Circle, RoomId, SessionId};
 
+/// As many sessions of one device are kept with which nothing was read yet.
+const MOST_UNREAD: i64 = 500;
+
 /// The session that a room's next message goes into.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct GroupOut {
@@ -158,10 +161,35 @@ impl Tx<'_> {
         session: SessionId,
         sender: &Curve25519PublicKey,
         record: &InboundRecord,
+        now: u64,
     ) -> Result<(), StoreError> {
         let (key, sender) = (session.as_bytes(), sender.as_bytes());
         let sealed = self.seal(record, &[b"group_in", key, sender])?;
-        let sql = "INSERT OR REPLACE INTO group_in (session, sender, record) VALUES (?1, ?2, ?3)";
-        self.execute(sql, (key, sender, sealed)).map(drop)
+        let sql = "INSERT INTO group_in (session, sender, record, unread_since)
+                   VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET record = excluded.record";
+        self.execute(sql, (key, sender, sealed, moment(now)))?;
+        // Anybody can give keys of sessions in which nothing is ever written.
+        let sql = "DELETE FROM group_in WHERE (session, sender) IN (
+                     SELECT session, sender FROM group_in
+                     WHERE sender = ?1 AND unread_since IS NOT NULL AND session <> ?2
+                     ORDER BY unread_since DESC LIMIT -1 OFFSET ?3)";
+        self.execute(sql, (sender, key, MOST_UNREAD - 1)).map(drop)
+    }
+
+    /// Something was read with the session, so its key stays.
+    pub(crate) fn note_read_with(
+        &self,
+        session: SessionId,
+        sender: &Curve25519PublicKey,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE group_in SET unread_since = NULL
+                   WHERE session = ?1 AND sender = ?2 AND unread_since IS NOT NULL";
+        self.execute(sql, (session.as_bytes(), sender.as_bytes())).map(drop)
+    }
+
+    /// Forgets sessions of others with which nothing was read in all that time.
+    pub(crate) fn prune_unread(&self, before: u64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM group_in WHERE unread_since < ?1";
+        self.execute(sql, [moment(before)]).map(drop)
     }
 }

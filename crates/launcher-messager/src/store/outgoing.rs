@@ -108,9 +108,12 @@ impl Tx<'_> {
         self.execute(sql, (client, row.as_bytes())).map(drop)
     }
 
-    pub(crate) fn prune_outbox(&self, before: u64) -> Result<(), StoreError> {
-        let sql = "DELETE FROM outbox WHERE posted IS NOT NULL AND made < ?1";
-        self.execute(sql, [moment(before)]).map(drop)
+    /// Forgets rows that the server has had for a while, and those that it has not
+    /// had for long: tried once more, they are encrypted anew under their names.
+    pub(crate) fn prune_outbox(&self, posted: u64, unposted: u64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM outbox
+                   WHERE made < iif(posted IS NULL, ?2, ?1)";
+        self.execute(sql, (moment(posted), moment(unposted))).map(drop)
     }
 
     /// Envelopes that wait: those with the key of a session, or all.

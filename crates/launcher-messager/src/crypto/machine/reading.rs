@@ -142,6 +142,7 @@ fn read(tx: &Tx<'_>, me: &Me, row: &Row, taken: &Taken, now: u64) -> Result<Open
         None => {
             let home = is_home.then_some(row.id);
             tx.put_place(&taken.from, place, home, &taken.hash, &content, now)?;
+            tx.note_read_with(taken.session, &taken.from)?;
         }
         Some(_) if is_home && bound.is_none() => tx.bind_place(&taken.from, place, row.id)?,
         Some(_) => {}

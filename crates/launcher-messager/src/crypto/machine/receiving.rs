@@ -169,7 +169,7 @@ fn take_in(
     if !is_labelled(envelope, &parcel.goods) {
         return Ok(Received::Refused(EnvelopeRefusal::OtherLabel));
     }
-    act(tx, me, &device, &from, parcel.goods)
+    act(tx, me, &device, &from, parcel.goods, now)
 }
 
 /// Whether the server's labels are those of what is inside.
@@ -191,9 +191,10 @@ fn act(
     device: &PeerDevice,
     from: &Curve25519PublicKey,
     goods: Goods,
+    now: u64,
 ) -> Result<Received, StoreError> {
     match goods {
-        Goods::Key { room, epoch, key } => keep(tx, device, from, room, epoch, &key),
+        Goods::Key { room, epoch, key } => keep(tx, device, from, (room, epoch), &key, now),
         Goods::KeyMissing { room, session } => {
             let is_pending = asking::asked(tx, me, device, room, session)?;
             Ok(if is_pending { Received::Asked } else { Received::Nothing })
@@ -211,9 +212,9 @@ fn keep(
     tx: &Tx<'_>,
     device: &PeerDevice,
     from: &Curve25519PublicKey,
-    room: RoomId,
-    epoch: u64,
+    (room, epoch): (RoomId, u64),
     key: &SessionKey,
+    now: u64,
 ) -> Result<Received, StoreError> {
     let mut given = InboundGroupSession::new(key, SessionConfig::version_1());
     let id = SessionId::from_base64(&given.session_id());
@@ -235,7 +236,7 @@ fn keep(
         owner: device.address.clone(),
         ed25519: device.ed25519,
     };
-    tx.put_inbound(session, from, &record)?;
+    tx.put_inbound(session, from, &record, now)?;
     tx.not_missing(session, from)?;
     Ok(Received::Key { room, session, from: device.address.clone() })
 }
