@@ -11,6 +11,7 @@ use launcher_messager::{
 use crate::{
     lies::change,
     people::{Person, polled},
+    person,
     world::{Device, NOW, World, soon},
 };
 
@@ -383,6 +384,42 @@ async fn a_new_device_is_told_and_reads_what_is_written_from_then_on() {
     let mut ann = ann.restarted(&world).await;
     assert_eq!(ann.until(new).await, third.chat.me().device);
     third.all().await;
+}
+
+#[tokio::test]
+async fn a_device_with_other_keys_is_given_nothing_until_a_person_accepts_them() {
+    let world = World::start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let token = world.token("ben");
+    let mut ben = person::Person::with_token(&world, token.clone()).await;
+    let room = ann.chat.open_direct(ben.account).await.unwrap();
+    ben.client.accept(room).await.unwrap();
+    ann.chat.send(room, "one", None).await.unwrap();
+    assert_eq!(ben.hear(room, 1).await, ["one"]);
+    // His folder is gone, or it is somebody else with his device's name.
+    let mut other = person::Person::with_token(&world, token).await;
+    let (address, key) = (other.machine.address().clone(), other.machine.ed25519());
+    ann.wait(61_000);
+    ann.chat.send(room, "two", None).await.unwrap();
+    let told = ann.until(|happening| match happening {
+        Happening::Device { address, news: DeviceNews::KeysDisputed } => Some(address.clone()),
+        _ => None,
+    });
+    assert_eq!(told.await, address);
+    // What was compared is not what the server shows.
+    for wrong in [ben.machine.ed25519().as_str(), "no key"] {
+        assert!(!ann.chat.accept_keys(&address, wrong).await.unwrap());
+    }
+    let mut ann = ann.restarted(&world).await;
+    ann.chat.send(room, "three", None).await.unwrap();
+    other.catch_up().await;
+    assert!(other.heard().is_empty());
+    assert!(ann.chat.accept_keys(&address, &key).await.unwrap());
+    ann.chat.send(room, "four", None).await.unwrap();
+    assert_eq!(other.hear(room, 1).await, ["four"]);
+    other.say(room, "it is me").await;
+    let heard = ann.message().await;
+    assert_eq!((heard.text.as_str(), heard.trust), ("it is me", Trust::Late));
 }
 
 #[tokio::test]
