@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use launcher_messager::{
     client::{
-        Client, ClientError, Delivery, Direct, Group, MemberState, Mode, Notice, RoomKind,
+        Client, ClientError, Delivery, Direct, Group, MemberState, Mode, Notice, RoomKind, Said,
         TimelineKind, TimelineRow,
     },
     crypto::{
@@ -260,4 +260,36 @@ async fn a_refusal_says_whether_it_passes() {
         launcher_core::secret::Secret::new("wrong".to_owned()),
     );
     assert_eq!(wrong.me().await.unwrap_err(), ClientError::Unauthorized);
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_not_taken_for_a_word_of_somebody_in_between() {
+    let world = World::start().await;
+    let (ann, ben) = (world.client("ann"), world.client("ben"));
+    let other = ben.me().await.unwrap().account;
+    let room = ann.create_group("one", Group::Encrypted).await.unwrap().id;
+    ann.create_direct(other, Direct::Encrypted).await.unwrap();
+    let said = ann.create_direct(other, Direct::Encrypted).await.unwrap_err();
+    assert!(said.is_refused_with(400), "a text: {said}");
+    let said = ben.members(room).await.unwrap_err();
+    assert!(said.is_refused_with(403), "a text: {said}");
+    let said = ben.accept(room).await.unwrap_err();
+    assert!(said.is_refused_with(404), "a problem: {said}");
+    let said = ann.enable_encryption(room).await.unwrap_err();
+    assert!(said.is_refused_with(409) && said.is_by("chat.e2ee_already_enabled"), "{said}");
+    let message = Said {
+        text: "x".repeat(5000),
+        client_message_id: "long".to_owned(),
+        reply_to: None,
+        is_automated: false,
+    };
+    let plain = ann.create_group("two", Group::Plain).await.unwrap().id;
+    let said = ann.say(plain, &message).await.unwrap_err();
+    assert!(said.is_refused_with(400), "a problem with fields: {said}");
+    // With a token that does not count: where one is needed, and where one may be.
+    let nobody = launcher_core::secret::Secret::new("wrong".to_owned());
+    let nobody = Client::new(&world.connections, world.url(), nobody);
+    for said in [nobody.sync_room(room, 0).await.err(), nobody.members(room).await.err()] {
+        assert_eq!(said, Some(ClientError::Unauthorized));
+    }
 }
