@@ -98,7 +98,10 @@ async fn assert_not_for(ghost: &mut Person, bot: &Bot, launcher: Launcher, room:
         content: OutgoingContent::Text("for the ghost, as an operator thinks".to_owned()),
     };
     let sent = session.outbox().unwrap().send(&message).await;
-    assert!(matches!(sent, Err(OutboxError::Refused { .. })), "the chat is another one: {sent:?}");
+    let is_no_chat = |reason: &str| reason.contains("nor in an encrypted chat with them");
+    let is_refused =
+        matches!(&sent, Err(OutboxError::Refused { reason, .. }) if is_no_chat(reason));
+    assert!(is_refused, "the chat is with somebody else: {sent:?}");
     drop(session);
     launcher.stop().await;
     ghost.catch_up().await;
@@ -181,6 +184,31 @@ async fn a_chat_for_two_that_a_person_has_is_not_with_somebody_else_later() {
     assert!(other.is_err() || other.is_ok_and(|other| other != room));
     ghost.catch_up().await;
     assert!(ghost.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_chat_for_two_that_a_person_accepted_is_with_who_was_heard_or_written_to() {
+    for is_heard in [true, false] {
+        let mut world = World::start().await;
+        let mut ann = Person::new(&world, "ann").await;
+        let mut ben = people::Person::new(&world, "ben").await;
+        let mut ghost = Person::new(&world, "ghost").await;
+        let room = ann.client.create_direct(ben.id(), Direct::Encrypted).await.unwrap().id;
+        ben.chat.accept(room).await.unwrap();
+        match is_heard {
+            true => {
+                ann.say(room, "hello").await;
+                assert_eq!(ben.message().await.text, "hello");
+            }
+            false => drop(ben.chat.send(room, "hello", None).await.unwrap()),
+        }
+        change(&mut world, SWAP).await;
+        let refused = ben.chat.send(room, "is it you?", None).await.unwrap_err();
+        let is_it = matches!(refused, ChatError::Send(SendError::NotWith { .. }));
+        assert!(is_it, "{is_heard}: {refused}");
+        ghost.catch_up().await;
+        assert!(ghost.heard().is_empty());
+    }
 }
 
 #[tokio::test]
