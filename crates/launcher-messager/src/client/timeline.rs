@@ -4,12 +4,12 @@ use std::fmt;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     Client, ClientError,
     rooms::MemberWire,
-    wire::{Moment, Octets, short},
+    wire::{Elements, Moment, Octets, element, short},
 };
 use crate::crypto::{AccountId, Action, RoomId, Row, RowId, RowKind, SCHEME, SealedRow};
 
@@ -120,7 +120,7 @@ pub struct Page {
 
 #[derive(Deserialize)]
 struct PageWire {
-    messages: Vec<Value>,
+    messages: Elements,
     current_timestamp: Moment,
 }
 
@@ -160,8 +160,8 @@ struct PostWire<'a> {
 }
 
 /// A row, if it is one.
-pub(crate) fn as_row(value: &Value) -> Option<TimelineRow> {
-    let wire = RowWire::deserialize(value).ok()?;
+pub(crate) fn as_row(raw: &RawValue) -> Option<TimelineRow> {
+    let wire: RowWire = element(raw)?;
     let named = |name: &str| {
         let id = wire.meta.as_ref()?.get(name)?;
         Some(id.as_str()?.to_owned())
@@ -262,7 +262,7 @@ impl Client {
         if !is_last && position <= since {
             return Err(ClientError::nonsense("with a position that is not behind its rows"));
         }
-        let rows: Vec<TimelineRow> = page.messages.iter().filter_map(as_row).collect();
+        let rows: Vec<TimelineRow> = page.messages.iter().filter_map(|row| as_row(row)).collect();
         let skipped = page.messages.len() - rows.len();
         Ok(Page { rows, skipped, position: position.max(since), is_last })
     }

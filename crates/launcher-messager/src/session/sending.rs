@@ -203,6 +203,7 @@ impl MessagerSession {
             },
             ClientError::Refused { .. }
             | ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
             | ClientError::Unauthorized => return self.send_fault(error),
         };
         self.book.forget(room);
@@ -226,9 +227,9 @@ impl MessagerSession {
     pub(super) fn send_fault(&self, error: &ClientError) -> SendFault {
         match error {
             ClientError::Refused { .. } => refused(error.to_string()),
-            ClientError::Unreachable { .. } | ClientError::Unauthorized => {
-                passing(&self.fault(error))
-            }
+            ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
+            | ClientError::Unauthorized => passing(&self.fault(error)),
         }
     }
 

@@ -14,6 +14,7 @@ mod gate;
 mod hostile;
 mod lies;
 mod lives;
+mod nonsense;
 mod operators;
 mod people;
 mod person;
