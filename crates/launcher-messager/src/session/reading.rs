@@ -67,7 +67,7 @@ impl MessagerSession {
     async fn read_wanted(&self, wanted: Wanted, reading: &mut Reading) -> Result<Arrivals, Fault> {
         let mut found = Found::default();
         if wanted.invites {
-            self.answer_invitations(reading).await?;
+            self.look_at_invitations(reading).await?;
             self.parts.report.synced();
         }
         if wanted.rows {

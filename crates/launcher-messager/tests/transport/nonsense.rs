@@ -235,3 +235,49 @@ async fn a_room_whose_members_cannot_be_read_counts_as_encrypted_and_keeps_no_ot
 fn received(launcher: &Launcher, bot: &Bot) -> u64 {
     launcher.report(bot).status(&bot.spec.id, launcher.standing(bot)).received
 }
+
+#[tokio::test]
+async fn invitations_too_long_to_be_read_keep_nobody_from_being_heard() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let mut mallory = Person::new(&world, "mallory").await;
+    let room = ann.chat_with(bot.account()).await;
+    launcher.stop().await;
+    let fat = mallory.client.create_group("fat", Group::Encrypted).await.unwrap().id;
+    mallory.client.invite(fat, bot.account()).await.unwrap();
+    change(&mut world, &format!("UPDATE rooms SET description = {FAT} WHERE name = 'fat'")).await;
+    assert!(bot.client(&world).invites().await.is_err());
+    ann.say(room, "hello").await;
+    let launcher = bot.start().await;
+    assert_eq!(ann.hear(room, 1).await, ["echo: hello"]);
+    launcher.stop().await;
+    // It is read when it can be.
+    change(&mut world, "UPDATE rooms SET description = NULL").await;
+    let launcher = bot.start().await;
+    mallory.wait_for_members(fat, 2).await;
+    mallory.say(fat, "hello").await;
+    assert_eq!(mallory.hear(fat, 1).await, ["echo: hello"]);
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn rooms_too_long_to_be_read_keep_no_agent_from_starting() {
+    let mut world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    let fat = ann.client.create_group("fat", Group::Encrypted).await.unwrap().id;
+    ann.client.invite(fat, bot.account()).await.unwrap();
+    ann.wait_for_members(fat, 2).await;
+    read_so_far(&mut ann, room).await;
+    launcher.stop().await;
+    change(&mut world, &format!("UPDATE rooms SET description = {FAT} WHERE name = 'fat'")).await;
+    assert!(bot.client(&world).rooms().await.is_err());
+    ann.say(room, "hello").await;
+    let launcher = bot.start().await;
+    assert_eq!(ann.hear(room, 2).await[1], "echo: hello");
+    launcher.stop().await;
+}
