@@ -27,7 +27,7 @@ use crate::{
     engine::{Engine, blocking},
     faults,
     locked::Told,
-    names,
+    moments, names,
     place::Place,
     session::{MessagerSession, Parts, moment_of, position_of, publish},
 };
@@ -289,7 +289,7 @@ impl Coming<'_> {
             return Ok(None);
         }
         let now = self.client.newest().await.map_err(|error| self.fault(&error))?;
-        Ok(Some(position_of(now)))
+        Ok(Some(position_of(moments::first(now, stamp().0))))
     }
 
     fn fault(&self, error: &ClientError) -> Fault {

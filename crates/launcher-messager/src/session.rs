@@ -129,6 +129,8 @@ struct Reading {
     is_begun: bool,
     /// Whether something is to be done for keys that could not be done.
     is_behind: bool,
+    /// Whether the server's clock is behind the last row that was read.
+    is_clock_behind: bool,
 }
 
 /// What a reading looks at.

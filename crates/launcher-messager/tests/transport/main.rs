@@ -10,6 +10,7 @@ mod agents;
 mod bot;
 mod chat;
 mod client;
+mod clocks;
 mod gate;
 mod hostile;
 mod lies;
