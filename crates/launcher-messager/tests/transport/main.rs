@@ -11,6 +11,7 @@ mod bot;
 mod chat;
 mod client;
 mod clocks;
+mod errands;
 mod gate;
 mod hostile;
 mod lies;
