@@ -10,7 +10,7 @@ use launcher_core::{fault::Fault, names::RoomId as Room};
 use launcher_runtime::stamp;
 use tracing::{debug, warn};
 
-use super::MessagerSession;
+use super::{MessagerSession, locked};
 use crate::{
     client::ClientError,
     crypto::{
@@ -184,7 +184,11 @@ impl MessagerSession {
         if account == self.address.account {
             self.check_own(own).await?;
         }
-        self.ledger.follow(&[account]).await?;
+        if !self.ledger.follow(&[account]).await?.is_empty() {
+            // What waits because of who sent it may be read now.
+            locked(&self.hurried).insert(names::user(account));
+            self.stir();
+        }
         Ok(())
     }
 

@@ -190,6 +190,10 @@ impl MessagerSession {
                 }
                 Err(refusal) => Cause::SenderNotTrusted(refusal),
             },
+            Opened::Locked { .. } if sealed.sender == self.address.account => {
+                found.gone.push(row.event);
+                return Ok(());
+            }
             Opened::Locked { .. } => {
                 let session = (row.room.clone(), row.session.clone().unwrap_or_default());
                 let said = withheld.iter().find(|(other, _)| *other == session);

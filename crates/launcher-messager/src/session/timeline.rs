@@ -106,6 +106,10 @@ impl MessagerSession {
                 }
                 Err(refusal) => self.refuse(row, sent, refusal, reading, found),
             },
+            // What another device of the account wrote is not for this one.
+            Opened::Locked { .. } if row.sender == self.address.account => {
+                debug!(event_id = %row.id, "a row of the agent's own account has no key here");
+            }
             Opened::Locked { will_ask } => {
                 let locked = self.lock(row, sent, Cause::UnknownSession);
                 warn!(
