@@ -44,6 +44,7 @@ pub use self::{
 use crate::{
     client::{Client, Connections, Me, Room},
     crypto::{Address, Machine, Published, RoomId, RowId},
+    moments,
     socket::{Packet, Socket},
 };
 
@@ -258,7 +259,8 @@ impl Chat {
         chat.publish().await?;
         if chat.history.position()?.is_none() {
             // Nobody gave this device the keys of what was before.
-            chat.history.begin(chat.client.newest().await?)?;
+            let newest = chat.client.newest().await?;
+            chat.history.begin(moments::first(newest, chat.now()))?;
         }
         for account in chat.history.watched()? {
             chat.tell_devices(account)?;

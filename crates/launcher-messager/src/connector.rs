@@ -22,12 +22,12 @@ use launcher_runtime::{
 use tracing::{info, warn};
 
 use crate::{
-    client::{Client, ClientError, Connections, Me, Page, TimelineKind},
+    client::{Client, ClientError, Connections, Me, Page, Room, TimelineKind},
     crypto::{Address, Machine, Opened, PublicBundle, Published, Refusal},
     engine::{Engine, blocking},
     faults,
     locked::Told,
-    names,
+    moments, names,
     place::Place,
     session::{MessagerSession, Parts, moment_of, position_of, publish},
 };
@@ -228,7 +228,7 @@ impl Coming<'_> {
         report.set_resets(blocking(move || place.retired()).await??);
         self.look_for_others(&engine, &found.device).await?;
         publish(&engine, &self.client).await?.map_err(|error| self.fault(&error))?;
-        let rooms = self.client.rooms().await.map_err(|error| self.fault(&error))?;
+        let rooms = self.rooms().await?;
         let encrypted = rooms.iter().filter(|room| room.mode.is_encrypted());
         let encrypted_rooms = encrypted.map(|room| names::room(room.id)).collect();
         let position = self.first_position().await?;
@@ -244,6 +244,18 @@ impl Coming<'_> {
             told,
         })
         .await
+    }
+
+    /// The rooms that the agent is in. If the server says nothing of use, none:
+    /// each is asked about when something is read or sent there.
+    async fn rooms(&self) -> Result<Vec<Room>, Fault> {
+        match self.client.rooms().await {
+            Err(error @ ClientError::Nonsense { .. }) => {
+                warn!(%error, "the agent's rooms cannot be read");
+                Ok(Vec::new())
+            }
+            rooms => rooms.map_err(|error| self.fault(&error)),
+        }
     }
 
     /// Looks at what the device itself has sent since the journal's position, and
@@ -307,7 +319,7 @@ impl Coming<'_> {
             return Ok(None);
         }
         let now = self.client.newest().await.map_err(|error| self.fault(&error))?;
-        Ok(Some(position_of(now)))
+        Ok(Some(position_of(moments::first(now, stamp().0))))
     }
 
     fn fault(&self, error: &ClientError) -> Fault {

@@ -89,7 +89,9 @@ pub(crate) fn of_client(spec: &AgentSpec, error: &ClientError) -> Fault {
             let user = spec.name().to_owned();
             advised(Fault::TokenInvalid { homeserver, user, password: false }, TOKEN)
         }
-        ClientError::Unreachable { .. } | ClientError::Refused { .. } => Fault::ServerUnavailable {
+        ClientError::Unreachable { .. }
+        | ClientError::Nonsense { .. }
+        | ClientError::Refused { .. } => Fault::ServerUnavailable {
             homeserver,
             detail: error.to_string(),
             retry_after: error.retry_after(),

@@ -17,6 +17,7 @@ mod ledger;
 mod locked;
 mod maintenance;
 mod message;
+mod moments;
 mod names;
 mod place;
 mod session;

@@ -95,7 +95,8 @@ pub(crate) struct MessagerSession {
     typed: Notify,
     /// The invitations that wait, once this life has looked at them.
     pending: Mutex<Option<Vec<Invitation>>>,
-    /// Whose messages are looked at again because an operator said something.
+    /// Whose messages are looked at again, because an operator said something or
+    /// their devices changed.
     hurried: Mutex<BTreeSet<UserId>>,
     /// Rooms that were seen to be encrypted, whether the journal has it by now or not.
     encrypted: Mutex<BTreeSet<RoomId>>,
@@ -129,6 +130,8 @@ struct Reading {
     is_begun: bool,
     /// Whether something is to be done for keys that could not be done.
     is_behind: bool,
+    /// Whether the server's clock is behind the last row that was read.
+    is_clock_behind: bool,
 }
 
 /// What a reading looks at.

@@ -11,7 +11,7 @@ use std::{pin::Pin, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, StatusCode, Upgraded, header};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -77,8 +77,7 @@ pub struct Socket {
 struct PacketWire {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
-    data: Value,
+    data: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -231,10 +230,10 @@ fn ended(error: tokio_tungstenite::tungstenite::Error) -> ClientError {
 fn understood(bytes: &[u8]) -> Option<Packet> {
     let PacketWire { kind, data } = serde_json::from_slice(bytes).ok()?;
     match kind.as_str() {
-        "messages.new" => as_row(&data).map(Box::new).map(Packet::Row),
-        "e2ee.envelope" => as_envelope(&data).ok().map(Packet::Envelope),
+        "messages.new" => as_row(&data?).map(Box::new).map(Packet::Row),
+        "e2ee.envelope" => as_envelope(&data?).ok().map(Packet::Envelope),
         "messages.typing" => {
-            let TypingWire { room_id, sender } = TypingWire::deserialize(&data).ok()?;
+            let TypingWire { room_id, sender } = serde_json::from_str(data?.get()).ok()?;
             Some(Packet::Typing { room: room_id, account: sender.account_id })
         }
         _ => Some(Packet::Other { name: kind.chars().take(64).collect() }),

@@ -214,7 +214,7 @@ impl Chat {
             }
             Packet::Envelope(envelope) => {
                 self.chores_at = Instant::now();
-                self.receive(&envelope).await
+                self.receive(&envelope).await.map(drop)
             }
             Packet::Typing { room, account } => {
                 self.tell(Happening::Typing { room, account });

@@ -1,5 +1,7 @@
 //! Envelopes, and what else keys need to get where they belong.
 
+use std::collections::BTreeSet;
+
 use super::{Chat, ChatError, Happening};
 use crate::{
     client::{ClientError, Delivery},
@@ -22,27 +24,44 @@ impl Chat {
 
     /// Takes in the envelopes that wait at the server, up to a limit.
     pub(super) async fn receive_pending(&mut self) -> Result<(), ChatError> {
+        let mut unknown = BTreeSet::new();
         for _ in 0..PAGES {
             let pending = self.client.pending_envelopes().await?;
             if pending.envelopes.is_empty() && pending.unreadable.is_empty() {
                 self.has_pending = false;
                 return Ok(());
             }
+            let mut is_stuck = pending.unreadable.is_empty();
             for envelope in pending.unreadable {
                 self.client.acknowledge(envelope).await?;
             }
             for envelope in &pending.envelopes {
-                self.receive(envelope).await?;
+                let sender = envelope.sender.account;
+                // One request for all that somebody sends.
+                let is_taken = !unknown.contains(&sender) && self.receive(envelope).await?;
+                if !is_taken {
+                    unknown.insert(sender);
+                }
+                is_stuck &= !is_taken;
+            }
+            if is_stuck {
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Takes in an envelope; again, if it was cut off before.
-    pub(super) async fn receive(&mut self, envelope: &Envelope) -> Result<(), ChatError> {
+    /// Takes in an envelope; again, if it was cut off before. `false` if the
+    /// devices of its sender could not be asked for: then it waits at the server,
+    /// and others do not wait for it.
+    pub(super) async fn receive(&mut self, envelope: &Envelope) -> Result<bool, ChatError> {
         let mut received = self.machine.receive(envelope, Freshness::AsKnown, self.now())?;
         if let Received::LookUp(account) = received {
-            self.look_up(account).await?;
+            let looked_up = self.look_up(account).await;
+            if !is_done(looked_up)? {
+                self.has_pending = true;
+                return Ok(false);
+            }
             received = self.machine.receive(envelope, Freshness::JustLookedUp, self.now())?;
         }
         // It is on the disk. From here to the acknowledgment nothing is lost by
@@ -62,8 +81,8 @@ impl Chat {
         }
         match self.client.acknowledge(envelope.id).await {
             // The server does not have it any more.
-            Err(error) if error.is_refused_with(404) => Ok(()),
-            outcome => Ok(outcome?),
+            Err(error) if error.is_refused_with(404) => Ok(true),
+            outcome => Ok(outcome.map(|()| true)?),
         }
     }
 
@@ -76,10 +95,10 @@ impl Chat {
         }
         let work = self.machine.work(self.now())?;
         for account in work.look_up {
-            self.look_up(account).await?;
+            is_done(self.look_up(account).await)?;
         }
         for account in work.claim {
-            self.claim(account).await?;
+            is_done(self.claim(account).await)?;
         }
         self.deliver(&work.deliver).await
     }
@@ -99,5 +118,14 @@ impl Chat {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a server's answer about one account was of use. One that is none keeps
+/// nobody from hearing others; whether the server is there, other requests say.
+fn is_done(looked_up: Result<(), ChatError>) -> Result<bool, ChatError> {
+    match looked_up {
+        Err(ChatError::Client(ClientError::Nonsense { .. })) => Ok(false),
+        outcome => outcome.map(|()| true),
     }
 }

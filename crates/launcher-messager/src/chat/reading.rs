@@ -235,25 +235,26 @@ impl Chat {
 
     /// Notes what was told.
     pub(super) fn note(&mut self, mark: Mark) -> Result<(), ChatError> {
+        let now = self.now();
         match mark {
             Mark::Nothing => {}
             Mark::Row { id, room, created_at, message } => {
-                self.history.handed_out((id, room, created_at), message.as_deref())?;
+                self.history.handed_out((id, room, created_at), message.as_deref(), now)?;
                 self.queued.remove(&id);
             }
             Mark::Unlocked { id, room, created_at, message } => {
-                self.history.handed_out((id, room, created_at), message.as_deref())?;
+                self.history.handed_out((id, room, created_at), message.as_deref(), now)?;
                 self.history.unlocked(id)?;
             }
             Mark::Edit { id, room, created_at, message } => {
                 self.history.change(&message)?;
-                self.history.handed_out((id, room, created_at), None)?;
+                self.history.handed_out((id, room, created_at), None, now)?;
                 self.history.unlocked(id)?;
                 self.queued.remove(&id);
             }
             Mark::Delete { id, room, created_at, target } => {
                 self.history.erase(target)?;
-                self.history.handed_out((id, room, created_at), None)?;
+                self.history.handed_out((id, room, created_at), None, now)?;
                 self.history.unlocked(id)?;
                 self.queued.remove(&id);
             }

@@ -22,6 +22,13 @@ pub enum ClientError {
         /// When the server wants to be asked again, if it says.
         retry_after: Option<Duration>,
     },
+    /// There was an answer that does not have the form of one, or has no end.
+    /// Asked for something else, the server may answer well.
+    #[error("no answer from the server: an answer that is none, {detail}")]
+    Nonsense {
+        /// What it was.
+        detail: String,
+    },
     /// The token does not count, or not any more.
     #[error("the server does not know the token")]
     Unauthorized,
@@ -41,7 +48,7 @@ impl ClientError {
     /// Whether the same request can have another answer later, by itself.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Nonsense { .. } => true,
             Self::Unauthorized | Self::Refused { .. } => false,
         }
     }
@@ -50,7 +57,7 @@ impl ClientError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unreachable { retry_after, .. } => *retry_after,
-            Self::Unauthorized | Self::Refused { .. } => None,
+            Self::Nonsense { .. } | Self::Unauthorized | Self::Refused { .. } => None,
         }
     }
 
@@ -70,7 +77,7 @@ impl ClientError {
 
     /// An answer that does not have the form of one.
     pub(crate) fn nonsense(what: impl AsRef<str>) -> Self {
-        Self::unreachable(format!("an answer that is none, {}", what.as_ref()))
+        Self::Nonsense { detail: cut(what.as_ref()) }
     }
 
     /// What an answer with this status and body means; `None` is a body that could
@@ -105,8 +112,9 @@ impl ClientError {
                 let detail = format!("{status}, and not in the server's words");
                 Self::Unreachable { detail, retry_after }
             }
-            // Redirects are not followed: the token is for this server.
-            _ => Self::nonsense(format!("with status {}", status.as_u16())),
+            // Redirects are not followed: the token is for this server. Who sends on
+            // what is asked is somebody in between.
+            _ => Self::unreachable(format!("an answer with status {}", status.as_u16())),
         }
     }
 }

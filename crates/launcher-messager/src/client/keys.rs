@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Client, ClientError, Me,
     http::taken,
-    wire::{Octets, as_envelope},
+    wire::{Elements, Octets, as_envelope, element, lenient},
 };
 use crate::crypto::{
     AccountId, Address, DeviceName, Envelope, EnvelopeId, Fanout, OneTimeKey, PublicBundle, RoomId,
@@ -44,21 +44,25 @@ pub struct Pending {
     pub unreadable: Vec<EnvelopeId>,
 }
 
+/// What cannot be read of it counts as missing.
 #[derive(Deserialize)]
 struct BundleWire {
     account_id: AccountId,
     device_id: String,
-    algorithm: String,
-    #[serde(default)]
-    identity_key: Octets,
+    #[serde(default, deserialize_with = "lenient")]
+    algorithm: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    identity_key: Option<Octets>,
+    #[serde(default, deserialize_with = "lenient")]
     signed_pre_key_id: Option<i64>,
-    #[serde(default)]
-    signed_pre_key: Octets,
-    #[serde(default)]
-    signed_pre_key_signature: Octets,
+    #[serde(default, deserialize_with = "lenient")]
+    signed_pre_key: Option<Octets>,
+    #[serde(default, deserialize_with = "lenient")]
+    signed_pre_key_signature: Option<Octets>,
+    #[serde(default, deserialize_with = "lenient")]
     one_time_pre_key: Option<OneTimeWire>,
-    #[serde(default)]
-    meta: Value,
+    #[serde(default, deserialize_with = "lenient")]
+    meta: Option<Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,25 +99,26 @@ struct PayloadWire<'a> {
 }
 
 impl BundleWire {
-    /// A bundle of another kind is one as well: the server wants an envelope
-    /// for its device. What is in it is judged by who uses it.
-    fn bundle(self) -> Result<PublicBundle, ClientError> {
-        let device = DeviceName::new(self.device_id)
-            .map_err(|error| ClientError::nonsense(format!("of keys: {error}")))?;
+    /// A bundle of another kind, or one that cannot be read, is one as well: the
+    /// server wants an envelope for its device. What is in it is judged by who
+    /// uses it. `None` if its device has no name.
+    fn bundle(self) -> Option<PublicBundle> {
+        let device = DeviceName::new(self.device_id).ok()?;
+        let octets = |octets: Option<Octets>| octets.unwrap_or_default().0;
         let number = |id: i64| i32::try_from(id).ok();
         let one_time =
             |key: OneTimeWire| Some(OneTimeKey { id: number(key.key_id)?, key: key.public_key.0 });
-        Ok(PublicBundle {
+        Some(PublicBundle {
             address: Address::new(self.account_id, device),
-            algorithm: self.algorithm,
-            identity_key: self.identity_key.0,
+            algorithm: self.algorithm.unwrap_or_default(),
+            identity_key: octets(self.identity_key),
             signed_pre_key: SignedPreKey {
                 id: self.signed_pre_key_id.and_then(number).unwrap_or_default(),
-                key: self.signed_pre_key.0,
-                signature: self.signed_pre_key_signature.0,
+                key: octets(self.signed_pre_key),
+                signature: octets(self.signed_pre_key_signature),
             },
             one_time_pre_key: self.one_time_pre_key.and_then(one_time),
-            meta: self.meta,
+            meta: self.meta.unwrap_or_default(),
         })
     }
 }
@@ -155,7 +160,8 @@ impl Client {
         Ok(shown.into_iter().find(|bundle| bundle.address.device == me.device))
     }
 
-    /// The devices of an account with their keys, none claimed.
+    /// The devices of an account with their keys, none claimed. Those that
+    /// cannot be read are devices without keys.
     ///
     /// # Errors
     ///
@@ -181,9 +187,9 @@ impl Client {
     ) -> Result<Vec<PublicBundle>, ClientError> {
         let path = ["api", "e2ee", "keys", &account.to_string(), "devices"];
         let request = self.request(Method::GET, &path).query(&[("consumeOneTimePreKey", is_claim)]);
-        let shown: Vec<BundleWire> = super::http::ask(request).await?;
+        let shown: Elements = super::http::ask(request).await?;
         let bundles: Vec<PublicBundle> =
-            shown.into_iter().map(BundleWire::bundle).collect::<Result<_, _>>()?;
+            shown.iter().filter_map(|bundle| element::<BundleWire>(bundle)?.bundle()).collect();
         match bundles.iter().all(|bundle| bundle.address.account == account) {
             true => Ok(bundles),
             false => Err(ClientError::nonsense("with keys of another account")),
@@ -225,7 +231,7 @@ impl Client {
     pub async fn pending_envelopes(&self) -> Result<Pending, ClientError> {
         let path = ["api", "e2ee", "envelopes", "pending"];
         let request = self.request(Method::GET, &path).query(&[("take", TAKE)]);
-        let values: Vec<Value> = super::http::ask(request).await?;
+        let values: Elements = super::http::ask(request).await?;
         let mut pending = Pending { envelopes: Vec::new(), unreadable: Vec::new() };
         for value in &values {
             match as_envelope(value) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
 use super::{
     Client, ClientError,
     http::{read, taken},
     rooms::{Invite, Member, MemberWire},
+    wire::{Elements, element},
 };
 use crate::crypto::{AccountId, RoomId};
 
@@ -23,7 +24,7 @@ const TIMES: usize = 5;
 
 impl Client {
     /// Everybody who is in a room or invited to it. A list that does not hold
-    /// all of whom the server counts is never given.
+    /// all of whom the server counts is never given; who cannot be read is left out.
     ///
     /// # Errors
     ///
@@ -39,37 +40,44 @@ impl Client {
 
     /// `None` if the list changed in between.
     async fn members_at_once(&self, room: RoomId) -> Result<Option<Vec<Member>>, ClientError> {
-        let mut members: Vec<Member> = Vec::new();
+        let (mut members, mut skipped): (Vec<Member>, usize) = (Vec::new(), 0);
         loop {
             let path = ["api", "chat", &room.to_string(), "members"];
-            let query = [("take", PAGE), ("offset", members.len())];
+            let query = [("take", PAGE), ("offset", members.len() + skipped)];
             let response = taken(self.request(Method::GET, &path).query(&query)).await?;
             let total = response.headers().get("x-total").and_then(|total| total.to_str().ok());
             let total: usize = total
                 .and_then(|total| total.parse().ok())
                 .filter(|total| *total <= MOST)
                 .ok_or_else(|| ClientError::nonsense("of members without their number"))?;
-            let page: Vec<MemberWire> = read(response).await?;
+            let page: Elements = read(response).await?;
             let is_last = page.is_empty();
-            members.extend(page.into_iter().map(Member::from));
-            if members.len() >= total || is_last {
-                let is_whole = members.len() == total && is_each_once(&members);
+            for member in &page {
+                match element::<MemberWire>(member) {
+                    Some(member) => members.push(member.into()),
+                    None => skipped += 1,
+                }
+            }
+            let count = members.len() + skipped;
+            if count >= total || is_last {
+                let is_whole = count == total && is_each_once(&members);
                 return Ok(is_whole.then_some(members));
             }
         }
     }
 
-    /// What this account is invited to.
+    /// What this account is invited to, but for what cannot be read.
     ///
     /// # Errors
     ///
     /// See [`ClientError`].
     pub async fn invites(&self) -> Result<Vec<Invite>, ClientError> {
-        let members: Vec<MemberWire> = self.get(&["api", "chat", "invites"]).await?;
-        let invite = |member: MemberWire| {
+        let members: Elements = self.get(&["api", "chat", "invites"]).await?;
+        let invite = |member: &RawValue| {
+            let member: MemberWire = element(member)?;
             Some(Invite { room: member.chat_room?.into(), by: member.invited_by_id })
         };
-        Ok(members.into_iter().filter_map(invite).collect())
+        Ok(members.iter().filter_map(|member| invite(member)).collect())
     }
 
     /// Accepts an invitation.

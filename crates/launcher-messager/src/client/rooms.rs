@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Client, ClientError,
     error::found,
-    wire::{Moment, short},
+    wire::{Elements, Moment, element, lenient, short},
 };
 use crate::crypto::{AccountId, RoomId};
 
@@ -117,10 +117,13 @@ pub(super) struct RoomWire {
 #[derive(Deserialize)]
 pub(super) struct MemberWire {
     pub(super) account_id: AccountId,
+    #[serde(default, deserialize_with = "lenient")]
     account: Option<AccountWire>,
     joined_at: Option<Moment>,
     leave_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     timeout_until: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) invited_by_id: Option<AccountId>,
     pub(super) chat_room: Option<RoomWire>,
 }
@@ -176,14 +179,15 @@ impl From<RoomWire> for Room {
 }
 
 impl Client {
-    /// The rooms that this account is in.
+    /// The rooms that this account is in, but for those that cannot be read.
     ///
     /// # Errors
     ///
     /// See [`ClientError`].
     pub async fn rooms(&self) -> Result<Vec<Room>, ClientError> {
-        let rooms: Vec<RoomWire> = self.get(&["api", "chat"]).await?;
-        Ok(rooms.into_iter().map(Room::from).collect())
+        let rooms: Elements = self.get(&["api", "chat"]).await?;
+        let rooms = rooms.iter().filter_map(|room| element::<RoomWire>(room));
+        Ok(rooms.map(Room::from).collect())
     }
 
     /// A room, whether this account is in it or not; `None` if there is none.

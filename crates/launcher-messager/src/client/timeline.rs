@@ -4,12 +4,12 @@ use std::fmt;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     Client, ClientError,
     rooms::MemberWire,
-    wire::{Moment, Octets, short},
+    wire::{Elements, Moment, Octets, element, short},
 };
 use crate::crypto::{AccountId, Action, RoomId, Row, RowId, RowKind, SCHEME, SealedRow};
 
@@ -112,16 +112,25 @@ pub struct Page {
     pub rows: Vec<TimelineRow>,
     /// How many more there were that are not rows.
     pub skipped: usize,
-    /// What to ask with next, in milliseconds since 1970.
+    /// What to ask with next, in milliseconds since 1970: when the last row was
+    /// taken by the server, or as before.
     pub position: u64,
+    /// What time it is at the server, in milliseconds since 1970, if there was no row.
+    pub now: Option<u64>,
     /// Whether there was nothing more at the server; otherwise ask again.
     pub is_last: bool,
 }
 
 #[derive(Deserialize)]
 struct PageWire {
-    messages: Vec<Value>,
+    messages: Elements,
     current_timestamp: Moment,
+}
+
+/// Of something that is no row.
+#[derive(Deserialize)]
+struct TakenWire {
+    created_at: Moment,
 }
 
 #[derive(Deserialize)]
@@ -160,8 +169,8 @@ struct PostWire<'a> {
 }
 
 /// A row, if it is one.
-pub(crate) fn as_row(value: &Value) -> Option<TimelineRow> {
-    let wire = RowWire::deserialize(value).ok()?;
+pub(crate) fn as_row(raw: &RawValue) -> Option<TimelineRow> {
+    let wire: RowWire = element(raw)?;
     let named = |name: &str| {
         let id = wire.meta.as_ref()?.get(name)?;
         Some(id.as_str()?.to_owned())
@@ -241,7 +250,8 @@ impl Client {
     }
 
     /// The moment up to which all rows of all rooms are there, in milliseconds
-    /// since 1970: where a device begins that wants nothing of what was before.
+    /// since 1970, as the server says: where a device begins that wants nothing of
+    /// what was before.
     ///
     /// # Errors
     ///
@@ -256,15 +266,21 @@ impl Client {
         let asked = i64::try_from(since).unwrap_or(i64::MAX);
         let body = json!({ "last_sync_timestamp": asked });
         let page: PageWire = self.send(Method::POST, path, &body).await?;
-        let is_last = page.messages.is_empty();
-        let position = page.current_timestamp.0;
-        // Asked again from there, it would give the same for ever.
-        if !is_last && position <= since {
-            return Err(ClientError::nonsense("with a position that is not behind its rows"));
+        if page.messages.is_empty() {
+            let now = Some(page.current_timestamp.0);
+            return Ok(Page { rows: Vec::new(), skipped: 0, position: since, now, is_last: true });
         }
-        let rows: Vec<TimelineRow> = page.messages.iter().filter_map(as_row).collect();
+        let taken = page.messages.iter().filter_map(|row| element(row));
+        let position = taken.map(|TakenWire { created_at }| created_at.0).max();
+        let position = position.filter(|position| *position >= since).ok_or_else(|| {
+            ClientError::nonsense("of rows that are not behind what was asked for")
+        })?;
+        // Rows can be taken at parts of a millisecond. Those of the last one come again, and
+        // would come for ever.
+        let is_last = position == since;
+        let rows: Vec<TimelineRow> = page.messages.iter().filter_map(|row| as_row(row)).collect();
         let skipped = page.messages.len() - rows.len();
-        Ok(Page { rows, skipped, position: position.max(since), is_last })
+        Ok(Page { rows, skipped, position, now: None, is_last })
     }
 
     /// Sends a message in the clear; refused in a room that is encrypted. Sent

@@ -4,11 +4,32 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::value::RawValue;
 
 use super::error::cut;
 use crate::crypto::{AccountId, Address, DeviceName, Envelope, EnvelopeId, RoomId};
+
+/// A list whose elements are read one by one: what one of them has in it, above
+/// all how deep it is nested, does not hide the others.
+pub(super) type Elements = Vec<Box<RawValue>>;
+
+/// An element; `None` if it is none.
+pub(super) fn element<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// A field without which the rest can be read: what is none counts as missing. Not for what
+/// can have itself in it, as each one begins to count the depth anew.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.as_deref().and_then(element))
+}
 
 /// Bytes, in bodies as base64 with padding.
 #[derive(Default)]
@@ -27,7 +48,8 @@ impl<'de> Deserialize<'de> for Octets {
     }
 }
 
-/// Milliseconds since 1970, in bodies ISO 8601 or the number.
+/// Milliseconds since 1970, in bodies ISO 8601 or the number. What lies before is
+/// as good as 1970.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(pub(super) u64);
 
@@ -45,9 +67,13 @@ impl<'de> Deserialize<'de> for Moment {
                 Ok(Moment(millis))
             }
 
+            fn visit_i64<E: serde::de::Error>(self, millis: i64) -> Result<Moment, E> {
+                Ok(Moment(u64::try_from(millis).unwrap_or_default()))
+            }
+
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Moment, E> {
                 let time: Timestamp = text.parse().map_err(|_| E::custom("no moment"))?;
-                u64::try_from(time.as_millisecond()).map(Moment).map_err(E::custom)
+                self.visit_i64(time.as_millisecond())
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -70,10 +96,15 @@ struct EnvelopeWire {
     ciphertext: Octets,
 }
 
+#[derive(Deserialize)]
+struct IdWire {
+    id: EnvelopeId,
+}
+
 /// An envelope; otherwise its id, if it has one.
-pub(crate) fn as_envelope(value: &Value) -> Result<Envelope, Option<EnvelopeId>> {
-    let id = || EnvelopeId::deserialize(&value["id"]).ok();
-    let read = EnvelopeWire::deserialize(value).map_err(|_| id())?;
+pub(crate) fn as_envelope(raw: &RawValue) -> Result<Envelope, Option<EnvelopeId>> {
+    let id = || element(raw).map(|IdWire { id }| id);
+    let read: EnvelopeWire = element(raw).ok_or_else(id)?;
     let device = DeviceName::new(read.sender_device_id).map_err(|_| id())?;
     Ok(Envelope {
         id: read.id,
@@ -86,7 +117,7 @@ pub(crate) fn as_envelope(value: &Value) -> Result<Envelope, Option<EnvelopeId>>
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json, value::to_raw_value};
 
     use super::*;
 
@@ -95,7 +126,9 @@ mod tests {
         let read = |value: Value| Moment::deserialize(&value).map(|moment| moment.0).ok();
         assert_eq!(read(json!("2025-11-13T02:13:20.120Z")), Some(1_763_000_000_120));
         assert_eq!(read(json!(1_763_000_000_120_u64)), Some(1_763_000_000_120));
-        assert_eq!(read(json!("1960-11-13T02:13:20Z")), None);
+        assert_eq!(read(json!("1960-11-13T02:13:20Z")), Some(0), "as good as 1970");
+        assert_eq!(read(json!(-1)), Some(0));
+        assert_eq!(read(json!("some day")), None);
         assert_eq!(read(json!(null)), None);
     }
 
@@ -106,6 +139,7 @@ mod tests {
             "id": id, "sender_id": id, "sender_device_id": "phone", "type": 1, "group_id": id,
             "ciphertext": "AQI=",
         });
+        let as_envelope = |value: &Value| as_envelope(&to_raw_value(value).unwrap());
         let envelope = as_envelope(&good).unwrap();
         assert_eq!(envelope.ciphertext, [1, 2]);
         assert_eq!(envelope.group, RoomId::parse(id).ok());

@@ -10,7 +10,7 @@ use launcher_core::{fault::Fault, names::RoomId as Room};
 use launcher_runtime::stamp;
 use tracing::{debug, warn};
 
-use super::MessagerSession;
+use super::{MessagerSession, locked};
 use crate::{
     client::ClientError,
     crypto::{
@@ -26,6 +26,10 @@ const PAGES: usize = 5;
 /// Acknowledgments that are under way side by side at most.
 const ACKNOWLEDGED: usize = 8;
 
+/// Accounts whose devices could not be asked for in one reading at most. After
+/// that nobody's are asked for: each of them may take as long as a request can.
+const FAILED: usize = 8;
+
 /// What envelopes brought.
 #[derive(Debug, Default)]
 pub(super) struct Brought {
@@ -37,26 +41,31 @@ pub(super) struct Brought {
     pub(super) more: bool,
     /// Accounts whose devices were asked for.
     looked_up: BTreeSet<AccountId>,
+    /// Accounts whose devices could not be asked for.
+    failed: BTreeSet<AccountId>,
 }
 
 impl MessagerSession {
-    /// Takes in the envelopes that wait, up to a limit.
+    /// Takes in the envelopes that wait, up to a limit. What is not taken in is
+    /// not acknowledged, so it comes again.
     pub(super) async fn receive_envelopes(&self) -> Result<Brought, Fault> {
         let mut brought = Brought::default();
         for _ in 0..PAGES {
             let pending = self.parts.client.pending_envelopes().await;
             let pending = pending.map_err(|error| self.fault(&error))?;
-            if pending.envelopes.is_empty() && pending.unreadable.is_empty() {
-                return Ok(brought);
-            }
+            let mut taken: Vec<EnvelopeId> = Vec::new();
             for envelope in &pending.envelopes {
-                self.receive(envelope, &mut brought).await?;
+                if self.receive(envelope, &mut brought).await? {
+                    taken.push(envelope.id);
+                }
             }
             for envelope in &pending.unreadable {
                 warn!(%envelope, "an envelope has no form that can be read");
             }
-            let taken = pending.envelopes.iter().map(|envelope| envelope.id);
-            let taken: Vec<EnvelopeId> = taken.chain(pending.unreadable).collect();
+            taken.extend(pending.unreadable);
+            if taken.is_empty() {
+                return Ok(brought);
+            }
             for some in taken.chunks(ACKNOWLEDGED) {
                 try_join_all(some.iter().map(|envelope| self.acknowledge(*envelope))).await?;
             }
@@ -65,7 +74,9 @@ impl MessagerSession {
         Ok(brought)
     }
 
-    async fn receive(&self, envelope: &Envelope, brought: &mut Brought) -> Result<(), Fault> {
+    /// Takes an envelope in; `false` if the devices of its sender could not be
+    /// asked for. Others do not wait for it.
+    async fn receive(&self, envelope: &Envelope, brought: &mut Brought) -> Result<bool, Fault> {
         let mut freshness = Freshness::AsKnown;
         loop {
             let copy = envelope.clone();
@@ -75,16 +86,40 @@ impl MessagerSession {
             match self.parts.engine.ask(work).await? {
                 Received::LookUp(account) => {
                     // A flood of envelopes of unknown devices leads to one request.
-                    if brought.looked_up.insert(account) {
-                        self.look_up(account).await?;
+                    if !brought.looked_up.contains(&account)
+                        && !self.ask_about_sender(account, brought).await?
+                    {
+                        return Ok(false);
                     }
                     freshness = Freshness::JustLookedUp;
                 }
                 received => {
                     note(envelope, received, brought);
-                    return Ok(());
+                    return Ok(true);
                 }
             }
+        }
+    }
+
+    async fn ask_about_sender(
+        &self,
+        account: AccountId,
+        brought: &mut Brought,
+    ) -> Result<bool, Fault> {
+        if brought.failed.contains(&account) || brought.failed.len() >= FAILED {
+            return Ok(false);
+        }
+        match self.look_up(account).await {
+            Ok(()) => {
+                brought.looked_up.insert(account);
+                Ok(true)
+            }
+            Err(fault @ Fault::ServerUnavailable { .. }) => {
+                warn!(user = %account, %fault, "an envelope waits until its sender's devices are known");
+                brought.failed.insert(account);
+                Ok(false)
+            }
+            Err(fault) => Err(fault),
         }
     }
 
@@ -149,7 +184,11 @@ impl MessagerSession {
         if account == self.address.account {
             self.check_own(own).await?;
         }
-        self.ledger.follow(&[account]).await?;
+        if !self.ledger.follow(&[account]).await?.is_empty() {
+            // What waits because of who sent it may be read now.
+            locked(&self.hurried).insert(names::user(account));
+            self.stir();
+        }
         Ok(())
     }
 

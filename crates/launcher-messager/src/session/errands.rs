@@ -1,6 +1,8 @@
 //! What has to be done beside reading and sending: publishing keys, asking for
 //! keys that are missing, answering who asks, and sending envelopes.
 
+use std::collections::BTreeSet;
+
 use launcher_core::fault::Fault;
 use launcher_runtime::stamp;
 use tracing::{info, warn};
@@ -8,12 +10,16 @@ use tracing::{info, warn};
 use super::MessagerSession;
 use crate::{
     client::{Client, ClientError, Delivery},
-    crypto::{Answer, Ask, Fanout, Withheld, Work},
+    crypto::{AccountId, Answer, Ask, Fanout, Withheld, Work},
     engine::Engine,
 };
 
 /// Rounds of errands in a row at most. What is left is done by the next reading.
 const ROUNDS: usize = 8;
+
+/// Accounts about which the server may give no answer before the rest waits, too:
+/// each of them may take as long as a request can.
+const LATE: usize = 3;
 
 impl MessagerSession {
     /// Does what is to be done now.
@@ -23,29 +29,54 @@ impl MessagerSession {
         for ask in engine.ask(|machine| machine.asks()).await? {
             self.answer_ask(ask).await?;
         }
+        let mut refused = BTreeSet::new();
         for _ in 0..ROUNDS {
             let work = engine.ask(|machine| machine.work(stamp().0)).await?;
             if work == Work::default() {
                 return Ok(());
             }
+            let mut late = Late::default();
             for account in work.look_up {
-                self.look_up(account).await?;
+                late.note(account, self.look_up(account).await)?;
             }
             for account in work.claim {
-                self.claim(account).await?;
+                late.note(account, self.claim(account).await)?;
             }
             for fanout in work.deliver {
-                match self.deliver(&fanout).await {
-                    Ok(()) => {}
-                    // Others must not wait for envelopes that this server does not take.
-                    Err(error @ ClientError::Refused { .. }) => {
-                        warn!(account = %fanout.account, %error, "envelopes were not taken");
-                    }
-                    Err(error) => return Err(self.fault(&error)),
+                // An account's envelopes keep their order.
+                if !late.accounts.contains(&fanout.account) && !refused.contains(&fanout.numbers) {
+                    let sent = self.send_envelopes(&fanout, &mut refused).await;
+                    late.note(fanout.account, sent)?;
                 }
             }
+            late.end()?;
         }
         Ok(())
+    }
+
+    /// Sends envelopes. Others must not wait for what this server does not take.
+    async fn send_envelopes(
+        &self,
+        fanout: &Fanout,
+        refused: &mut BTreeSet<Vec<i64>>,
+    ) -> Result<(), Fault> {
+        let error = match self.deliver(fanout).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let ClientError::Refused { status, .. } = error else { return Err(self.fault(&error)) };
+        warn!(account = %fanout.account, %error, "envelopes were not taken");
+        match status {
+            // It will never take these; who lacks a key asks for it.
+            400 | 413 => {
+                let fanout = fanout.clone();
+                self.parts.engine.ask(move |machine| machine.delivered(&fanout)).await
+            }
+            _ => {
+                refused.insert(fanout.numbers.clone());
+                Ok(())
+            }
+        }
     }
 
     /// Gives the key once more to a device that was meant to have it, if the
@@ -85,6 +116,34 @@ impl MessagerSession {
             }
             Delivery::OtherDevices => self.look_up(fanout.account).await.map_err(failed),
         }
+    }
+}
+
+/// Accounts for which something has to wait, as the server gave no answer.
+#[derive(Default)]
+struct Late {
+    accounts: BTreeSet<AccountId>,
+    first: Option<Fault>,
+}
+
+impl Late {
+    /// Notes what became of an account. The others do not wait for one of them.
+    fn note(&mut self, account: AccountId, done: Result<(), Fault>) -> Result<(), Fault> {
+        match done {
+            Err(fault @ Fault::ServerUnavailable { .. }) => {
+                self.accounts.insert(account);
+                if self.accounts.len() >= LATE {
+                    return Err(fault);
+                }
+                self.first.get_or_insert(fault);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn end(self) -> Result<(), Fault> {
+        self.first.map_or(Ok(()), Err)
     }
 }
 

@@ -26,12 +26,18 @@ use crate::{
 /// How often an acceptance that failed is tried, at most.
 const TRIES: u32 = 10;
 
+/// How long a list that cannot be read is left alone: anybody can make it too
+/// long, and then it is read to where it is.
+const UNREAD: Duration = Duration::from_secs(60);
+
 /// What an agent knows of the invitations that wait.
 #[derive(Debug, Default)]
 pub(super) struct Invites {
     /// As in the journal; `None` before the first look of this life.
     kept: Option<BTreeMap<Room, Pending>>,
     failed: BTreeMap<Room, Failed>,
+    /// When a list that could not be read is asked for again.
+    unread: Option<Stamp>,
 }
 
 /// An acceptance that failed.
@@ -71,6 +77,30 @@ impl MessagerSession {
     /// found again. Since when each waits is in the journal.
     pub(super) async fn answer_invitations(&self, reading: &mut Reading) -> Result<(), Fault> {
         let listed = self.parts.client.invites().await.map_err(|error| self.fault(&error))?;
+        self.answer_listed(listed, reading).await
+    }
+
+    /// The same while rows are read. A list of no use keeps nobody from being
+    /// heard: anybody can invite to as much as makes it too long.
+    pub(super) async fn look_at_invitations(&self, reading: &mut Reading) -> Result<(), Fault> {
+        if reading.invites.unread.is_some_and(|next| stamp() < next) {
+            return Ok(());
+        }
+        let listed = match self.parts.client.invites().await {
+            Err(error @ ClientError::Nonsense { .. }) => {
+                let next = stamp().plus(UNREAD);
+                if reading.invites.unread.replace(next).is_none() {
+                    warn!(%error, "the agent's invitations cannot be read");
+                }
+                return Ok(());
+            }
+            listed => listed.map_err(|error| self.fault(&error))?,
+        };
+        reading.invites.unread = None;
+        self.answer_listed(listed, reading).await
+    }
+
+    async fn answer_listed(&self, listed: Vec<Invite>, reading: &mut Reading) -> Result<(), Fault> {
         let invites = &mut reading.invites;
         let before = match invites.kept.take() {
             Some(kept) => kept,

@@ -23,7 +23,7 @@ use crate::{
     crypto::{Opened, RoomId, Withheld},
     kept,
     locked::{self as waiting, Waiting},
-    names,
+    moments, names,
 };
 
 /// How often what is old is removed from the store.
@@ -44,6 +44,17 @@ pub(crate) fn moment_of(position: &str) -> Option<u64> {
 /// A moment as the journal keeps it.
 pub(crate) fn position_of(moment: u64) -> String {
     format!("{POSITION}{moment}")
+}
+
+impl Reading {
+    /// Says so if the server's clock is behind what was read last.
+    fn note_clock(&mut self, position: u64, now: u64) {
+        let is_behind = now < position;
+        if is_behind && !self.is_clock_behind {
+            warn!(by = ?Duration::from_millis(position - now), "the server's clock is behind the last row that was read: what is written until it gets there is not read");
+        }
+        self.is_clock_behind = is_behind;
+    }
 }
 
 impl MessagerSession {
@@ -67,7 +78,7 @@ impl MessagerSession {
     async fn read_wanted(&self, wanted: Wanted, reading: &mut Reading) -> Result<Arrivals, Fault> {
         let mut found = Found::default();
         if wanted.invites {
-            self.answer_invitations(reading).await?;
+            self.look_at_invitations(reading).await?;
             self.parts.report.synced();
         }
         if wanted.rows {
@@ -98,12 +109,19 @@ impl MessagerSession {
         for row in since_joined(page.rows, self.address.account) {
             self.take_row(row, reading, found).await?;
         }
-        if page.position != before {
-            found.intake.position = Some(position_of(page.position));
+        let position = match page.now {
+            Some(now) => {
+                self.set_clock(now);
+                reading.note_clock(before, now);
+                moments::idle(before, now, stamp().0)
+            }
+            None => page.position,
+        };
+        if position != before {
+            found.intake.position = Some(position_of(position));
         }
-        match page.is_last {
-            true => self.set_clock(page.position),
-            false => self.stir(),
+        if !page.is_last {
+            self.stir();
         }
         if brought.more {
             self.stir();
@@ -172,6 +190,10 @@ impl MessagerSession {
                 }
                 Err(refusal) => Cause::SenderNotTrusted(refusal),
             },
+            Opened::Locked { .. } if sealed.sender == self.address.account => {
+                found.gone.push(row.event);
+                return Ok(());
+            }
             Opened::Locked { .. } => {
                 let session = (row.room.clone(), row.session.clone().unwrap_or_default());
                 let said = withheld.iter().find(|(other, _)| *other == session);

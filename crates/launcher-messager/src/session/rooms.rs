@@ -214,7 +214,9 @@ impl MessagerSession {
             ClientError::Refused { .. } => {
                 refused(format!("the server does not let the agent {what}: {error}"), LATER)
             }
-            ClientError::Unreachable { .. } | ClientError::Unauthorized => self.fault(error).into(),
+            ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
+            | ClientError::Unauthorized => self.fault(error).into(),
         }
     }
 }

@@ -235,6 +235,7 @@ impl MessagerSession {
             },
             ClientError::Refused { .. }
             | ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
             | ClientError::Unauthorized => return self.send_fault(error),
         };
         self.book.forget(room);
@@ -259,9 +260,9 @@ impl MessagerSession {
     pub(super) fn send_fault(&self, error: &ClientError) -> SendFault {
         match error {
             ClientError::Refused { .. } => refused(error.to_string()),
-            ClientError::Unreachable { .. } | ClientError::Unauthorized => {
-                passing(&self.fault(error))
-            }
+            ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
+            | ClientError::Unauthorized => passing(&self.fault(error)),
         }
     }
 
@@ -272,7 +273,9 @@ impl MessagerSession {
             ClientError::Refused { .. } => {
                 SendFault::Passing { detail: error.to_string(), retry_after: None }
             }
-            ClientError::Unreachable { .. } | ClientError::Unauthorized => self.send_fault(error),
+            ClientError::Unreachable { .. }
+            | ClientError::Nonsense { .. }
+            | ClientError::Unauthorized => self.send_fault(error),
         }
     }
 

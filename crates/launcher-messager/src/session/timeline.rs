@@ -106,6 +106,10 @@ impl MessagerSession {
                 }
                 Err(refusal) => self.refuse(row, sent, refusal, reading, found),
             },
+            // What another device of the account wrote is not for this one.
+            Opened::Locked { .. } if row.sender == self.address.account => {
+                debug!(event_id = %row.id, "a row of the agent's own account has no key here");
+            }
             Opened::Locked { will_ask } => {
                 let locked = self.lock(row, sent, Cause::UnknownSession);
                 warn!(
@@ -179,6 +183,10 @@ impl MessagerSession {
             }
             // The agent is not in it any more: it does not matter.
             Err(ClientError::Refused { .. }) => Ok(false),
+            Err(ClientError::Nonsense { detail }) => {
+                warn!(%room, detail, "the server says nothing of use about a room; it counts as a group");
+                Ok(false)
+            }
             Err(error) => Err(self.fault(&error)),
         }
     }
@@ -281,11 +289,11 @@ impl MessagerSession {
         Ok(())
     }
 
-    /// Whether the server says so now. A room that nobody can ask about counts as one.
+    /// Whether the server says so now. A room about which it says nothing of use counts as one.
     async fn is_encrypted_now(&self, room: RoomId) -> Result<bool, Fault> {
         match self.book.recall(&self.parts.client, room).await {
             Ok(known) => Ok(known.mode.is_encrypted()),
-            Err(ClientError::Refused { .. }) => Ok(true),
+            Err(ClientError::Refused { .. } | ClientError::Nonsense { .. }) => Ok(true),
             Err(error) => Err(self.fault(&error)),
         }
     }

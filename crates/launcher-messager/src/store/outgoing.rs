@@ -213,10 +213,16 @@ impl Tx<'_> {
         Ok(self.execute(sql, (times, account))? > 0)
     }
 
-    /// Sessions that are to be asked for now.
-    pub(crate) fn missing(&self, now: u64, times: u32) -> Result<Vec<MissingRow>, StoreError> {
+    /// Sessions that are to be asked for now. One that would have to wait for more
+    /// than `longest` was noted by a clock that was ahead.
+    pub(crate) fn missing(
+        &self,
+        now: u64,
+        longest: u64,
+        times: u32,
+    ) -> Result<Vec<MissingRow>, StoreError> {
         let sql = "SELECT session, sender, room, account, asked FROM missing
-                   WHERE next_ask <= ?1 AND asked < ?2";
+                   WHERE (next_ask <= ?1 OR next_ask > ?2) AND asked < ?3";
         let read = |row: &Row<'_>| {
             Ok(MissingRow {
                 session: SessionId::from_bytes(row.get(0)?),
@@ -226,7 +232,7 @@ impl Tx<'_> {
                 asked: row.get(4)?,
             })
         };
-        self.all(sql, (moment(now), times), read)
+        self.all(sql, (moment(now), moment(now.saturating_add(longest)), times), read)
     }
 
     pub(crate) fn note_asked(

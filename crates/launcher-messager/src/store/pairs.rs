@@ -101,11 +101,18 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Accounts of devices that need a new session, and were not given one since `since`.
-    pub(crate) fn wedged_accounts(&self, since: u64) -> Result<Vec<AccountId>, StoreError> {
-        let sql = "SELECT DISTINCT account FROM peer WHERE is_wedged <> 0 AND mended <= ?1";
+    /// Accounts of devices that need a new session, and were not given one for so
+    /// long; or are said to be given one at a moment that is not there yet, by a
+    /// clock that was ahead.
+    pub(crate) fn wedged_accounts(
+        &self,
+        now: u64,
+        pause: u64,
+    ) -> Result<Vec<AccountId>, StoreError> {
+        let sql = "SELECT DISTINCT account FROM peer
+                   WHERE is_wedged <> 0 AND (mended <= ?1 OR mended > ?2)";
         let read = |row: &Row<'_>| row.get(0).map(AccountId::from_bytes);
-        self.all(sql, [moment(since)], read)
+        self.all(sql, (moment(now.saturating_sub(pause)), moment(now)), read)
     }
 
     /// Notes that an envelope was read; `false` if it was before.

@@ -6,6 +6,7 @@ use launcher_messager::crypto::{
     Action, Answer, Audience, EnvelopeKind, Finding, Machine, Opened, Received, Refusal, Step,
     Withheld,
 };
+use rusqlite::Connection;
 
 use crate::world::{
     MARKER, World, address, contains, copy_store, draft, folder, key, restore_store, room,
@@ -274,6 +275,44 @@ fn stuck_sessions_are_replaced_and_what_came_by_them_is_asked_for() {
     world.say(&bob, room(1), "healed");
     world.settle();
     assert!(world.texts(&alice).contains(&format!("{MARKER} healed")));
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_key_from_being_asked_for() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    let row = world.say(&alice, room(1), "hi");
+    let row = world.row(row);
+    world.server.envelopes.clear();
+    let year = 365 * 24 * 60 * 60 * 1000;
+    world.wait(year);
+    world.look_up(&bob, alice.account).unwrap();
+    assert!(matches!(world.open(&bob, &row), Opened::Locked { .. }));
+    world.now -= year;
+    world.look_up(&bob, alice.account).unwrap();
+    world.wait(11 * 1000);
+    world.settle();
+    world.read(&bob, &row);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_session_from_being_mended() {
+    let (alice, bob) = (address(1, "phone"), address(2, "phone"));
+    let mut world = World::of(&[&alice, &bob]);
+    world.say(&alice, room(1), "hi");
+    world.settle();
+    let hour = 60 * 60 * 1000;
+    for (mended, is_mended) in
+        [(world.now - 2 * hour, true), (world.now - hour / 2, false), (world.now + 2 * hour, true)]
+    {
+        let store = Connection::open(world.path(&bob)).unwrap();
+        let sql = "INSERT OR REPLACE INTO peer VALUES (zeroblob(32), ?1, 1, ?2, 0)";
+        store.execute(sql, (alice.account.as_bytes(), mended)).unwrap();
+        drop(store);
+        let now = world.now;
+        let work = world.machine(&bob).work(now).unwrap();
+        assert_eq!(work.claim == [alice.account], is_mended, "{mended} {now}");
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ async fn an_answer_without_an_end_is_given_up() {
 
 #[tokio::test]
 async fn a_body_stands_in_no_error() {
-    let body = "[{\"id\": \"a secret of somebody\"}]";
+    let body = "{\"id\": \"a secret of somebody\"}";
     let answer = format!(
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

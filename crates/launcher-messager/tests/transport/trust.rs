@@ -9,9 +9,10 @@ use launcher_core::{
 };
 use launcher_messager::{
     client::{Group, TimelineKind, TimelineRow},
-    crypto::{Address, Machine, Opened, RoomId},
+    crypto::{Address, Machine, Opened, RoomId, Withheld},
 };
 use launcher_runtime::{Report, ports::trust::TrustError};
+use rusqlite::Connection;
 
 use crate::{
     bot::{Bot, Launcher},
@@ -280,6 +281,71 @@ async fn other_keys_under_a_known_device_are_not_obeyed_until_an_operator_accept
     mallory.machine.rotate(room).unwrap();
     mallory.say(room, "and now?").await;
     assert_eq!(mallory.hear(room, 1).await, ["echo: and now?"]);
+    launcher.stop().await;
+}
+
+fn tables(world: &World) -> Connection {
+    let tables = Connection::open(world.data().join("messager.db")).unwrap();
+    tables.busy_timeout(Duration::from_secs(5)).unwrap();
+    tables
+}
+
+#[tokio::test]
+async fn what_waits_is_answered_when_the_server_shows_the_right_keys_again() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let token = world.token("ann");
+    let mut ann = Person::with_token(&world, token.clone()).await;
+    let room = ann.chat_with(bot.account()).await;
+    ann.say(room, "hello").await;
+    ann.hear(room, 1).await;
+    tables(&world).execute_batch("CREATE TABLE kept AS SELECT * FROM bundles").unwrap();
+    // The server shows other keys for her device.
+    let _other = Person::with_token(&world, token).await;
+    let user = UserId::new(ann.account.to_string());
+    let session = launcher.session(&bot);
+    session.rooms().unwrap().open_direct(&user, None).await.unwrap();
+    ann.say(room, "is it me?").await;
+    // What was said before this is read before it.
+    let mut ben = Person::new(&world, "ben").await;
+    let other = ben.chat_with(bot.account()).await;
+    ben.say(other, "hello").await;
+    ben.hear(other, 1).await;
+    ann.catch_up().await;
+    assert_eq!(ann.heard_in(room).len(), 1);
+    // While it runs: an agent whose server was away tries again all that waits.
+    tables(&world)
+        .execute_batch(
+            "UPDATE bundles SET (identity_key, signed_pre_key_id, signed_pre_key,
+             signed_pre_key_signature, meta) = (SELECT identity_key, signed_pre_key_id,
+             signed_pre_key, signed_pre_key_signature, meta FROM kept WHERE kept.id = bundles.id)
+             WHERE id IN (SELECT id FROM kept)",
+        )
+        .unwrap();
+    session.rooms().unwrap().open_direct(&user, None).await.unwrap();
+    drop(session);
+    // With the greeting that the operator asked for.
+    let heard = ann.hear(room, 3).await;
+    assert!(heard.contains(&"echo: is it me?".to_owned()), "{heard:?}");
+    launcher.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_device_of_the_agents_account_wrote_is_not_complained_about() {
+    let world = World::start().await;
+    let bot = Bot::new(&world, "bot").await;
+    let launcher = bot.start().await;
+    let mut ann = Person::new(&world, "ann").await;
+    let room = ann.chat_with(bot.account()).await;
+    let mut earlier = Person::new(&world, "bot").await;
+    let device = Address::new(bot.account(), bot.me.device.clone());
+    earlier.withheld.insert(device, Withheld::Blocked);
+    earlier.say(room, "I was the agent").await;
+    ann.say(room, "hello").await;
+    ann.hear(room, 2).await;
+    let status = launcher.report(&bot).status(&bot.spec.id, launcher.standing(&bot));
+    assert_eq!((status.received, status.undecryptable), (1, 0));
     launcher.stop().await;
 }
 

@@ -32,11 +32,13 @@ impl History {
         Ok(self.one(sql, [row.as_bytes()], |_| Ok(()))?.is_some())
     }
 
-    /// A row was handed out, with the message that it is.
+    /// A row was handed out, with the message that it is. Where rows are asked for
+    /// from follows it, but never beyond `now`.
     pub(in crate::chat) fn handed_out(
         &mut self,
         (row, room, created_at): (RowId, RoomId, u64),
         message: Option<&Message>,
+        now: u64,
     ) -> Result<(), HistoryError> {
         let record =
             message.map(|message| self.seal(message, b"row", row.as_bytes())).transpose()?;
@@ -46,7 +48,7 @@ impl History {
              ON CONFLICT DO UPDATE SET record = coalesce(excluded.record, record)",
             (row.as_bytes(), room.as_bytes(), moment(created_at), record),
         )?;
-        let position = moment(created_at.saturating_sub(MARGIN));
+        let position = moment(created_at.min(now).saturating_sub(MARGIN));
         transaction.execute("UPDATE value SET position = max(position, ?1)", [position])?;
         Ok(transaction.commit()?)
     }

@@ -1,3 +1,5 @@
+use serde_json::value::to_raw_value;
+
 use super::*;
 
 const ID: &str = "0193b1c2-aaaa-7bbb-8ccc-0123456789ab";
@@ -11,6 +13,10 @@ fn row(kind: &str, more: Value) -> Value {
         row.extend(more);
     }
     row
+}
+
+fn as_row(value: &Value) -> Option<TimelineRow> {
+    super::as_row(&to_raw_value(value).unwrap())
 }
 
 fn kind(name: &str, more: Value) -> Option<TimelineKind> {

@@ -21,6 +21,9 @@ const GRACE: u64 = 10 * 1000;
 /// How long to wait after each time of asking, in milliseconds.
 const PAUSES: [u64; 3] = [5 * 60 * 1000, 60 * 60 * 1000, 60 * 60 * 1000];
 
+/// The longest of them.
+const LONGEST_PAUSE: u64 = 60 * 60 * 1000;
+
 /// How often a session is asked for.
 const TIMES: u32 = 3;
 
@@ -187,7 +190,7 @@ pub(super) fn ask_for_missing(
     now: u64,
 ) -> Result<(Vec<AccountId>, Vec<AccountId>), StoreError> {
     let (mut look_up, mut claim) = (Vec::new(), Vec::new());
-    for missing in tx.missing(now, TIMES)? {
+    for missing in tx.missing(now, LONGEST_PAUSE, TIMES)? {
         let MissingRow { session, room, account, asked, .. } = missing;
         let device = tx.device_with(account, &missing.sender)?;
         let is_done = match &device {

@@ -36,7 +36,7 @@ impl Machine {
         let me = &self.me;
         self.store.write(|tx| {
             let (look_up, mut claim) = asking::ask_for_missing(tx, me, now)?;
-            claim.extend(tx.wedged_accounts(now.saturating_sub(MEND_PAUSE))?);
+            claim.extend(tx.wedged_accounts(now, MEND_PAUSE)?);
             let deliver = fanouts(tx, me, tx.outgoing(None)?)?;
             let claim = claim.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
             Ok(Work { look_up, claim, deliver })
