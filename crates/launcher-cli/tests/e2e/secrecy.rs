@@ -247,8 +247,8 @@ fn on_messager() -> Outcome {
     let place = Place::at("https://example.org")?;
     let (own, hers, revoked) = (host.device("a")?, host.device("ann")?, host.device("gone")?);
     messager::agent(&place, &host.url(), "a", &own, "")?;
-    let mut watch = Watch::default();
-    watch.secrets = vec![own, hers.clone(), revoked.clone(), pickle_key("a")];
+    let secrets = vec![own, hers.clone(), revoked.clone(), pickle_key("a")];
+    let mut watch = Watch { secrets, shown: Vec::new() };
     let server = host.url().to_string();
     let begin = ["chat", "a", "--server", &server, "--token-env", "TOKEN", "--data"];
     let chat = |folder: &'static str| [&begin[..], &[folder]].concat();
